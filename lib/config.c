@@ -1,0 +1,426 @@
+/* config.c - a table of keys for each program's local configuration. */
+#include "config.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bind.h"
+#include "fault.h"
+#include "pool.h"
+#include "series.h"
+#include "value.h"
+#include "yaml.h"
+
+#define DAY_NS (86400 * (uint64_t)NS_PER_S)
+#define KIB UINT64_C(1024)
+#define MIB (KIB * 1024)
+#define GIB (MIB * 1024)
+#define TIB (GIB * 1024)
+
+/* What a loader gives out: the program's struct first, so that a pointer to it
+ * is a pointer to the whole. */
+struct held_probe {
+    struct probe_config config;
+    struct pool *pool;
+};
+
+struct held_collector {
+    struct collector_config config;
+    struct pool *pool;
+};
+
+struct held_cli {
+    struct cli_config config;
+    struct pool *pool;
+};
+
+static const struct bind_word level_words[] = {{"error", LOG_LEVEL_ERROR},
+                                               {"warning", LOG_LEVEL_WARNING},
+                                               {"info", LOG_LEVEL_INFO},
+                                               {"debug", LOG_LEVEL_DEBUG},
+                                               {NULL, 0}};
+
+#define REDIS(member) .offset = offsetof(struct config_redis, member)
+#define POSTGRESQL(member) .offset = offsetof(struct config_postgresql, member)
+#define PROBE(member) .offset = offsetof(struct probe_config, member)
+#define COLLECTOR(member) .offset = offsetof(struct collector_config, member)
+#define CLI(member) .offset = offsetof(struct cli_config, member)
+
+static const struct bind_key redis_keys[] = {
+    {.key = "address", .type = BIND_STRING, REDIS(address), .required = true},
+    {.key = "user", .type = BIND_STRING, REDIS(user)},
+    {.key = "password_file", .type = BIND_STRING, REDIS(password_file)},
+    {.key = "timeout",
+     .type = BIND_SPAN,
+     REDIS(timeout),
+     .min = 100 * (uint64_t)NS_PER_MS,
+     .max = 60 * (uint64_t)NS_PER_S,
+     .fallback = "5s"},
+    {.key = NULL},
+};
+
+/* The command line also runs where there is no Redis to speak of. */
+static const struct bind_key cli_redis_keys[] = {
+    {.key = "address", .type = BIND_STRING, REDIS(address), .fallback = "127.0.0.1:6379"},
+    {.key = "user", .type = BIND_STRING, REDIS(user)},
+    {.key = "password_file", .type = BIND_STRING, REDIS(password_file)},
+    {.key = "timeout",
+     .type = BIND_SPAN,
+     REDIS(timeout),
+     .min = 100 * (uint64_t)NS_PER_MS,
+     .max = 60 * (uint64_t)NS_PER_S,
+     .fallback = "5s"},
+    {.key = NULL},
+};
+
+static const struct bind_key postgresql_keys[] = {
+    {.key = "conninfo", .type = BIND_STRING, POSTGRESQL(conninfo), .required = true},
+    {.key = "password_file", .type = BIND_STRING, POSTGRESQL(password_file)},
+    {.key = NULL},
+};
+
+static const struct bind_key cli_postgresql_keys[] = {
+    {.key = "conninfo", .type = BIND_STRING, POSTGRESQL(conninfo), .fallback = "dbname=plumbline"},
+    {.key = "password_file", .type = BIND_STRING, POSTGRESQL(password_file)},
+    {.key = NULL},
+};
+
+static const struct bind_key spool_keys[] = {
+    {.key = "folder",
+     .type = BIND_STRING,
+     PROBE(spool.folder),
+     .fallback = "/var/lib/plumbline/spool"},
+    {.key = "keep",
+     .type = BIND_SPAN,
+     PROBE(spool.keep),
+     .min = 0,
+     .max = 365 * DAY_NS,
+     .fallback = "24h"},
+    {.key = "keep_size",
+     .type = BIND_SIZE,
+     PROBE(spool.keep_size),
+     .min = 0,
+     .max = 64 * TIB,
+     .fallback = "1GiB"},
+    {.key = "segment_size",
+     .type = BIND_SIZE,
+     PROBE(spool.segment_size),
+     .min = 64 * KIB,
+     .max = GIB,
+     .fallback = "8MiB"},
+    {.key = "memory_size",
+     .type = BIND_SIZE,
+     PROBE(spool.memory_size),
+     .min = 16 * KIB,
+     .max = 4 * GIB,
+     .fallback = "16MiB"},
+    {.key = "disk_size", .type = BIND_SIZE, PROBE(spool.disk_size), .fallback = "0B"},
+    {.key = NULL},
+};
+
+static const struct bind_key probe_keys[] = {
+    {.key = "probe", .type = BIND_NAME, PROBE(probe), .required = true},
+    {.key = "inventory", .type = BIND_STRING, PROBE(inventory), .required = true},
+    {.key = "redis", .type = BIND_TABLE, PROBE(redis), .table = redis_keys},
+    {.key = "spool", .type = BIND_TABLE, .offset = 0, .table = spool_keys},
+    {.key = "source_port",
+     .type = BIND_UNSIGNED,
+     PROBE(source_port),
+     .width = 2,
+     .min = 1024,
+     .max = 65279,
+     .fallback = "50000"},
+    {.key = "port",
+     .type = BIND_UNSIGNED,
+     PROBE(port),
+     .width = 2,
+     .min = 1,
+     .max = 65535,
+     .fallback = "862"},
+    {.key = "priority",
+     .type = BIND_UNSIGNED,
+     PROBE(priority),
+     .width = 2,
+     .min = 0,
+     .max = 99,
+     .fallback = "40"},
+    {.key = "sample_log", .type = BIND_STRING, PROBE(sample_log)},
+    {.key = "user", .type = BIND_STRING, PROBE(user)},
+    {.key = "log_level",
+     .type = BIND_WORD,
+     PROBE(log_level),
+     .words = level_words,
+     .fallback = "info"},
+    {.key = NULL},
+};
+
+static const struct bind_key collector_keys[] = {
+    {.key = "collector", .type = BIND_NAME, COLLECTOR(collector)},
+    {.key = "inventory", .type = BIND_STRING, COLLECTOR(inventory), .required = true},
+    {.key = "redis", .type = BIND_TABLE, COLLECTOR(redis), .table = redis_keys},
+    {.key = "postgresql", .type = BIND_TABLE, COLLECTOR(postgresql), .table = postgresql_keys},
+    {.key = "workers",
+     .type = BIND_UNSIGNED,
+     COLLECTOR(workers),
+     .width = 4,
+     .min = 1,
+     .max = 64,
+     .fallback = "1"},
+    {.key = "source_expiry",
+     .type = BIND_SPAN,
+     COLLECTOR(source_expiry),
+     .min = 3600 * (uint64_t)NS_PER_S,
+     .max = 365 * DAY_NS,
+     .fallback = "8d"},
+    {.key = "user", .type = BIND_STRING, COLLECTOR(user)},
+    {.key = "log_level",
+     .type = BIND_WORD,
+     COLLECTOR(log_level),
+     .words = level_words,
+     .fallback = "info"},
+    {.key = NULL},
+};
+
+static const struct bind_key cli_keys[] = {
+    {.key = "inventory", .type = BIND_STRING, CLI(inventory)},
+    {.key = "redis", .type = BIND_TABLE, CLI(redis), .table = cli_redis_keys},
+    {.key = "postgresql", .type = BIND_TABLE, CLI(postgresql), .table = cli_postgresql_keys},
+    {.key = NULL},
+};
+
+/* The place of 'section.key' where it is written, of the file where it is not. */
+static struct place
+place_in(const struct yaml_node *root, const char *section, const char *key)
+{
+    const struct yaml_node *map = section ? yaml_get(root, section) : root;
+    const struct yaml_node *n = map ? yaml_get(map, key) : NULL;
+    return n ? n->at : root->at;
+}
+
+/* "host:port", "[v6]:port" or "unix:/path". */
+static bool
+is_server_address(const char *address)
+{
+    uint64_t port;
+
+    if (strncmp(address, "unix:", 5) == 0) {
+        return address[5] == '/' && strlen(address + 5) < 108;
+    }
+    const char *colon = strrchr(address, ':');
+    if (!colon || colon == address || !value_parse_unsigned(colon + 1, &port) || port < 1 ||
+        port > 65535) {
+        return false;
+    }
+    if (address[0] == '[') {
+        return colon[-1] == ']' && colon - address > 3;
+    }
+    size_t length = (size_t)(colon - address);
+    return memchr(address, ':', length) == NULL && strcspn(address, " \t/") >= length;
+}
+
+static void
+check_redis(struct faults *faults, const struct yaml_node *root, const struct config_redis *redis)
+{
+    if (redis->address && !is_server_address(redis->address)) {
+        fault_error(faults, place_in(root, "redis", "address"),
+                    "expected host:port, [IPv6]:port or unix:/path, got '%s'", redis->address);
+    }
+    if (redis->user && !redis->password_file) {
+        fault_error(faults, place_in(root, "redis", "user"),
+                    "a user needs 'password_file' beside it");
+    }
+}
+
+static void
+check_postgresql(struct faults *faults, const struct yaml_node *root,
+                 const struct config_postgresql *pg)
+{
+    const char *text = pg->conninfo;
+
+    if (!text) {
+        return;
+    }
+    struct place at = place_in(root, "postgresql", "conninfo");
+    if (strstr(text, "password") != NULL) {
+        fault_error(faults, at,
+                    "no password here: put it in a file and name that as 'password_file'");
+    } else if (!strchr(text, '=') || strstr(text, "://")) {
+        fault_error(faults, at,
+                    "expected key=value text such as 'host=db.example.net dbname=plumbline', "
+                    "got '%.60s'",
+                    text);
+    }
+}
+
+static void
+check_spool(struct faults *faults, const struct yaml_node *root, const struct probe_config *c)
+{
+    if (c->spool.disk_size && c->spool.disk_size < 2 * c->spool.segment_size) {
+        fault_error(faults, place_in(root, "spool", "disk_size"),
+                    "expected 0B (no bound of its own) or at least twice 'segment_size'");
+    }
+    if (c->spool.folder && c->spool.folder[0] != '/') {
+        fault_error(faults, place_in(root, "spool", "folder"),
+                    "expected a path from the root, got '%s'", c->spool.folder);
+    }
+}
+
+/* The host's name as a key, if it can be one. */
+static const char *
+default_collector_name(struct pool *pool)
+{
+    char name[SERIES_NAME_MAX + 1] = "";
+
+    if (gethostname(name, sizeof name - 1) != 0) {
+        name[0] = '\0';
+    }
+    for (char *c = name; *c; c++) {
+        *c = (char)tolower((unsigned char)*c);
+    }
+    const char *good = value_is_name(name) ? name : "collector";
+    return pool_text(pool, good, strlen(good));
+}
+
+/* Reads 'path' by 'table' into 'object'; '*root' is for the checks that follow. */
+static int
+load(const char *path, struct faults *faults, struct pool *pool, struct pool *trees,
+     const struct bind_key *table, void *object, struct yaml_node **root)
+{
+    int err;
+    struct bind b = {.pool = pool, .faults = faults};
+
+    *root = yaml_load(trees, faults, path, &err);
+    if (*root) {
+        bind_map(&b, *root, (*root)->at, table, object);
+    }
+    return err;
+}
+
+int
+probe_config_load_into(const char *path, struct faults *faults, struct probe_config **out)
+{
+    struct pool *pool = pool_new(), *trees = pool_new();
+    struct held_probe *held = pool_alloc(pool, sizeof *held);
+    struct yaml_node *root;
+    int err = load(path, faults, pool, trees, probe_keys, &held->config, &root);
+
+    held->pool = pool;
+    if (root) {
+        check_redis(faults, root, &held->config.redis);
+        check_spool(faults, root, &held->config);
+    }
+    pool_free(trees);
+    if (faults_errors(faults)) {
+        pool_free(pool);
+        return err ? err : -EINVAL;
+    }
+    *out = &held->config;
+    return 0;
+}
+
+int
+collector_config_load_into(const char *path, struct faults *faults, struct collector_config **out)
+{
+    struct pool *pool = pool_new(), *trees = pool_new();
+    struct held_collector *held = pool_alloc(pool, sizeof *held);
+    struct yaml_node *root;
+    int err = load(path, faults, pool, trees, collector_keys, &held->config, &root);
+
+    held->pool = pool;
+    if (root) {
+        check_redis(faults, root, &held->config.redis);
+        check_postgresql(faults, root, &held->config.postgresql);
+    }
+    pool_free(trees);
+    if (faults_errors(faults)) {
+        pool_free(pool);
+        return err ? err : -EINVAL;
+    }
+    if (!held->config.collector) {
+        held->config.collector = default_collector_name(pool);
+    }
+    *out = &held->config;
+    return 0;
+}
+
+int
+cli_config_load_into(const char *path, struct faults *faults, struct cli_config **out)
+{
+    struct pool *pool = pool_new(), *trees = pool_new();
+    struct held_cli *held = pool_alloc(pool, sizeof *held);
+    struct yaml_node *root;
+    int err = load(path, faults, pool, trees, cli_keys, &held->config, &root);
+
+    held->pool = pool;
+    if (root) {
+        check_redis(faults, root, &held->config.redis);
+        check_postgresql(faults, root, &held->config.postgresql);
+    }
+    pool_free(trees);
+    if (faults_errors(faults)) {
+        pool_free(pool);
+        return err ? err : -EINVAL;
+    }
+    *out = &held->config;
+    return 0;
+}
+
+int
+probe_config_load(const char *path, FILE *errors, struct probe_config **out)
+{
+    struct faults *faults = faults_new();
+    int err = probe_config_load_into(path, faults, out);
+
+    faults_print(faults, errors, FAULTS_KEPT);
+    faults_free(faults);
+    return err;
+}
+
+int
+collector_config_load(const char *path, FILE *errors, struct collector_config **out)
+{
+    struct faults *faults = faults_new();
+    int err = collector_config_load_into(path, faults, out);
+
+    faults_print(faults, errors, FAULTS_KEPT);
+    faults_free(faults);
+    return err;
+}
+
+int
+cli_config_load(const char *path, FILE *errors, struct cli_config **out)
+{
+    struct faults *faults = faults_new();
+    int err = cli_config_load_into(path, faults, out);
+
+    faults_print(faults, errors, FAULTS_KEPT);
+    faults_free(faults);
+    return err;
+}
+
+void
+probe_config_free(struct probe_config *c)
+{
+    if (c) {
+        pool_free(((struct held_probe *)c)->pool);
+    }
+}
+
+void
+collector_config_free(struct collector_config *c)
+{
+    if (c) {
+        pool_free(((struct held_collector *)c)->pool);
+    }
+}
+
+void
+cli_config_free(struct cli_config *c)
+{
+    if (c) {
+        pool_free(((struct held_cli *)c)->pool);
+    }
+}

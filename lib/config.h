@@ -1,0 +1,86 @@
+/* config.h - the local configuration of each program: /etc/plumbline/<program>.yaml.
+ *
+ * After yaml.h; read by main.c of each program.  One table a program: key, type,
+ * range, unit, default, offset.  Strings stay the configuration's; freed whole.
+ * Errors are found all at once, file:line:column and what was expected. */
+#ifndef PLUMBLINE_CONFIG_H
+#define PLUMBLINE_CONFIG_H
+
+#include <stdint.h>
+#include <stdio.h>
+
+#include "log.h"
+#include "nstime.h"
+
+struct config_redis {
+    const char *address; /* "host:port", "[v6]:port", "unix:/path".  redis.address; required, but
+                          * for the command line: 127.0.0.1:6379. */
+    const char *user;    /* NULL.  redis.user */
+    const char *password_file; /* NULL.  redis.password_file */
+    struct span timeout;       /* 5s.  redis.timeout */
+};
+
+struct config_postgresql {
+    const char *conninfo;      /* libpq's key=value text, no password in it.  postgresql.conninfo;
+                                * required, but for the command line: dbname=plumbline. */
+    const char *password_file; /* NULL.  postgresql.password_file */
+};
+
+/* plumbline-probe: probe.yaml */
+struct probe_config {
+    const char *probe;     /* This probe's key in the inventory; required. */
+    const char *inventory; /* File or folder; required. */
+    struct config_redis redis;
+    struct {
+        const char *folder;    /* /var/lib/plumbline/spool */
+        struct span keep;      /* 24h */
+        uint64_t keep_size;    /* 1GiB */
+        uint64_t segment_size; /* 8MiB */
+        uint64_t memory_size;  /* 16MiB */
+        uint64_t disk_size;    /* 0: the disk's */
+    } spool;
+    uint16_t source_port; /* 50000: flow n sends from this + n. */
+    uint16_t port;        /* 862: where this probe reflects. */
+    uint16_t priority;    /* 40: SCHED_FIFO priority of the timing thread where allowed; 0: none. */
+    const char *sample_log; /* NULL.  A line of TSV for each packet's fate: evidence for tests. */
+    const char *user; /* NULL: stay.  service_drop_to() to this user before any thread starts. */
+    enum log_level log_level;
+};
+
+/* plumbline-collector: collector.yaml */
+struct collector_config {
+    const char *collector; /* Name in heartbeats; default: the host's name. */
+    const char *inventory; /* Required. */
+    struct config_redis redis;
+    struct config_postgresql postgresql;
+    uint32_t workers;          /* 1..64, default 1. */
+    struct span source_expiry; /* 8d */
+    const char *user;
+    enum log_level log_level;
+};
+
+/* plumbline: plumbline.yaml */
+struct cli_config {
+    const char *inventory; /* NULL if not given. */
+    struct config_redis redis;
+    struct config_postgresql postgresql;
+};
+
+/* Each returns 0 and a configuration that is the caller's, or -EINVAL after
+ * writing all errors to 'errors', or another negative errno when 'path' cannot
+ * be read (also told). */
+int probe_config_load(const char *path, FILE *errors, struct probe_config **out);
+void probe_config_free(struct probe_config *c);
+int collector_config_load(const char *path, FILE *errors, struct collector_config **out);
+void collector_config_free(struct collector_config *c);
+int cli_config_load(const char *path, FILE *errors, struct cli_config **out);
+void cli_config_free(struct cli_config *c);
+
+/* The same, for whoever wants the faults themselves: adds them to 'faults'. */
+struct faults;
+int probe_config_load_into(const char *path, struct faults *faults, struct probe_config **out);
+int collector_config_load_into(const char *path, struct faults *faults,
+                               struct collector_config **out);
+int cli_config_load_into(const char *path, struct faults *faults, struct cli_config **out);
+
+#endif

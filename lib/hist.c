@@ -1,0 +1,750 @@
+/* hist.c - log-linear histograms: a small sorted array while few buckets are
+ * filled, chunks of 64 counters behind a directory once there are more.
+ *
+ * Most histograms live for one delta-t and hold ten samples: they cost a few
+ * hundred bytes.  What merges many of them turns to chunks, where adding to a
+ * bucket is two loads and a store. */
+#include "hist.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "wire.h"
+
+#define SPARSE_MAX 64u
+#define CHUNK 64u
+#define ROOM_FIRST 8u
+
+/* Buckets of one sign, a multiple of CHUNK: the index of INT64_MAX is less. */
+#define DELAY_HALF 25088
+#define IFDV_HALF 1600
+
+struct bucket {
+    int32_t index;
+    uint32_t count;
+};
+
+struct chunk {
+    uint64_t present; /* Bit i: counts[i] is not 0. */
+    uint32_t slot;    /* Its place in the directory. */
+    uint64_t counts[CHUNK];
+};
+
+struct dense {
+    uint32_t low, high; /* Slots in use lie in [low, high). */
+    uint16_t used, room;
+    struct chunk *chunks;
+    uint16_t directory[]; /* 1 + number in 'chunks', 0: none. */
+};
+
+struct hist {
+    enum hist_layout layout;
+    uint32_t buckets; /* Not empty. */
+    uint64_t count;   /* Samples. */
+    uint32_t room;    /* Of 'sparse'. */
+    struct bucket *sparse;
+    struct dense *dense; /* Not NULL: everything is in here, 'sparse' is NULL. */
+};
+
+/* Walks the buckets upwards. */
+struct walk {
+    const struct hist *h;
+    uint32_t next; /* In 'sparse', or the slot after the current one. */
+    uint64_t bits; /* Left of the current chunk. */
+    const struct chunk *chunk;
+};
+
+static inline uint32_t
+octave_shift(enum hist_layout layout)
+{
+    return layout == HIST_DELAY ? 9 : 5;
+}
+
+static inline uint64_t
+floor_ns(enum hist_layout layout)
+{
+    return layout == HIST_DELAY ? 64 : 1000;
+}
+
+static inline int32_t
+half_of(enum hist_layout layout)
+{
+    return layout == HIST_DELAY ? DELAY_HALF : IFDV_HALF;
+}
+
+static inline int32_t
+index_max(enum hist_layout layout)
+{
+    return layout == HIST_DELAY ? DELAY_HALF - 1 : 1568; /* That of INT64_MAX. */
+}
+
+static int32_t
+magnitude_bucket(enum hist_layout layout, uint64_t value)
+{
+    uint64_t units = value / floor_ns(layout);
+    uint32_t shift = octave_shift(layout);
+    uint32_t octave;
+
+    if (units < UINT64_C(1) << shift) {
+        return (int32_t)units;
+    }
+    octave = 63 - (uint32_t)__builtin_clzll(units) - shift;
+    return (int32_t)((octave << shift) + (uint32_t)(units >> octave));
+}
+
+int32_t
+hist_bucket_of(enum hist_layout layout, int64_t value_ns)
+{
+    return value_ns >= 0 ? magnitude_bucket(layout, (uint64_t)value_ns)
+                         : -1 - magnitude_bucket(layout, (uint64_t)(-1 - value_ns));
+}
+
+/* First value of magnitude bucket 'i'; at most 2^63. */
+static uint64_t
+magnitude_lower(enum hist_layout layout, uint32_t i)
+{
+    uint32_t shift = octave_shift(layout);
+    uint32_t octave = i >> shift;
+    uint64_t units = i;
+    uint64_t lower;
+
+    if (octave > 0) {
+        octave--;
+        units = (uint64_t)(i - (octave << shift)) << octave;
+    }
+    if (__builtin_mul_overflow(units, floor_ns(layout), &lower) || lower > UINT64_C(1) << 63) {
+        return UINT64_C(1) << 63;
+    }
+    return lower;
+}
+
+void
+hist_bucket_bounds(enum hist_layout layout, int32_t index, int64_t *lower_ns, int64_t *upper_ns)
+{
+    uint32_t i = (uint32_t)(index >= 0 ? index : -1 - index);
+    uint64_t lower = magnitude_lower(layout, i);
+    uint64_t upper = magnitude_lower(layout, i + 1);
+
+    if (index >= 0) {
+        *lower_ns = (int64_t)lower;
+        *upper_ns = upper > INT64_MAX ? INT64_MAX : (int64_t)upper;
+    } else {
+        *lower_ns = (int64_t)(0 - upper);
+        *upper_ns = -(int64_t)lower;
+    }
+}
+
+struct hist *
+hist_new(enum hist_layout layout)
+{
+    struct hist *h = calloc(1, sizeof *h);
+
+    if (h) {
+        h->layout = layout;
+    }
+    return h;
+}
+
+void
+hist_free(struct hist *h)
+{
+    if (!h) {
+        return;
+    }
+    if (h->dense) {
+        free(h->dense->chunks);
+        free(h->dense);
+    }
+    free(h->sparse);
+    free(h);
+}
+
+void
+hist_clear(struct hist *h)
+{
+    struct dense *d = h->dense;
+
+    if (d) {
+        for (uint16_t i = 0; i < d->used; i++) {
+            d->directory[d->chunks[i].slot] = 0;
+        }
+        d->used = 0;
+        d->low = UINT32_MAX;
+        d->high = 0;
+    }
+    h->buckets = 0;
+    h->count = 0;
+}
+
+/* A cleared chunk for 'slot'; NULL when memory is out. */
+static struct chunk *
+dense_chunk(struct dense *d, uint32_t slot)
+{
+    struct chunk *c;
+
+    if (d->used == d->room) {
+        uint16_t room = (uint16_t)(d->room ? 2u * d->room : ROOM_FIRST);
+        struct chunk *more = realloc(d->chunks, room * sizeof *more);
+        if (!more) {
+            return NULL;
+        }
+        d->chunks = more;
+        d->room = room;
+    }
+    c = &d->chunks[d->used++];
+    memset(c, 0, sizeof *c);
+    c->slot = slot;
+    d->directory[slot] = d->used;
+    d->low = slot < d->low ? slot : d->low;
+    d->high = slot >= d->high ? slot + 1 : d->high;
+    return c;
+}
+
+/* The chunk of a bucket and its bit in it; NULL when memory is out. */
+static inline struct chunk *
+dense_find(struct dense *d, uint32_t biased)
+{
+    uint32_t slot = biased / CHUNK;
+    uint16_t id = d->directory[slot];
+
+    return id ? &d->chunks[id - 1] : dense_chunk(d, slot);
+}
+
+static inline bool
+dense_add(struct hist *h, int32_t index, uint64_t count)
+{
+    uint32_t biased = (uint32_t)(index + half_of(h->layout));
+    struct chunk *c = dense_find(h->dense, biased);
+    uint64_t before;
+
+    if (!c) {
+        return false;
+    }
+    before = c->counts[biased % CHUNK];
+    h->buckets += before == 0;
+    c->present |= UINT64_C(1) << biased % CHUNK;
+    c->counts[biased % CHUNK] = before + count;
+    return true;
+}
+
+/* Takes back what dense_add() added. */
+static void
+dense_take(struct hist *h, int32_t index, uint64_t count)
+{
+    uint32_t biased = (uint32_t)(index + half_of(h->layout));
+    struct chunk *c = dense_find(h->dense, biased);
+
+    c->counts[biased % CHUNK] -= count;
+    if (c->counts[biased % CHUNK] == 0) {
+        c->present &= ~(UINT64_C(1) << biased % CHUNK);
+        h->buckets--;
+    }
+}
+
+/* Turns 'h' to chunks, with nothing changed for who looks from outside. */
+static int
+make_dense(struct hist *h)
+{
+    size_t slots = 2u * (uint32_t)half_of(h->layout) / CHUNK;
+    uint32_t filled = h->buckets;
+    struct dense *d;
+
+    if (h->dense) {
+        return 0;
+    }
+    d = calloc(1, sizeof *d + slots * sizeof d->directory[0]);
+    if (!d) {
+        return -ENOMEM;
+    }
+    d->low = UINT32_MAX;
+    h->dense = d;
+    h->buckets = 0;
+    for (uint32_t i = 0; i < filled; i++) {
+        if (!dense_add(h, h->sparse[i].index, h->sparse[i].count)) {
+            free(d->chunks);
+            free(d);
+            h->dense = NULL;
+            h->buckets = filled;
+            return -ENOMEM;
+        }
+    }
+    free(h->sparse);
+    h->sparse = NULL;
+    h->room = 0;
+    return 0;
+}
+
+static struct walk
+walk_of(const struct hist *h)
+{
+    return (struct walk){.h = h, .next = h->dense ? h->dense->low : 0};
+}
+
+static inline bool
+walk_next(struct walk *w, int32_t *index, uint64_t *count)
+{
+    const struct dense *d = w->h->dense;
+
+    if (!d) {
+        if (w->next == w->h->buckets) {
+            return false;
+        }
+        *index = w->h->sparse[w->next].index;
+        *count = w->h->sparse[w->next++].count;
+        return true;
+    }
+    while (!w->bits) {
+        if (w->next >= d->high) {
+            return false;
+        }
+        uint16_t id = d->directory[w->next++];
+        if (id) {
+            w->chunk = &d->chunks[id - 1];
+            w->bits = w->chunk->present;
+        }
+    }
+    uint32_t bit = (uint32_t)__builtin_ctzll(w->bits);
+    w->bits &= w->bits - 1;
+    *index = (int32_t)(w->chunk->slot * CHUNK + bit) - half_of(w->h->layout);
+    *count = w->chunk->counts[bit];
+    return true;
+}
+
+/* Makes room for 'buckets' (<= SPARSE_MAX) in the sorted array. */
+static int
+sparse_reserve(struct hist *h, uint32_t buckets)
+{
+    uint32_t room = h->room ? h->room : ROOM_FIRST;
+    struct bucket *more;
+
+    if (buckets <= h->room) {
+        return 0;
+    }
+    while (room < buckets) {
+        room += room / 2;
+    }
+    room = room > SPARSE_MAX ? SPARSE_MAX : room;
+    more = realloc(h->sparse, room * sizeof *more);
+    if (!more) {
+        return -ENOMEM;
+    }
+    h->sparse = more;
+    h->room = room;
+    return 0;
+}
+
+/* Whether adding 'from' stays in the sorted array: '*both' is how many buckets
+ * there would be. */
+static bool
+sparse_fits(const struct hist *h, const struct bucket *from, uint32_t n, uint32_t *both)
+{
+    uint32_t i = 0, j = 0, same = 0;
+
+    while (i < h->buckets && j < n) {
+        if (h->sparse[i].index == from[j].index) {
+            if (h->sparse[i].count > UINT32_MAX - from[j].count) {
+                return false;
+            }
+            same++;
+            i++;
+            j++;
+        } else if (h->sparse[i].index < from[j].index) {
+            i++;
+        } else {
+            j++;
+        }
+    }
+    *both = h->buckets + n - same;
+    return *both <= SPARSE_MAX;
+}
+
+/* Adds sorted buckets to the sorted array, from the top down so that nothing is
+ * overwritten before it is read. */
+static void
+sparse_merge(struct hist *h, const struct bucket *from, uint32_t n, uint32_t both)
+{
+    uint32_t i = h->buckets;
+
+    for (uint32_t k = both; n > 0; k--) {
+        if (i > 0 && h->sparse[i - 1].index > from[n - 1].index) {
+            h->sparse[k - 1] = h->sparse[--i];
+        } else if (i > 0 && h->sparse[i - 1].index == from[n - 1].index) {
+            struct bucket sum = h->sparse[--i];
+            sum.count += from[--n].count;
+            h->sparse[k - 1] = sum;
+        } else {
+            h->sparse[k - 1] = from[--n];
+        }
+    }
+    h->buckets = both;
+}
+
+/* Adds 'n' sorted buckets with 'total' samples: all or, on -ENOMEM, nothing. */
+static int
+add_sorted(struct hist *h, const struct bucket *from, uint32_t n, uint64_t total)
+{
+    uint32_t both;
+
+    if (!h->dense && sparse_fits(h, from, n, &both)) {
+        if (sparse_reserve(h, both)) {
+            return -ENOMEM;
+        }
+        sparse_merge(h, from, n, both);
+    } else {
+        if (make_dense(h)) {
+            return -ENOMEM;
+        }
+        for (uint32_t i = 0; i < n; i++) {
+            if (!dense_add(h, from[i].index, from[i].count)) {
+                while (i-- > 0) {
+                    dense_take(h, from[i].index, from[i].count);
+                }
+                return -ENOMEM;
+            }
+        }
+    }
+    h->count += total;
+    return 0;
+}
+
+int
+hist_add(struct hist *h, int64_t value_ns, uint64_t count)
+{
+    int32_t index = hist_bucket_of(h->layout, value_ns);
+
+    if (count == 0) {
+        return 0;
+    }
+    if (count > HIST_COUNT_MAX - h->count) {
+        return -EOVERFLOW;
+    }
+    if (!h->dense && count <= UINT32_MAX) {
+        struct bucket one = {.index = index, .count = (uint32_t)count};
+        return add_sorted(h, &one, 1, count);
+    }
+    if (make_dense(h) || !dense_add(h, index, count)) {
+        return -ENOMEM;
+    }
+    h->count += count;
+    return 0;
+}
+
+int
+hist_merge(struct hist *h, const struct hist *from)
+{
+    struct walk w = walk_of(from);
+    int32_t index;
+    uint64_t count;
+
+    if (h->layout != from->layout) {
+        return -EINVAL;
+    }
+    if (from->count > HIST_COUNT_MAX - h->count) {
+        return -EOVERFLOW;
+    }
+    if (!from->dense) {
+        return add_sorted(h, from->sparse, from->buckets, from->count);
+    }
+    if (make_dense(h)) {
+        return -ENOMEM;
+    }
+    /* All the memory first, then nothing can fail half way. */
+    for (uint16_t i = 0; i < from->dense->used; i++) {
+        if (!dense_find(h->dense, from->dense->chunks[i].slot * CHUNK)) {
+            return -ENOMEM;
+        }
+    }
+    while (walk_next(&w, &index, &count)) {
+        bool added = dense_add(h, index, count);
+        assert(added);
+        (void)added;
+    }
+    h->count += from->count;
+    return 0;
+}
+
+/* The head of an encoding: '*n' buckets follow in 'r'. */
+static enum hist_verdict
+read_head(struct rd *r, enum hist_layout layout, uint64_t *n)
+{
+    uint8_t byte = rd_u8(r);
+
+    if (byte != HIST_DELAY && byte != HIST_IFDV) {
+        return HIST_BAD_LAYOUT;
+    }
+    if (byte != (uint8_t)layout) {
+        return HIST_OTHER_LAYOUT;
+    }
+    *n = rd_varint(r);
+    if (!rd_ok(r)) {
+        return HIST_SHORT;
+    }
+    if (*n == 0) {
+        return HIST_BAD_COUNT;
+    }
+    return *n > r->left ? HIST_SHORT : HIST_OK;
+}
+
+/* What a walk over an encoding carries from bucket to bucket. */
+struct decode {
+    struct rd r;
+    bool first;
+    int32_t min, max; /* Valid indices. */
+    int32_t index;
+    uint64_t count;
+    uint64_t total; /* Samples up to and with this bucket. */
+};
+
+static struct decode
+decode_of(const struct rd *r, enum hist_layout layout, uint64_t total)
+{
+    int32_t max = index_max(layout);
+    return (struct decode){.r = *r, .first = true, .min = -1 - max, .max = max, .total = total};
+}
+
+static inline enum hist_verdict
+decode_next(struct decode *d)
+{
+    uint64_t v = rd_varint(&d->r);
+    uint64_t step = v >> 1;
+    uint64_t more = v & 1 ? rd_varint(&d->r) : 0;
+
+    if (!rd_ok(&d->r)) {
+        return HIST_SHORT;
+    }
+    if (d->first) {
+        int64_t index = (int64_t)(step >> 1 ^ (0 - (step & 1)));
+        if (index < d->min || index > d->max) {
+            return HIST_BAD_ORDER;
+        }
+        d->index = (int32_t)index;
+        d->first = false;
+    } else {
+        if (step >= (uint64_t)(d->max - d->index)) {
+            return HIST_BAD_ORDER;
+        }
+        d->index += (int32_t)step + 1;
+    }
+    if (more > HIST_COUNT_MAX - 2) {
+        return HIST_BAD_COUNT;
+    }
+    d->count = v & 1 ? more + 2 : 1;
+    if (d->count > HIST_COUNT_MAX - d->total) {
+        return HIST_BAD_COUNT;
+    }
+    d->total += d->count;
+    return HIST_OK;
+}
+
+enum hist_verdict
+hist_check_encoded(enum hist_layout layout, const void *bytes, size_t size, uint64_t *count)
+{
+    struct rd r = rd_of(bytes, size);
+    uint64_t n = 0;
+    enum hist_verdict v;
+
+    if (size == 0) {
+        *count = 0;
+        return HIST_OK;
+    }
+    v = read_head(&r, layout, &n);
+    if (v != HIST_OK) {
+        return v;
+    }
+    struct decode d = decode_of(&r, layout, 0);
+    for (uint64_t i = 0; i < n && v == HIST_OK; i++) {
+        v = decode_next(&d);
+    }
+    if (v == HIST_OK && d.r.left) {
+        v = HIST_TRAILING;
+    }
+    if (v == HIST_OK) {
+        *count = d.total;
+    }
+    return v;
+}
+
+/* Few buckets into a sorted array: decoded aside first. */
+static enum hist_verdict
+merge_few(struct hist *h, const struct rd *r, uint32_t n)
+{
+    struct bucket few[SPARSE_MAX];
+    struct decode d = decode_of(r, h->layout, h->count);
+    enum hist_verdict v = HIST_OK;
+    bool small = true;
+
+    assert(n <= SPARSE_MAX);
+    for (uint32_t i = 0; i < n; i++) {
+        v = decode_next(&d);
+        if (v != HIST_OK) {
+            return v;
+        }
+        small &= d.count <= UINT32_MAX;
+        few[i] = (struct bucket){.index = d.index, .count = (uint32_t)d.count};
+    }
+    if (d.r.left) {
+        return HIST_TRAILING;
+    }
+    if (!small) {
+        return HIST_NO_MEMORY; /* The caller goes on with chunks. */
+    }
+    return add_sorted(h, few, n, d.total - h->count) ? HIST_NO_MEMORY : HIST_OK;
+}
+
+/* Straight into the chunks; taken back if the rest is not good. */
+static enum hist_verdict
+merge_dense(struct hist *h, const struct rd *r, uint64_t n)
+{
+    struct decode d = decode_of(r, h->layout, h->count);
+    enum hist_verdict v = HIST_OK;
+    uint64_t added = 0;
+
+    while (added < n) {
+        v = decode_next(&d);
+        if (v != HIST_OK) {
+            break;
+        }
+        if (!dense_add(h, d.index, d.count)) {
+            v = HIST_NO_MEMORY;
+            break;
+        }
+        added++;
+    }
+    if (v == HIST_OK && d.r.left) {
+        v = HIST_TRAILING;
+    }
+    if (v == HIST_OK) {
+        h->count = d.total;
+        return HIST_OK;
+    }
+    d = decode_of(r, h->layout, h->count);
+    while (added-- > 0) {
+        enum hist_verdict again = decode_next(&d);
+        assert(again == HIST_OK);
+        (void)again;
+        dense_take(h, d.index, d.count);
+    }
+    return v;
+}
+
+enum hist_verdict
+hist_merge_encoded(struct hist *h, const void *bytes, size_t size)
+{
+    struct rd r = rd_of(bytes, size);
+    uint64_t n = 0;
+    enum hist_verdict v;
+
+    if (size == 0) {
+        return HIST_OK;
+    }
+    v = read_head(&r, h->layout, &n);
+    if (v != HIST_OK) {
+        return v;
+    }
+    if (!h->dense && n <= SPARSE_MAX) {
+        v = merge_few(h, &r, (uint32_t)n);
+        if (v != HIST_NO_MEMORY) {
+            return v;
+        }
+    }
+    return make_dense(h) ? HIST_NO_MEMORY : merge_dense(h, &r, n);
+}
+
+const char *
+hist_verdict_name(enum hist_verdict v)
+{
+    static const char *const names[] = {"ok",        "short",     "bad_layout", "other_layout",
+                                        "bad_order", "bad_count", "trailing",   "no_memory"};
+    return (unsigned)v < sizeof names / sizeof names[0] ? names[v] : "?";
+}
+
+uint64_t
+hist_count(const struct hist *h)
+{
+    return h->count;
+}
+
+int64_t
+hist_quantile(const struct hist *h, uint32_t per_million, int64_t min_ns, int64_t max_ns)
+{
+    const uint64_t million = 1000000;
+    struct walk w = walk_of(h);
+    uint64_t rank, seen = 0, count = 0;
+    int32_t index = 0;
+    int64_t lower, upper, middle;
+
+    assert(h->count > 0 && per_million >= 1 && per_million <= million);
+    rank = h->count / million * per_million +
+           (h->count % million * per_million + million - 1) / million;
+    while (seen < rank && walk_next(&w, &index, &count)) {
+        seen += count;
+    }
+    hist_bucket_bounds(h->layout, index, &lower, &upper);
+    middle = lower + (upper - lower) / 2;
+    return middle < min_ns ? min_ns : middle > max_ns ? max_ns : middle;
+}
+
+/* What stands for a bucket: its step from 'previous' (ignored for the first)
+ * with the lowest bit telling whether a count follows. */
+static uint64_t
+bucket_word(bool first, int32_t index, int32_t previous, uint64_t count)
+{
+    uint64_t step = first ? (uint64_t)(((int64_t)index * 2) ^ (index < 0 ? -1 : 0))
+                          : (uint64_t)(index - previous - 1);
+    return step << 1 | (count > 1);
+}
+
+static size_t
+varint_size(uint64_t v)
+{
+    return (size_t)(70 - (uint32_t)__builtin_clzll(v | 1)) / 7;
+}
+
+size_t
+hist_encoded_size(const struct hist *h)
+{
+    struct walk w = walk_of(h);
+    int32_t index, previous = 0;
+    uint64_t count;
+    size_t size = 1 + varint_size(h->buckets);
+    bool first = true;
+
+    if (h->count == 0) {
+        return 0;
+    }
+    while (walk_next(&w, &index, &count)) {
+        size += varint_size(bucket_word(first, index, previous, count));
+        size += count > 1 ? varint_size(count - 2) : 0;
+        previous = index;
+        first = false;
+    }
+    return size;
+}
+
+size_t
+hist_encode(const struct hist *h, void *bytes, size_t size)
+{
+    struct walk w = walk_of(h);
+    struct wr out = wr_of(bytes, size);
+    int32_t index, previous = 0;
+    uint64_t count;
+    bool first = true;
+
+    if (h->count == 0) {
+        return 0;
+    }
+    wr_u8(&out, (uint8_t)h->layout);
+    wr_varint(&out, h->buckets);
+    while (walk_next(&w, &index, &count)) {
+        wr_varint(&out, bucket_word(first, index, previous, count));
+        if (count > 1) {
+            wr_varint(&out, count - 2);
+        }
+        previous = index;
+        first = false;
+    }
+    return wr_ok(&out) ? wr_size(&out) : 0;
+}

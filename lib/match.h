@@ -1,0 +1,117 @@
+/* match.h - the fate of each test packet of one session, and the summary of each
+ * delta-t.
+ *
+ * After exchange.h (events), before summary.h's consumers (telemetry, probe).
+ * Does no I/O; time comes from the events and 'now', so that simulated time
+ * tests it.  A packet belongs to the delta-t of its user's T1 (the one in the
+ * packet).  Directions are the session's: fwd is sender to reflector.
+ *
+ * A packet's direction of loss, by the last word of any reception report about
+ * it: bit set, it was received there (lost_bwd); bit clear, it was not
+ * (lost_fwd); a later set bit overrides a clear one (reordering).  A run of
+ * packets older than the 128 of the next report is split by the count of
+ * received packets between two reports of one epoch when it fell one way whole;
+ * else, and where nothing was heard before the summary is final, it is
+ * undirected.  Without reports (a stateful reflector's own sequence): a gap is
+ * split only when it fell one way whole; from a stateless one never.
+ *
+ * A sample waits for its true T3 (follow-up telemetry) until the summary is
+ * final; then it takes the T3 of the reply.  fwd = T2 - T1, bwd = T4 - T3,
+ * rt = (T4 - T1) - (T3 - T2); IFDV is |d(i+1) - d(i)| of packets scheduled one
+ * period apart, both received.  T2/T3 that cannot be true (zero, T3 < T2, or
+ * T3 - T2 > T4 - T1) are not subtracted: the sample has rt = T4 - T1 alone, no
+ * direction, and is counted.
+ *
+ * A reply later than Tmax leaves its packet lost and counted in 'late': it was
+ * received there, so lost_bwd, unless T2 - T1 alone passed Tmax.
+ *
+ * A delta-t start is handed out once and they only rise, whatever the clock
+ * does.  A step of more than dt/2 ends the open delta-t; what was out then keeps
+ * its fate (its T1 is moved by the step) but gives no delay, and is suspect.
+ * After a step forward the delta-t between are handed out empty (but for a hole
+ * over MATCH_HOLE_MAX delta-t, of which only the last come).  After a step back,
+ * packets go to the first delta-t not yet used: those sent within two dt before
+ * its start as usual, the others counted there as sent and unknown until the
+ * clock has caught up.  A delta-t becomes final by the clock that it was in. */
+#ifndef PLUMBLINE_MATCH_H
+#define PLUMBLINE_MATCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "counter.h"
+#include "exchange.h"
+#include "series.h"
+#include "summary.h"
+
+/* After the end of a delta-t and Tmax a summary waits so long for reports. */
+#define MATCH_GRACE_NS (2 * NS_PER_S)
+
+/* More delta-t than these are not handed out empty in a row. */
+#define MATCH_HOLE_MAX 86400
+
+enum match_count {
+    MATCH_REPLY_UNKNOWN,      /* To a sequence that was not sent, or is long final. */
+    MATCH_T1_UNKNOWN,         /* A transmit stamp for such a sequence. */
+    MATCH_T1_MISSING,         /* A packet final without a kernel stamp. */
+    MATCH_T3_MISSING,         /* A received packet final without follow-up. */
+    MATCH_BAD_REFLECTOR_TIME, /* T2/T3 could not be true. */
+    MATCH_FAR_EPOCH,          /* The reflector began anew. */
+    MATCH_CLOCK_STEP,
+    MATCH_OVERRUN,
+    MATCH_COUNTS
+};
+
+enum fate { FATE_RECEIVED, FATE_LOST_FWD, FATE_LOST_BWD, FATE_LOST_UNDIRECTED, FATE_UNKNOWN };
+
+/* One packet when its delta-t becomes final: evidence (sample log, ping). */
+struct match_packet {
+    uint32_t sequence;
+    enum fate fate;
+    bool late; /* Lost, but a reply came after Tmax. */
+    unsigned duplicates_bwd;
+    struct stamp_time t1, t2, t3, t4; /* As used. */
+    struct instant t1_user;           /* The stamp in the packet. */
+    uint8_t ttl, reply_ttl;
+};
+
+typedef void match_packet_fn(const struct session_key *key, const struct match_packet *p,
+                             void *aux);
+typedef void match_final_fn(const struct session_key *key, const struct summary *s, void *aux);
+typedef void match_early_fn(const struct session_key *key, const struct early *e, void *aux);
+
+struct match_sinks {
+    match_packet_fn *packet; /* May be NULL. */
+    match_final_fn *final;
+    match_early_fn *early; /* May be NULL. */
+    void *aux;
+};
+
+struct match;
+
+/* 'begin' is the start of the first delta-t (a multiple of key->dt); 'key' is
+ * copied.  NULL when memory is out. */
+struct match *match_new(const struct session_key *key, struct instant begin);
+void match_free(struct match *m);
+
+/* Takes one event of this session.  0, or -ENOMEM (the packet is counted as
+ * unknown). */
+int match_event(struct match *m, const struct exchange *e);
+
+/* Hands out, oldest first, each delta-t that is over (early, once) and each that
+ * is final (end + Tmax + grace <= now).  Every delta-t from 'begin' on comes
+ * once, also when nothing was sent in it. */
+void match_advance(struct match *m, struct instant now, const struct match_sinks *sinks);
+
+/* For a session that ends, or a process that does: everything up to and with the
+ * delta-t that holds 'end' becomes final now, what is in flight unknown. */
+void match_finish(struct match *m, struct instant end, const struct match_sinks *sinks);
+
+/* Start of the oldest delta-t that is not final: nothing before will come. */
+struct instant match_next_start(const struct match *m);
+
+void match_set_clock_error(struct match *m, uint64_t own_error_ns); /* UINT64_MAX: not known. */
+
+void match_counters(struct match *m, struct counter_group *out);
+
+#endif

@@ -1,0 +1,38 @@
+/* pg.h - a connection to PostgreSQL as the configuration says it.
+ *
+ * After config.h; used by the collector and by the command line.  Calls block;
+ * a dead peer is found within seconds by keepalives of both sides and by
+ * tcp_user_timeout. */
+#ifndef PLUMBLINE_PG_H
+#define PLUMBLINE_PG_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <libpq-fe.h>
+
+#include "config.h"
+
+struct pg_options {
+    const char *application; /* Shown in pg_stat_activity. */
+    const char *role;        /* SET ROLE; NULL: who we log in as. */
+    int connect_timeout_s;
+    int statement_timeout_ms; /* 0: none. */
+};
+
+/* A connection that is ready, or NULL and the reason in 'why'. */
+PGconn *pg_connect(const struct config_postgresql *config, const struct pg_options *options,
+                   char *why, size_t why_size);
+
+/* Runs one statement with text parameters.  The result is the caller's; never
+ * NULL (PQresultStatus() of NULL is a fatal error). */
+PGresult *pg_call(PGconn *conn, const char *sql, int count, const char *const *values);
+
+/* Runs it for its effect: rows affected, or -EIO with the reason in 'why'. */
+int64_t pg_run(PGconn *conn, const char *sql, int count, const char *const *values, char *why,
+               size_t why_size);
+
+/* First line of what the server said, without its line end. */
+void pg_error(const PGconn *conn, const PGresult *result, char *why, size_t why_size);
+
+#endif

@@ -1,0 +1,749 @@
+/* reflector.c - sessions of the reflector, and the packets that they get back. */
+#include "reflector.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <net/if.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { FOLLOW_UPS = 64, NO_SESSION = 0 };
+
+static const char *const own_names[REFLECTOR_SOCKET] = {
+    "short",    "overlong",  "bad_error_estimate", "bad_tlv",
+    "stranger", "duplicate", "replayed",           "rate_limited",
+    "full",     "expired",   "sender_began_anew",  "follow_up_lost",
+};
+
+/* A true T3 that waits for a reply to ride in. */
+struct follow_up {
+    uint32_t sequence;
+    int64_t t3_ns;
+};
+
+struct rsession {
+    struct in_addr peer, local;
+    uint16_t port;
+    uint16_t ssid;
+    bool used;
+    uint16_t generation; /* Of this place, for late stamps of who had it before. */
+    uint32_t source;     /* Place in sources[]. */
+    unsigned ifindex;    /* Reply by this one; 0: routed. */
+    uint32_t epoch;
+    uint32_t sequence; /* Of the next reply. */
+    struct history history;
+    uint32_t follow_up_first, follow_up_next;
+    struct follow_up follow_ups[FOLLOW_UPS];
+};
+
+struct peer {
+    struct reflector_peer is;
+    char interface[IF_NAMESIZE];
+};
+
+/* A token bucket for each source address. */
+struct source {
+    struct in_addr address;
+    uint32_t sessions;
+    uint32_t tokens;
+    struct span filled;
+};
+
+struct reflector {
+    struct tstamp socket;
+    struct tstamp_io *io;
+    uint16_t error_ntp, error_ptp;
+    uint32_t epoch, begun_again; /* Each session made again after one was forgotten has another. */
+    struct peer *peers;
+    size_t peer_count;
+    struct rsession *sessions; /* [1..limit] */
+    uint32_t *free_sessions;
+    uint32_t free_count;
+    uint32_t *table; /* Places in sessions[]; 0: free. */
+    uint32_t mask;   /* Of table and sources. */
+    struct source *sources;
+    uint32_t limit, live, rate;
+    uint32_t sweep; /* Next place to look at for expiry. */
+    struct span idle;
+    struct counter counters[REFLECTOR_COUNTS];
+    const char *names[REFLECTOR_COUNTS];
+};
+
+/* --- History. --- */
+
+static bool
+bit_get(const struct history *h, uint32_t back)
+{
+    return back < HISTORY_BITS && (h->bits[back / 64] >> (back % 64) & 1);
+}
+
+static void
+shift(struct history *h, uint32_t by)
+{
+    uint64_t from[HISTORY_BITS / 64];
+    uint32_t words = by / 64;
+    uint32_t bits = by % 64;
+
+    memcpy(from, h->bits, sizeof from);
+    for (uint32_t i = 0; i < HISTORY_BITS / 64; i++) {
+        uint64_t v = 0;
+        if (i >= words && words < HISTORY_BITS / 64) {
+            v = from[i - words] << bits;
+            if (bits && i > words) {
+                v |= from[i - words - 1] >> (64 - bits);
+            }
+        }
+        h->bits[i] = v;
+    }
+}
+
+static void
+take(struct history *h, uint32_t sequence, int64_t t1_ns, struct span mono)
+{
+    if (!h->begun) {
+        *h = (struct history){
+            .bits = {1}, .highest = sequence, .highest_t1_ns = t1_ns, .begun = true};
+    } else if (sequence - h->highest - 1 < UINT32_C(1) << 31) {
+        shift(h, sequence - h->highest);
+        h->bits[0] |= 1;
+        h->highest = sequence;
+        h->highest_t1_ns = t1_ns;
+    } else {
+        uint32_t back = h->highest - sequence;
+        h->bits[back / 64] |= UINT64_C(1) << (back % 64);
+    }
+    h->received++;
+    h->before = h->last;
+    h->last = mono;
+}
+
+enum history_verdict
+history_add(struct history *h, uint32_t sequence, int64_t t1_ns, struct span mono)
+{
+    uint32_t back = h->highest - sequence;
+    int64_t silence = mono.ns - h->last.ns;
+
+    if (!h->begun || back > UINT32_C(1) << 31) {
+        take(h, sequence, t1_ns, mono);
+        return HISTORY_NEW;
+    }
+    bool newer = t1_ns != 0 && h->highest_t1_ns != 0 && t1_ns > h->highest_t1_ns;
+    bool known = back >= HISTORY_WINDOW || bit_get(h, back);
+    bool after_silence = known && silence > NS_PER_S && silence / 8 > h->last.ns - h->before.ns;
+    if (newer || after_silence) {
+        *h = (struct history){.begun = false};
+        take(h, sequence, t1_ns, mono);
+        return HISTORY_RESTARTED;
+    }
+    if (back >= HISTORY_WINDOW) {
+        return HISTORY_REPLAYED;
+    }
+    if (known) {
+        h->duplicates++;
+        return HISTORY_DUPLICATE;
+    }
+    take(h, sequence, t1_ns, mono);
+    return HISTORY_NEW;
+}
+
+/* Octets from the wire's first bit on: reverse of the bits' order in memory. */
+static uint8_t
+reversed(uint8_t b)
+{
+    b = (uint8_t)((b & 0xf0) >> 4 | (b & 0x0f) << 4);
+    b = (uint8_t)((b & 0xcc) >> 2 | (b & 0x33) << 2);
+    return (uint8_t)((b & 0xaa) >> 1 | (b & 0x55) << 1);
+}
+
+void
+history_bitmap(const struct history *h, uint32_t sequence, uint8_t bitmap[16])
+{
+    struct history t = {.begun = true};
+    uint32_t from = h->highest - sequence + 1; /* 1..128: shift so much away. */
+    uint32_t words = from / 64;
+    uint32_t bits = from % 64;
+
+    assert(from - 1 < HISTORY_WINDOW);
+    for (uint32_t i = 0; i < 2; i++) {
+        uint64_t v = h->bits[i + words] >> bits;
+        if (bits && i + words + 1 < HISTORY_BITS / 64) {
+            v |= h->bits[i + words + 1] << (64 - bits);
+        }
+        t.bits[i] = v;
+    }
+    for (unsigned i = 0; i < 16; i++) {
+        bitmap[i] = reversed((uint8_t)(t.bits[i / 8] >> (i % 8 * 8)));
+    }
+}
+
+/* --- Life. --- */
+
+static uint32_t
+epoch_of_clock(void)
+{
+    uint64_t x = (uint64_t)instant_now().ns ^ (uint64_t)mono_now().ns << 20;
+
+    x = (x ^ x >> 31) * UINT64_C(0xbf58476d1ce4e5b9);
+    x ^= x >> 29;
+    return (uint32_t)x ? (uint32_t)x : 1;
+}
+
+static int
+tables_new(struct reflector *r)
+{
+    uint32_t size = 16;
+
+    while (size < 2 * r->limit) {
+        size *= 2;
+    }
+    r->mask = size - 1;
+    r->sessions = (struct rsession *)calloc((size_t)r->limit + 1, sizeof *r->sessions);
+    r->free_sessions = (uint32_t *)calloc((size_t)r->limit + 1, sizeof *r->free_sessions);
+    r->table = (uint32_t *)calloc(size, sizeof *r->table);
+    r->sources = (struct source *)calloc(size, sizeof *r->sources);
+    if (!r->sessions || !r->free_sessions || !r->table || !r->sources) {
+        return -ENOMEM;
+    }
+    for (uint32_t i = r->limit; i > 0; i--) {
+        r->free_sessions[r->free_count++] = i;
+    }
+    return 0;
+}
+
+struct reflector *
+reflector_new(const struct reflector_config *config, struct tstamp_io *io)
+{
+    struct reflector *r = (struct reflector *)calloc(1, sizeof *r);
+
+    if (!r) {
+        return NULL;
+    }
+    r->io = io;
+    r->socket.fd = -1;
+    r->limit = config->sessions ? config->sessions : 4096;
+    r->rate = config->rate ? config->rate : 200000;
+    r->idle = config->idle.ns ? config->idle : span_of_ns(600 * NS_PER_S);
+    r->epoch = config->epoch ? config->epoch : epoch_of_clock();
+    r->names[REFLECTOR_REQUESTS] = "requests";
+    r->names[REFLECTOR_REPLIES] = "replies";
+    for (unsigned i = 0; i < REFLECTOR_BAD; i++) {
+        r->names[i] =
+            i < REFLECTOR_SOCKET ? own_names[i] : tstamp_count_names[i - REFLECTOR_SOCKET];
+    }
+    reflector_set_error(r, (struct stamp_error){.error_ns = UINT64_MAX});
+    if (tables_new(r) < 0) {
+        reflector_free(r);
+        return NULL;
+    }
+    return r;
+}
+
+int
+reflector_listen(struct reflector *r, struct in_addr address, uint16_t port)
+{
+    struct tstamp_config config = {.address = address, .port = port};
+    struct tstamp socket;
+    int err = tstamp_open(&socket, &config, r->counters + REFLECTOR_SOCKET);
+
+    if (err) {
+        return err;
+    }
+    reflector_close(r);
+    r->socket = socket;
+    return 0;
+}
+
+void
+reflector_close(struct reflector *r)
+{
+    if (r->socket.fd >= 0) {
+        tstamp_close(&r->socket);
+    }
+}
+
+void
+reflector_free(struct reflector *r)
+{
+    if (r) {
+        reflector_close(r);
+        free(r->sessions);
+        free(r->free_sessions);
+        free(r->table);
+        free(r->sources);
+        free(r->peers);
+        free(r);
+    }
+}
+
+void
+reflector_set_error(struct reflector *r, struct stamp_error error)
+{
+    error.ptp = false;
+    r->error_ntp = stamp_error_format(&error);
+    error.ptp = true;
+    r->error_ptp = stamp_error_format(&error);
+}
+
+int
+reflector_fd(const struct reflector *r)
+{
+    return r->socket.fd;
+}
+
+uint16_t
+reflector_port(const struct reflector *r)
+{
+    return r->socket.port;
+}
+
+uint32_t
+reflector_epoch(const struct reflector *r)
+{
+    return r->epoch;
+}
+
+uint32_t
+reflector_sessions(const struct reflector *r)
+{
+    return r->live;
+}
+
+enum ts_source
+reflector_tx_source(const struct reflector *r)
+{
+    return r->socket.tx;
+}
+
+void
+reflector_counters(const struct reflector *r, struct counter_group *out)
+{
+    *out = (struct counter_group){.name = "reflector",
+                                  .names = r->names,
+                                  .counters = (struct counter *)(uintptr_t)r->counters,
+                                  .count = REFLECTOR_COUNTS};
+}
+
+static void
+count(struct reflector *r, enum reflector_count which)
+{
+    counter_add(&r->counters[which], 1);
+}
+
+/* --- Sources and sessions. --- */
+
+static uint32_t
+hash(uint32_t a, uint32_t b, uint32_t c)
+{
+    uint64_t h = ((uint64_t)a << 32 | b) * UINT64_C(0x9e3779b97f4a7c15);
+    h = (h ^ h >> 29 ^ c) * UINT64_C(0xbf58476d1ce4e5b9);
+    return (uint32_t)(h >> 32);
+}
+
+static uint32_t
+session_home(const struct reflector *r, const struct rsession *s)
+{
+    return hash(s->peer.s_addr, s->local.s_addr, (uint32_t)s->port << 16 | s->ssid) & r->mask;
+}
+
+static struct rsession *
+session_find(const struct reflector *r, const struct rsession *key)
+{
+    for (uint32_t i = session_home(r, key);; i++) {
+        struct rsession *s = &r->sessions[r->table[i & r->mask]];
+        if (r->table[i & r->mask] == NO_SESSION) {
+            return NULL;
+        }
+        if (s->peer.s_addr == key->peer.s_addr && s->port == key->port && s->ssid == key->ssid &&
+            s->local.s_addr == key->local.s_addr) {
+            return s;
+        }
+    }
+}
+
+/* Takes place 'hole' out of the open addressing table, moving back what would
+ * not be found any more. */
+static void
+table_remove(struct reflector *r, uint32_t hole)
+{
+    for (uint32_t i = (hole + 1) & r->mask; r->table[i] != NO_SESSION; i = (i + 1) & r->mask) {
+        uint32_t home = session_home(r, &r->sessions[r->table[i]]);
+        if (((i - home) & r->mask) >= ((i - hole) & r->mask)) {
+            r->table[hole] = r->table[i];
+            hole = i;
+        }
+    }
+    r->table[hole] = NO_SESSION;
+}
+
+static void
+session_forget(struct reflector *r, struct rsession *s)
+{
+    uint32_t place = (uint32_t)(s - r->sessions);
+    uint32_t i = session_home(r, s);
+
+    while (r->table[i] != place) {
+        i = (i + 1) & r->mask;
+    }
+    table_remove(r, i);
+    r->sources[s->source].sessions--;
+    s->used = false;
+    r->free_sessions[r->free_count++] = place;
+    r->live--;
+    /* Whoever has a session from now on has another epoch: its counts begin at
+     * zero, and nobody may take that for loss. */
+    r->begun_again++;
+}
+
+/* A source without sessions is as good as a free place, so places are never
+ * removed, only taken over. */
+static uint32_t
+source_find(const struct reflector *r, struct in_addr address)
+{
+    uint32_t unused = UINT32_MAX;
+    uint32_t home = hash(address.s_addr, 0, 1);
+
+    for (uint32_t i = 0; i <= r->mask; i++) {
+        uint32_t at = (home + i) & r->mask;
+        const struct source *s = &r->sources[at];
+        if (s->address.s_addr == address.s_addr) {
+            return at;
+        }
+        if (s->sessions == 0 && unused == UINT32_MAX) {
+            unused = at;
+        }
+        if (s->address.s_addr == INADDR_ANY) {
+            break;
+        }
+    }
+    assert(unused != UINT32_MAX); /* There are twice as many places as sessions. */
+    return unused;
+}
+
+static bool
+rate_allows(struct reflector *r, struct source *s, struct span mono)
+{
+    /* A tenth of a second's worth at once. */
+    uint32_t most = r->rate / 10 + TSTAMP_BATCH;
+    int64_t passed = mono.ns - s->filled.ns;
+
+    if (passed > NS_PER_MS) {
+        uint64_t gained =
+            passed > NS_PER_S ? most : (uint64_t)passed * r->rate / (uint64_t)NS_PER_S;
+        s->tokens = s->tokens + gained > most ? most : s->tokens + (uint32_t)gained;
+        s->filled = mono;
+    }
+    if (s->tokens == 0) {
+        return false;
+    }
+    s->tokens--;
+    return true;
+}
+
+static const struct peer *
+peer_find(const struct reflector *r, struct in_addr remote, struct in_addr local, unsigned ifindex,
+          unsigned *reply_by)
+{
+    for (size_t i = 0; i < r->peer_count; i++) {
+        const struct peer *p = &r->peers[i];
+        uint8_t bits = p->is.remote_bits;
+        uint32_t mask = bits == 0 ? 0 : htonl(UINT32_MAX << (32 - bits));
+        if (((remote.s_addr ^ p->is.remote.s_addr) & mask) != 0 ||
+            (p->is.local.s_addr != INADDR_ANY && p->is.local.s_addr != local.s_addr)) {
+            continue;
+        }
+        *reply_by = p->interface[0] ? ifindex : 0;
+        if (!p->interface[0] || if_nametoindex(p->interface) == ifindex) {
+            return p;
+        }
+    }
+    return NULL;
+}
+
+static bool
+expired(const struct reflector *r, const struct rsession *s, struct span mono)
+{
+    return s->used && mono.ns - s->history.last.ns > r->idle.ns;
+}
+
+/* Looks at a few sessions each time: all of them within a few seconds of work. */
+static void
+sweep(struct reflector *r, struct span mono, uint32_t steps)
+{
+    for (uint32_t i = 0; i < steps && r->live > 0; i++) {
+        struct rsession *s = &r->sessions[1 + r->sweep++ % r->limit];
+        if (expired(r, s, mono)) {
+            count(r, REFLECTOR_EXPIRED);
+            session_forget(r, s);
+        }
+    }
+}
+
+static struct rsession *
+session_make(struct reflector *r, const struct rsession *key, unsigned ifindex, struct span mono)
+{
+    unsigned reply_by;
+    struct rsession *s;
+    uint32_t i;
+
+    if (!peer_find(r, key->peer, key->local, ifindex, &reply_by)) {
+        count(r, REFLECTOR_STRANGER);
+        return NULL;
+    }
+    if (r->free_count == 0) {
+        sweep(r, mono, 64);
+    }
+    if (r->free_count == 0) {
+        count(r, REFLECTOR_FULL);
+        return NULL;
+    }
+    s = &r->sessions[r->free_sessions[--r->free_count]];
+    *s = (struct rsession){
+        .peer = key->peer,
+        .local = key->local,
+        .port = key->port,
+        .ssid = key->ssid,
+        .used = true,
+        .generation = (uint16_t)(s->generation + 1),
+        .source = source_find(r, key->peer),
+        .ifindex = reply_by,
+        .epoch = r->epoch + r->begun_again,
+        .history.last = mono,
+    };
+    struct source *source = &r->sources[s->source];
+    if (source->address.s_addr != key->peer.s_addr) {
+        *source = (struct source){.address = key->peer};
+    }
+    source->sessions++;
+    r->live++;
+    for (i = session_home(r, s); r->table[i] != NO_SESSION; i = (i + 1) & r->mask) {
+    }
+    r->table[i] = (uint32_t)(s - r->sessions);
+    return s;
+}
+
+int
+reflector_allow(struct reflector *r, const struct reflector_peer *peers, size_t peer_count)
+{
+    struct peer *copy = (struct peer *)calloc(peer_count + 1, sizeof *copy);
+
+    if (!copy) {
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < peer_count; i++) {
+        copy[i].is = peers[i];
+        copy[i].is.interface = NULL;
+        if (peers[i].remote_bits > 32 ||
+            (peers[i].interface && strlen(peers[i].interface) >= IF_NAMESIZE)) {
+            free(copy);
+            return -EINVAL;
+        }
+        if (peers[i].interface) {
+            strcpy(copy[i].interface, peers[i].interface);
+        }
+    }
+    free(r->peers);
+    r->peers = copy;
+    r->peer_count = peer_count;
+    for (uint32_t i = 1; i <= r->limit; i++) {
+        struct rsession *s = &r->sessions[i];
+        unsigned reply_by;
+        if (s->used && !peer_find(r, s->peer, s->local, s->ifindex, &reply_by)) {
+            session_forget(r, s);
+        }
+    }
+    return 0;
+}
+
+/* --- Packets. --- */
+
+/* A transmit stamp: the cookie is generation, place and reply sequence. */
+static void
+on_sent(uint64_t cookie, struct instant at, void *aux)
+{
+    struct reflector *r = (struct reflector *)aux;
+    uint32_t place = (uint32_t)(cookie >> 32) & 0xffffff;
+    struct rsession *s = &r->sessions[place];
+
+    if (!s->used || (s->generation & 0xff) != cookie >> 56) {
+        return; /* Its session is gone. */
+    }
+    if (s->follow_up_next - s->follow_up_first == FOLLOW_UPS) {
+        count(r, REFLECTOR_T3_LOST);
+        s->follow_up_first++;
+    }
+    s->follow_ups[s->follow_up_next++ % FOLLOW_UPS] =
+        (struct follow_up){.sequence = (uint32_t)cookie, .t3_ns = at.ns};
+}
+
+/* Whether to answer; updates what the session has received. */
+static bool
+admit(struct reflector *r, struct rsession *s, const struct stamp_request *q, struct span mono)
+{
+    struct instant t1;
+    enum history_verdict v;
+
+    if (!rate_allows(r, &r->sources[s->source], mono)) {
+        count(r, REFLECTOR_RATE);
+        return false;
+    }
+    (void)stamp_time_parse(q->t1, stamp_error_is_ptp(q->error), &t1);
+    v = history_add(&s->history, q->sequence, t1.ns, mono);
+    if (v == HISTORY_DUPLICATE) {
+        count(r, REFLECTOR_DUPLICATE);
+        return false;
+    }
+    if (v == HISTORY_REPLAYED) {
+        count(r, REFLECTOR_REPLAYED);
+        return false;
+    }
+    if (v == HISTORY_RESTARTED) {
+        count(r, REFLECTOR_RESTARTED);
+        s->sequence = 0;
+        s->follow_up_first = s->follow_up_next;
+        s->generation++;
+        s->epoch = r->epoch + ++r->begun_again;
+    }
+    return true;
+}
+
+/* Follow-ups that fell behind (a stall makes several at once, and each reply takes
+ * one) come too late to be used: leave them out, but for the newest. */
+static void
+drop_stale(struct reflector *r, struct rsession *s, struct instant now)
+{
+    while (s->follow_up_next - s->follow_up_first > 1 &&
+           now.ns - s->follow_ups[s->follow_up_first % FOLLOW_UPS].t3_ns > NS_PER_S) {
+        s->follow_up_first++;
+        count(r, REFLECTOR_T3_LOST);
+    }
+}
+
+static void
+answer(struct reflector *r, struct rsession *s, const struct stamp_request *q,
+       const struct tstamp_packet *p, struct instant now, struct tstamp_out *o)
+{
+    bool ptp = stamp_error_is_ptp(q->error);
+
+    drop_stale(r, s, now);
+    struct exchange_report report = {
+        .epoch = s->epoch, .received = s->history.received, .duplicates = s->history.duplicates};
+    const struct follow_up *f = &s->follow_ups[s->follow_up_first % FOLLOW_UPS];
+    struct stamp_answer a = {
+        .sequence = s->sequence++,
+        .error = ptp ? r->error_ptp : r->error_ntp,
+        .ttl = p->ttl,
+        .t2 = stamp_time_format(p->at.at, ptp),
+        .t3 = stamp_time_format(now, ptp),
+        .t2_user = p->at.source != TS_KERNEL,
+        .report = &report,
+        .has_follow_up = s->follow_up_first != s->follow_up_next,
+    };
+    enum stamp_verdict tlv;
+    bool took;
+
+    history_bitmap(&s->history, q->sequence, report.bitmap);
+    if (a.has_follow_up) {
+        a.follow_up_sequence = f->sequence;
+        a.follow_up_t3 = stamp_time_format(instant_of_ns(f->t3_ns), ptp);
+    }
+    *o = (struct tstamp_out){
+        .data = p->data,
+        .to = p->peer,
+        .source = p->local,
+        .ifindex = s->ifindex,
+        .tos = p->tos & 0xfc, /* The DSCP; ECN is not ours to copy. */
+        .cookie =
+            (uint64_t)(s->generation & 0xff) << 56 | (uint64_t)(s - r->sessions) << 32 | a.sequence,
+        .at = now,
+    };
+    o->size = stamp_reply_make(p->data, q, &a, &tlv, &took);
+    s->follow_up_first += took;
+    if (tlv != STAMP_OK) {
+        count(r, REFLECTOR_BAD_TLV);
+    }
+}
+
+/* Whether 'p' is answered, by 'o'. */
+static bool
+reflect(struct reflector *r, const struct tstamp_packet *p, struct instant now, struct span mono,
+        struct tstamp_out *o)
+{
+    static const enum reflector_count refused[STAMP_VERDICTS] = {
+        [STAMP_SHORT] = REFLECTOR_SHORT,
+        [STAMP_OVERLONG] = REFLECTOR_OVERLONG,
+        [STAMP_BAD_ERROR] = REFLECTOR_BAD_ERROR,
+    };
+    struct rsession key = {.peer = p->peer.sin_addr, .local = p->local, .port = p->peer.sin_port};
+    struct stamp_request q;
+    enum stamp_verdict v = stamp_request_parse(p->data, p->size, &q);
+    struct rsession *s;
+
+    if (v != STAMP_OK) {
+        count(r, refused[v]);
+        return false;
+    }
+    key.ssid = q.ssid;
+    s = session_find(r, &key);
+    if (!s) {
+        s = session_make(r, &key, p->ifindex, mono);
+    }
+    if (!s || !admit(r, s, &q, mono)) {
+        return false;
+    }
+    answer(r, s, &q, p, now, o);
+    return true;
+}
+
+/* Answers one batch.  T3 is taken anew for each, so that a reply without
+ * follow-up is as right as can be. */
+static void
+reflect_batch(struct reflector *r, const struct tstamp_packet *packets, int n, struct span mono)
+{
+    struct tstamp_out *outs = tstamp_io_outs(r->io);
+    unsigned most = tstamp_batch(&r->socket);
+    unsigned ready = 0;
+    unsigned refused = 0;
+    unsigned answered = 0;
+
+    for (int i = 0; i < n; i++) {
+        ready += reflect(r, &packets[i], instant_now(), mono, &outs[ready]);
+        if (ready > 0 && (ready == most || i == n - 1)) {
+            tstamp_send(&r->socket, r->io, ready, on_sent, r);
+            for (unsigned k = 0; k < ready; k++) {
+                refused += outs[k].error != 0;
+            }
+            answered += ready;
+            ready = 0;
+        }
+    }
+    counter_add(&r->counters[REFLECTOR_REQUESTS], (uint64_t)n);
+    counter_add(&r->counters[REFLECTOR_REPLIES], answered - refused);
+}
+
+unsigned
+reflector_receive(struct reflector *r, bool requests, bool stamps)
+{
+    struct span mono = mono_now();
+    unsigned taken = 0;
+    int n = 0;
+
+    if (stamps) {
+        tstamp_drain(&r->socket, r->io, instant_now(), on_sent, r);
+    }
+    for (unsigned batches = 0; requests && batches < 8; batches++) {
+        n = tstamp_receive(&r->socket, r->io);
+        if (n <= 0) {
+            break;
+        }
+        reflect_batch(r, tstamp_io_packets(r->io), n, mono);
+        if (r->socket.outstanding > 0) {
+            tstamp_drain(&r->socket, r->io, instant_now(), on_sent, r);
+        }
+        taken += (unsigned)n;
+        if (n < TSTAMP_BATCH) {
+            break;
+        }
+    }
+    sweep(r, mono, 4);
+    return taken;
+}

@@ -1,0 +1,114 @@
+/* reflector.h - answers test packets, knows what it received of each session, and
+ * tells it in the reception report.
+ *
+ * On tstamp.h and stamp.h.  Owned by one thread; allocates in reflector_new()
+ * and reflector_allow() only.  A session is (peer address and port, SSID, local
+ * address).  T2 is the kernel's receive stamp; T3 in the reply is the user's, and
+ * the kernel's true one follows in a later reply of the session (follow-up
+ * telemetry). */
+#ifndef PLUMBLINE_REFLECTOR_H
+#define PLUMBLINE_REFLECTOR_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "counter.h"
+#include "nstime.h"
+#include "stamp.h"
+#include "tstamp.h"
+
+/* Whom it answers. */
+struct reflector_peer {
+    struct in_addr local; /* INADDR_ANY: any. */
+    struct in_addr remote;
+    uint8_t remote_bits;   /* Prefix length; 32: one address, 0: anybody. */
+    const char *interface; /* NULL: any, and replies are routed. */
+};
+
+enum reflector_count {
+    REFLECTOR_SHORT,
+    REFLECTOR_OVERLONG,
+    REFLECTOR_BAD_ERROR,
+    REFLECTOR_BAD_TLV, /* Answered, with M set. */
+    REFLECTOR_STRANGER,
+    REFLECTOR_DUPLICATE, /* A repeat inside the last 128; not answered. */
+    REFLECTOR_REPLAYED,  /* A repeat, or what looks like one, outside; not answered. */
+    REFLECTOR_RATE,      /* Over the source's rate; not answered. */
+    REFLECTOR_FULL,      /* No room for another session; not answered. */
+    REFLECTOR_EXPIRED,   /* Sessions forgotten after silence. */
+    REFLECTOR_RESTARTED, /* Sessions whose sender began anew. */
+    REFLECTOR_T3_LOST,   /* A follow-up for which there was no reply to ride in. */
+    REFLECTOR_SOCKET,    /* From here on tstamp.h's. */
+    REFLECTOR_BAD = REFLECTOR_SOCKET + TSTAMP_COUNTS, /* So many say that something was wrong. */
+    REFLECTOR_REQUESTS = REFLECTOR_BAD,               /* Received, whatever they were. */
+    REFLECTOR_REPLIES,                                /* The kernel took them. */
+    REFLECTOR_COUNTS
+};
+
+struct reflector_config {
+    uint32_t sessions; /* At most; 0: 4096. */
+    uint32_t rate;     /* Packets a second and source address; 0: 200,000. */
+    struct span idle;  /* Forget a session after so much silence; 0: 600 s. */
+    uint32_t epoch;    /* 0: made from the clock. */
+};
+
+struct reflector;
+
+/* NULL when memory is out.  Answers nobody until reflector_listen() and
+ * reflector_allow(). */
+struct reflector *reflector_new(const struct reflector_config *config, struct tstamp_io *io);
+void reflector_free(struct reflector *r);
+
+/* Opens the socket (port 0: the kernel chooses) in place of the one before.  0 or
+ * negative errno; on error the one before stays. */
+int reflector_listen(struct reflector *r, struct in_addr address, uint16_t port);
+void reflector_close(struct reflector *r);
+
+/* Copies the list; sessions of those no longer in it are forgotten.  0 or
+ * -ENOMEM, -EINVAL (an interface name too long): the old list stays. */
+int reflector_allow(struct reflector *r, const struct reflector_peer *peers, size_t count);
+
+/* -1: not listening. */
+int reflector_fd(const struct reflector *r);
+uint16_t reflector_port(const struct reflector *r);
+
+/* Answers what has come.  Returns the number of packets taken (a multiple of a
+ * batch: there may be more). */
+unsigned reflector_receive(struct reflector *r, bool requests, bool stamps);
+
+void reflector_set_error(struct reflector *r, struct stamp_error error);
+uint32_t reflector_epoch(const struct reflector *r);
+uint32_t reflector_sessions(const struct reflector *r);
+enum ts_source reflector_tx_source(const struct reflector *r);
+void reflector_counters(const struct reflector *r, struct counter_group *out);
+
+/* --- What one session has received: for reflector.c, and for its tests. --- */
+
+enum { HISTORY_BITS = 256, HISTORY_WINDOW = 128 };
+
+/* Bit i (from the lowest of word 0) is sequence highest - i. */
+struct history {
+    uint64_t bits[HISTORY_BITS / 64];
+    uint32_t highest;
+    uint32_t received;
+    uint32_t duplicates;
+    int64_t highest_t1_ns;    /* T1 of 'highest'; 0: it had none. */
+    struct span last, before; /* Monotonic, of the last two that were taken. */
+    bool begun;
+};
+
+enum history_verdict { HISTORY_NEW, HISTORY_DUPLICATE, HISTORY_REPLAYED, HISTORY_RESTARTED };
+
+/* Takes a packet of T1 't1_ns' (0: not known).  The sender began anew when a
+ * sequence that is not after the highest has a T1 after that one's (a copy never
+ * has), or when such a one comes after silence: over a second, and over eight
+ * times the last two packets' distance. */
+enum history_verdict history_add(struct history *h, uint32_t sequence, int64_t t1_ns,
+                                 struct span mono);
+
+/* The 128 sequences before 'sequence'. */
+void history_bitmap(const struct history *h, uint32_t sequence, uint8_t bitmap[16]);
+
+#endif

@@ -1,0 +1,101 @@
+/* sender.h - sends the test packets of many sessions when they are due, and takes
+ * their replies.
+ *
+ * On tstamp.h (sockets), stamp.h (packets) and ring.h (events).  Owned by one
+ * thread; opens sockets in sender_set() only and allocates nothing elsewhere.
+ * There is one socket for each (interface, source port).  The schedule is
+ * absolute, on CLOCK_MONOTONIC, and never early; the caller groups what is due
+ * by waking at most each SENDER_GROUP_NS.  Sessions of one period are spread
+ * over it. */
+#ifndef PLUMBLINE_SENDER_H
+#define PLUMBLINE_SENDER_H
+
+#include <netinet/in.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "counter.h"
+#include "nstime.h"
+#include "ring.h"
+#include "stamp.h"
+#include "tstamp.h"
+
+#define SENDER_GROUP_NS (200 * NS_PER_US)
+
+enum { SENDER_SOCKETS_MAX = 1024, SENDER_SESSIONS_MAX = 1 << 20 };
+
+struct sender_session {
+    uint32_t index; /* In events; never given to another session. */
+    struct in_addr source, destination;
+    uint16_t source_port; /* 0: the kernel chooses, one socket for all of them. */
+    uint16_t destination_port;
+    uint16_t ssid;
+    uint8_t dscp;
+    uint32_t size;
+    struct span period;
+    const char *interface; /* NULL: routed. */
+    struct instant
+        begin; /* First packet: at the first multiple of dt not before this, plus a phase. */
+    struct span dt;
+    uint32_t packets; /* Send so many; 0: without end. */
+};
+
+enum sender_count {
+    SENDER_REPLY_SHORT,
+    SENDER_REPLY_OVERLONG,
+    SENDER_REPLY_BAD_TLV,      /* Taken, without the TLVs. */
+    SENDER_REPLY_STRANGER,     /* Not from an address and port that a session sends to. */
+    SENDER_REPLY_UNKNOWN_SSID, /* From such a one, of no session. */
+    SENDER_REPLY_BAD_ERROR,    /* Taken; its Error Estimate says nothing. */
+    SENDER_SKIPPED,            /* Not sent: the thread came over 100 ms and a period late. */
+    SENDER_EVENTS_LOST,        /* The ring was full. */
+    SENDER_SOCKET,             /* From here on tstamp.h's. */
+    SENDER_COUNTS = SENDER_SOCKET + TSTAMP_COUNTS
+};
+
+/* Both clocks, read together. */
+struct sender_clock {
+    struct instant real;
+    struct span mono;
+    struct span doubt; /* Between the two readings. */
+};
+struct sender_clock sender_clock_now(void);
+
+struct sender;
+
+/* 'epoll' gets each socket with its slot as data (u64), EPOLLIN; -1: none.
+ * Borrows all; NULL when memory is out. */
+struct sender *sender_new(struct ring *events, struct tstamp_io *io, int epoll);
+void sender_free(struct sender *s);
+
+/* Takes these sessions instead of those before; one whose index and parameters
+ * ('begin' apart) are the same goes on as it was.  0; or negative errno, and the
+ * ones before go on. */
+int sender_set(struct sender *s, const struct sender_session *sessions, size_t count,
+               struct sender_clock now);
+
+/* When the next packet is due (monotonic); INT64_MAX: never. */
+struct span sender_due(const struct sender *s);
+
+/* Sends what is due at now.mono. */
+void sender_send(struct sender *s, struct sender_clock now);
+
+/* Takes what came to the socket of 'slot': replies and transmit stamps.  Returns
+ * the number of packets taken. */
+unsigned sender_receive(struct sender *s, unsigned slot, bool replies, bool stamps);
+
+/* Takes what came to all sockets (a caller without epoll). */
+void sender_receive_all(struct sender *s);
+
+/* What the packets say of our clock. */
+void sender_set_error(struct sender *s, struct stamp_error error);
+
+/* The file descriptor of a session's socket, and its port; -1 if there is none. */
+int sender_fd(const struct sender *s, uint32_t index, uint16_t *port);
+
+/* The least that the sockets give: TS_KERNEL unless one gave up. */
+enum ts_source sender_tx_source(const struct sender *s);
+
+void sender_counters(const struct sender *s, struct counter_group *out);
+
+#endif

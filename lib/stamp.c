@@ -1,0 +1,387 @@
+/* stamp.c - STAMP and TWAMP-Light test packets: bytes to struct and back. */
+#include "stamp.h"
+
+#include <assert.h>
+
+/* Unix epoch in NTP's seconds. */
+#define NTP_UNIX INT64_C(2208988800)
+
+__extension__ typedef unsigned __int128 stamp_u128;
+
+const char *const stamp_verdict_names[STAMP_VERDICTS] = {
+    "ok", "short", "overlong", "bad_error_estimate", "bad_tlv",
+};
+
+uint64_t
+stamp_time_format(struct instant at, bool ptp)
+{
+    int64_t seconds = instant_floor(at, span_of_ns(NS_PER_S)).ns / NS_PER_S;
+    uint64_t ns = (uint64_t)(at.ns - seconds * NS_PER_S);
+
+    if (ptp) {
+        return (uint64_t)(uint32_t)seconds << 32 | ns;
+    }
+    /* Nearest: a unit is 0.23 ns, so parsing gives the same nanosecond. */
+    uint64_t fraction = ((ns << 32) + NS_PER_S / 2) / (uint64_t)NS_PER_S;
+    uint64_t raw = (uint64_t)(uint32_t)(seconds + NTP_UNIX + (int64_t)(fraction >> 32)) << 32 |
+                   (fraction & UINT32_MAX);
+    /* Zero says "none"; the instant in 2036 that would be zero moves by 0.23 ns. */
+    return raw ? raw : 1;
+}
+
+bool
+stamp_time_parse(uint64_t raw, bool ptp, struct instant *out)
+{
+    int64_t seconds = (int64_t)(raw >> 32);
+    uint64_t fraction = raw & UINT32_MAX;
+
+    *out = instant_of_ns(0);
+    if (raw == 0) {
+        return false;
+    }
+    if (ptp) {
+        if (fraction >= (uint64_t)NS_PER_S) {
+            return false;
+        }
+        out->ns = seconds * NS_PER_S + (int64_t)fraction;
+        return true;
+    }
+    /* What would be before 1970 is of the era that begins in 2036. */
+    seconds += seconds < NTP_UNIX ? (INT64_C(1) << 32) - NTP_UNIX : -NTP_UNIX;
+    out->ns = seconds * NS_PER_S + (int64_t)((fraction * NS_PER_S + (UINT64_C(1) << 31)) >> 32);
+    return true;
+}
+
+uint16_t
+stamp_error_format(const struct stamp_error *e)
+{
+    unsigned flags = (e->ptp ? 0x4000U : 0);
+    stamp_u128 units = ((stamp_u128)e->error_ns << 32) / (uint64_t)NS_PER_S + 1;
+    unsigned scale = 0;
+
+    if (e->error_ns == UINT64_MAX) {
+        return (uint16_t)(flags | 0x3fff);
+    }
+    while (units > 255) {
+        units = (units + 1) >> 1;
+        scale++;
+    }
+    return (uint16_t)(flags | (e->synchronised ? 0x8000U : 0) | scale << 8 | (unsigned)units);
+}
+
+struct stamp_error
+stamp_error_parse(uint16_t raw)
+{
+    unsigned multiplier = raw & 0xff;
+    stamp_u128 ns = (((stamp_u128)multiplier << (raw >> 8 & 0x3f)) * (uint64_t)NS_PER_S) >> 32;
+
+    return (struct stamp_error){
+        .synchronised = (raw & 0x8000) != 0,
+        .ptp = stamp_error_is_ptp(raw),
+        .error_ns = multiplier == 0 || ns > UINT64_MAX ? UINT64_MAX : (uint64_t)ns,
+    };
+}
+
+enum stamp_verdict
+stamp_tlv_parse(struct rd *r, struct stamp_tlv *out)
+{
+    uint8_t flags = rd_u8(r);
+    uint8_t type = rd_u8(r);
+    uint16_t size = rd_be16(r);
+    const uint8_t *value = rd_take(r, size);
+
+    if (!rd_ok(r)) {
+        return STAMP_BAD_TLV;
+    }
+    *out = (struct stamp_tlv){.flags = flags, .type = type, .size = size, .value = value};
+    return STAMP_OK;
+}
+
+void
+stamp_tlv_format(struct wr *w, const struct stamp_tlv *tlv)
+{
+    wr_u8(w, tlv->flags);
+    wr_u8(w, tlv->type);
+    wr_be16(w, tlv->size);
+    if (tlv->value) {
+        wr_copy(w, tlv->value, tlv->size);
+    } else {
+        wr_zero(w, tlv->size);
+    }
+}
+
+static bool
+all_zero(const uint8_t *bytes, size_t size)
+{
+    uint8_t seen = 0;
+
+    for (size_t i = 0; i < size; i++) {
+        seen |= bytes[i];
+    }
+    return seen == 0;
+}
+
+bool
+stamp_tlv_at_end(const struct rd *r)
+{
+    if (r->left < STAMP_TLV_HEADER) {
+        return r->left == 0 || all_zero(r->at, r->left);
+    }
+    return r->at[1] == STAMP_TLV_RESERVED;
+}
+
+/* Whether a TLV has the size that its type asks for. */
+static bool
+tlv_size_fits(const struct stamp_tlv *t)
+{
+    switch (t->type) {
+    case STAMP_TLV_FOLLOW_UP:
+        return t->size == STAMP_FOLLOW_UP_VALUE;
+    case STAMP_TLV_REPORT:
+        return t->size == STAMP_REPORT_VALUE;
+    default:
+        return true;
+    }
+}
+
+static enum stamp_verdict
+check_size(size_t size, size_t least)
+{
+    if (size < least) {
+        return STAMP_SHORT;
+    }
+    return size > STAMP_SIZE_MAX ? STAMP_OVERLONG : STAMP_OK;
+}
+
+enum stamp_verdict
+stamp_request_parse(const void *dgram, size_t size, struct stamp_request *out)
+{
+    struct rd r = rd_of(dgram, size);
+    enum stamp_verdict v = check_size(size, STAMP_SIZE_MIN);
+    uint32_t sequence = rd_be32(&r);
+    uint64_t t1 = rd_be64(&r);
+    uint16_t error = rd_be16(&r);
+    uint16_t ssid = 0;
+    bool extended = false;
+
+    if (v != STAMP_OK) {
+        return v;
+    }
+    if ((error & 0xff) == 0) {
+        return STAMP_BAD_ERROR;
+    }
+    if (size >= STAMP_SIZE_BASE) {
+        ssid = rd_be16(&r);
+        extended = all_zero(rd_take(&r, 28), 28);
+    }
+    *out = (struct stamp_request){
+        .sequence = sequence,
+        .t1 = t1,
+        .error = error,
+        .ssid = extended ? ssid : 0,
+        .extended = extended,
+        .size = (uint32_t)size,
+    };
+    return STAMP_OK;
+}
+
+static void
+put_room(struct wr *w, enum stamp_tlv_type type, size_t size)
+{
+    stamp_tlv_format(w, &(struct stamp_tlv){.flags = STAMP_TLV_UNRECOGNISED,
+                                            .type = (uint8_t)type,
+                                            .size = (uint16_t)size});
+}
+
+void
+stamp_request_format(const struct stamp_request *q, uint8_t *buf)
+{
+    struct wr w = wr_of(buf, q->size);
+
+    assert(q->size >= STAMP_SIZE_BASE && q->size <= STAMP_SIZE_MAX);
+    wr_be32(&w, q->sequence);
+    wr_be64(&w, q->t1);
+    wr_be16(&w, q->error);
+    wr_be16(&w, q->ssid);
+    wr_zero(&w, 28);
+    if (q->size >= STAMP_SIZE_FULL) {
+        put_room(&w, STAMP_TLV_FOLLOW_UP, STAMP_FOLLOW_UP_VALUE);
+    }
+    if (q->size >= STAMP_SIZE_REPORT) {
+        put_room(&w, STAMP_TLV_REPORT, STAMP_REPORT_VALUE);
+    }
+    if (w.left >= STAMP_TLV_HEADER) {
+        put_room(&w, STAMP_TLV_PADDING, w.left - STAMP_TLV_HEADER);
+    }
+    wr_zero(&w, w.left);
+    assert(wr_ok(&w));
+}
+
+bool
+stamp_request_has(const uint8_t *dgram, const struct stamp_request *q, enum stamp_tlv_type type)
+{
+    struct rd r = rd_of(dgram, q->size);
+    struct stamp_tlv t;
+
+    rd_skip(&r, STAMP_SIZE_BASE);
+    while (q->extended && rd_ok(&r) && !stamp_tlv_at_end(&r)) {
+        if (stamp_tlv_parse(&r, &t) != STAMP_OK || !tlv_size_fits(&t)) {
+            return false;
+        }
+        if (t.type == type) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Fills the TLV whose header is at 'at' (of an intact one of 't'), or says with U
+ * that it is not known. */
+static void
+answer_tlv(uint8_t *at, const struct stamp_tlv *t, const struct stamp_answer *a, bool *took)
+{
+    struct wr w = wr_of(at, STAMP_TLV_HEADER + (size_t)t->size);
+    bool known = t->type == STAMP_TLV_PADDING || t->type == STAMP_TLV_FOLLOW_UP ||
+                 (t->type == STAMP_TLV_REPORT && a->report);
+
+    bool user = known && t->type == STAMP_TLV_REPORT && a->t2_user;
+    wr_u8(&w, !known ? STAMP_TLV_UNRECOGNISED : user ? STAMP_TLV_T2_USER : 0);
+    (void)wr_room(&w, STAMP_TLV_HEADER - 1);
+    if (t->type == STAMP_TLV_FOLLOW_UP) {
+        /* A second one in the packet gets nothing: each follow-up is told once. */
+        bool fill = a->has_follow_up && !*took;
+        wr_be32(&w, fill ? a->follow_up_sequence : 0);
+        wr_be64(&w, fill ? a->follow_up_t3 : 0);
+        wr_u8(&w, fill ? STAMP_MODE_SOFTWARE : 0);
+        wr_zero(&w, 3);
+        *took = *took || fill;
+    } else if (t->type == STAMP_TLV_REPORT && a->report) {
+        wr_be32(&w, a->report->epoch);
+        wr_be32(&w, a->report->received);
+        wr_be32(&w, a->report->duplicates);
+        wr_copy(&w, a->report->bitmap, sizeof a->report->bitmap);
+    }
+    assert(wr_ok(&w));
+}
+
+static enum stamp_verdict
+answer_tlvs(uint8_t *buf, size_t size, const struct stamp_answer *a, bool *took)
+{
+    struct rd r = rd_of(buf, size);
+    struct stamp_tlv t;
+
+    rd_skip(&r, STAMP_SIZE_BASE);
+    while (!stamp_tlv_at_end(&r)) {
+        size_t offset = size - r.left;
+        if (stamp_tlv_parse(&r, &t) != STAMP_OK || !tlv_size_fits(&t)) {
+            buf[offset] = (uint8_t)(buf[offset] | STAMP_TLV_MALFORMED);
+            return STAMP_BAD_TLV;
+        }
+        answer_tlv(buf + offset, &t, a, took);
+    }
+    return STAMP_OK;
+}
+
+size_t
+stamp_reply_make(uint8_t *buf, const struct stamp_request *q, const struct stamp_answer *a,
+                 enum stamp_verdict *tlv, bool *took)
+{
+    struct wr w = wr_of(buf, STAMP_SIZE_BASE);
+
+    *took = false;
+    *tlv = q->extended ? answer_tlvs(buf, q->size, a, took) : STAMP_OK;
+    wr_be32(&w, a->sequence);
+    wr_be64(&w, a->t3);
+    wr_be16(&w, a->error);
+    wr_be16(&w, q->ssid);
+    wr_be64(&w, a->t2);
+    wr_be32(&w, q->sequence);
+    wr_be64(&w, q->t1);
+    wr_be16(&w, q->error);
+    wr_be16(&w, 0);
+    wr_u8(&w, a->ttl);
+    wr_zero(&w, 3);
+    assert(wr_ok(&w));
+    return q->size < STAMP_SIZE_BASE ? STAMP_SIZE_BASE : q->size;
+}
+
+void
+stamp_reply_set_t3(uint8_t *buf, uint64_t t3)
+{
+    struct wr w = wr_of(buf + 4, 8);
+    wr_be64(&w, t3);
+}
+
+static void
+take_tlv(const struct stamp_tlv *t, struct stamp_reply *p)
+{
+    struct rd r = rd_of(t->value, t->size);
+
+    if (t->flags & (STAMP_TLV_UNRECOGNISED | STAMP_TLV_MALFORMED | STAMP_TLV_INTEGRITY)) {
+        return; /* Our own room given back: it says nothing. */
+    }
+    if (t->type == STAMP_TLV_FOLLOW_UP && !p->has_follow_up) {
+        p->follow_up_sequence = rd_be32(&r);
+        p->follow_up_t3 = rd_be64(&r);
+        p->follow_up_mode = rd_u8(&r);
+        p->has_follow_up = p->follow_up_t3 != 0;
+    } else if (t->type == STAMP_TLV_REPORT && !p->has_report) {
+        p->report.epoch = rd_be32(&r);
+        p->report.received = rd_be32(&r);
+        p->report.duplicates = rd_be32(&r);
+        rd_copy(&r, p->report.bitmap, sizeof p->report.bitmap);
+        p->t2_user = (t->flags & STAMP_TLV_T2_USER) != 0;
+        p->has_report = true;
+    }
+}
+
+enum stamp_verdict
+stamp_reply_parse(const void *dgram, size_t size, struct stamp_reply *out)
+{
+    struct rd r = rd_of(dgram, size);
+    enum stamp_verdict v = check_size(size, STAMP_SIZE_REPLY_MIN);
+    struct stamp_tlv t;
+
+    if (v != STAMP_OK) {
+        return v;
+    }
+    *out = (struct stamp_reply){.sequence = 0};
+    out->sequence = rd_be32(&r);
+    out->t3 = rd_be64(&r);
+    out->error = rd_be16(&r);
+    out->ssid = rd_be16(&r);
+    out->t2 = rd_be64(&r);
+    out->sender_sequence = rd_be32(&r);
+    out->t1 = rd_be64(&r);
+    out->sender_error = rd_be16(&r);
+    rd_skip(&r, 2);
+    out->sender_ttl = rd_u8(&r);
+    if (size < STAMP_SIZE_BASE) {
+        return STAMP_OK;
+    }
+    rd_skip(&r, 3);
+    while (!stamp_tlv_at_end(&r)) {
+        if (stamp_tlv_parse(&r, &t) != STAMP_OK || !tlv_size_fits(&t)) {
+            out->bad_tlv = true;
+            break;
+        }
+        take_tlv(&t, out);
+    }
+    return STAMP_OK;
+}
+
+void
+stamp_reply_format(const struct stamp_reply *p, uint8_t *buf)
+{
+    struct stamp_request q = {.sequence = p->sender_sequence,
+                              .t1 = p->t1,
+                              .error = p->sender_error,
+                              .ssid = p->ssid,
+                              .size = STAMP_SIZE_BASE};
+    struct stamp_answer a = {
+        .sequence = p->sequence, .error = p->error, .ttl = p->sender_ttl, .t2 = p->t2, .t3 = p->t3};
+    enum stamp_verdict tlv;
+    bool took;
+
+    stamp_reply_make(buf, &q, &a, &tlv, &took);
+}

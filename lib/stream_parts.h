@@ -1,0 +1,78 @@
+/* stream_parts.h - what stream.c and stream_open.c share; for no other file. */
+#ifndef PLUMBLINE_STREAM_PARTS_H
+#define PLUMBLINE_STREAM_PARTS_H
+
+#include "stream.h"
+
+#define STREAM_SEND_MAX 64
+#define STREAM_ID_SIZE 44
+
+enum stream_phase {
+    STREAM_OFFLINE,
+    STREAM_ASKING,  /* What does Redis hold?  The answer is under way. */
+    STREAM_READY,   /* Nothing is unanswered. */
+    STREAM_SENDING, /* Entries are under way. */
+    STREAM_POLLING, /* The ack is under way. */
+    STREAM_PAUSED,  /* After a refusal, or until the collector deletes the stream. */
+};
+
+/* What the key pl:{SOURCE}:ack says. */
+struct stream_ack {
+    bool present;
+    struct position committed;
+    bool wanting;
+    struct position want;
+};
+
+/* What Redis holds, at one moment. */
+struct stream_view {
+    struct stream_ack ack;
+    bool exists;
+    struct position top; /* Last ID ever added; {0,0}: none. */
+    bool has_first;      /* There are entries; 'first' is the first one's ID. */
+    struct position first;
+};
+
+struct stream {
+    struct event_base *base;
+    struct spool *spool;
+    struct redis *redis;
+    char *source, *release, *key, *ack_key;
+    struct instant (*now)(void);
+    stream_open_fn *on_open;
+    void *aux;
+
+    bool open;
+    bool start_due; /* The caller's batch with EpochStart has not come yet. */
+    struct instant started_at;
+    enum stream_phase phase;
+    struct event *tick, *pause, *kick, *wait_first;
+    struct span pause_next;
+
+    struct position cursor; /* What is sent next comes after this. */
+    struct position taken;  /* Last of ours that Redis is known to have. */
+    struct position tried;  /* Last that was ever sent. */
+    bool wanting;           /* 'want' was found obeyed; asked again each second. */
+    struct position want;
+    struct span asked_at; /* Monotonic. */
+
+    struct position sending[STREAM_SEND_MAX];
+    size_t sending_count;
+    unsigned again;    /* "Equal or smaller" in a row. */
+    char refusal[128]; /* First error inside the MULTI under way. */
+
+    struct stream_health health;
+};
+
+/* stream_open.c */
+bool stream_parse_id(const char *text, size_t size, struct position *out);
+bool stream_parse_ack(const char *text, size_t size, struct stream_ack *out);
+/* The highest ID that Redis or a collector knows. */
+struct position stream_highest(const struct stream_view *view);
+/* Whether there is an ID of somebody else in the way of ours. */
+bool stream_in_conflict(struct stream *s, struct position highest);
+/* Opens an epoch above 'highest' ({0,0}: Redis was not asked).  0; negative errno
+ * if records need new IDs and could not get them. */
+int stream_open_epoch(struct stream *s, struct position highest);
+
+#endif

@@ -1,0 +1,795 @@
+/* telemetry.c - building batches, and reading them back with every check.
+ *
+ * The builder writes the frame of Batch by hand around sub-messages that
+ * protobuf-c packs: a batch is never a tree in memory.  The reader lets
+ * protobuf-c unpack into an arena that is emptied in one step. */
+#include "telemetry.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "wire.h"
+
+enum {
+    FIELD_FORMAT = 1,
+    FIELD_SOURCE = 2,
+    FIELD_MADE_AT = 3,
+    FIELD_FINAL_UNTIL = 4,
+    FIELD_SESSIONS = 6,
+    FIELD_SUMMARIES = 7,
+    FIELD_EARLY = 9
+};
+
+enum { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_BYTES = 2, WIRE_FIXED32 = 5 };
+
+/* What a dictionary entry may say: more than anybody has use for. */
+#define DT_NS_MAX (86400 * NS_PER_S)
+#define TIMEOUT_NS_MAX (3600 * NS_PER_S)
+#define PERIOD_NS_MAX (3600 * NS_PER_S)
+#define SIZE_MAX_OCTETS 65535u
+#define DT_NUMBER_MAX ((uint64_t)INT64_MAX)
+#define REFUSED_NAME_MAX 127u
+#define LIVENESS_SECONDS_MAX 86400u
+#define SECOND_MAX ((uint64_t)INT64_MAX / (uint64_t)NS_PER_S)
+
+#define ARENA_BLOCK ((size_t)256 << 10)
+/* Some thirty times the largest batch: what unpacking an honest one takes. */
+#define ARENA_MAX ((size_t)128 << 20)
+
+/* --- Builder -------------------------------------------------------------- */
+
+struct telemetry_builder {
+    char source[SERIES_NAME_MAX + 1];
+    uint8_t *bytes;
+    size_t size, room;
+    size_t head; /* Bytes of fields 1 to 4, always there. */
+    uint8_t *scratch;
+    size_t scratch_room;
+    struct instant from, until;
+};
+
+static size_t
+varint_size(uint64_t v)
+{
+    return (size_t)(70 - (uint32_t)__builtin_clzll(v | 1)) / 7;
+}
+
+static int
+reserve(uint8_t **bytes, size_t *room, size_t needed)
+{
+    size_t more = *room ? *room : 4096;
+    uint8_t *grown;
+
+    if (needed <= *room) {
+        return 0;
+    }
+    while (more < needed) {
+        more *= 2;
+    }
+    grown = realloc(*bytes, more);
+    if (!grown) {
+        return -ENOMEM;
+    }
+    *bytes = grown;
+    *room = more;
+    return 0;
+}
+
+static void
+write_head(struct telemetry_builder *b, struct instant made_at, struct instant final_until)
+{
+    struct wr w = wr_of(b->bytes, b->head);
+
+    wr_varint(&w, FIELD_FORMAT << 3 | WIRE_VARINT);
+    wr_varint(&w, TELEMETRY_FORMAT);
+    wr_varint(&w, FIELD_SOURCE << 3 | WIRE_BYTES);
+    wr_varint(&w, strlen(b->source));
+    wr_copy(&w, b->source, strlen(b->source));
+    wr_varint(&w, FIELD_MADE_AT << 3 | WIRE_FIXED64);
+    wr_le64(&w, (uint64_t)made_at.ns);
+    wr_varint(&w, FIELD_FINAL_UNTIL << 3 | WIRE_FIXED64);
+    wr_le64(&w, (uint64_t)final_until.ns);
+    assert(wr_ok(&w) && w.left == 0);
+}
+
+static void
+begin_batch(struct telemetry_builder *b)
+{
+    b->size = b->head;
+    b->from = b->until = instant_of_ns(0);
+}
+
+struct telemetry_builder *
+telemetry_builder_new(const char *source)
+{
+    struct telemetry_builder *b = calloc(1, sizeof *b);
+    size_t length = strlen(source);
+
+    assert(length <= SERIES_NAME_MAX);
+    if (!b) {
+        return NULL;
+    }
+    memcpy(b->source, source, length + 1);
+    b->head = 2 + 2 + length + 9 + 9;
+    if (reserve(&b->bytes, &b->room, b->head)) {
+        free(b);
+        return NULL;
+    }
+    begin_batch(b);
+    return b;
+}
+
+void
+telemetry_builder_free(struct telemetry_builder *b)
+{
+    if (b) {
+        free(b->bytes);
+        free(b->scratch);
+        free(b);
+    }
+}
+
+static int
+add_packed(struct telemetry_builder *b, unsigned field, const ProtobufCMessage *message)
+{
+    size_t inner = protobuf_c_message_get_packed_size(message);
+    size_t outer = varint_size(field << 3) + varint_size(inner) + inner;
+
+    if (outer > TELEMETRY_BATCH_MAX - b->size) {
+        return -ENOSPC;
+    }
+    if (reserve(&b->bytes, &b->room, b->size + outer)) {
+        return -ENOMEM;
+    }
+    struct wr w = wr_of(b->bytes + b->size, outer);
+    wr_varint(&w, field << 3 | WIRE_BYTES);
+    wr_varint(&w, inner);
+    size_t packed = protobuf_c_message_pack(message, wr_room(&w, inner));
+    assert(wr_ok(&w) && packed == inner && w.left == 0);
+    (void)packed;
+    b->size += outer;
+    return 0;
+}
+
+/* Casts away const where protobuf-c's structs have no const for what they only
+ * read while packing. */
+static char *
+borrowed(const char *text)
+{
+    union {
+        const char *given;
+        char *taken;
+    } u = {.given = text};
+    return u.taken;
+}
+
+int
+telemetry_add_session(struct telemetry_builder *b, const struct session_key *key)
+{
+    Plumbline__Telemetry__Limit limits[SERIES_LIMITS_MAX];
+    Plumbline__Telemetry__Limit *limit_list[SERIES_LIMITS_MAX];
+    pb_session m;
+
+    plumbline__telemetry__session__init(&m);
+    m.session_id = session_id_of(key);
+    m.object = borrowed(key->object);
+    m.observer = borrowed(key->observer);
+    m.far = borrowed(key->far);
+    m.class_name = borrowed(key->class_name);
+    m.protocol = borrowed(key->protocol);
+    m.flow = key->flow;
+    m.family = key->family;
+    m.observer_end = key->observer_end;
+    m.dt_ns = (uint64_t)key->dt.ns;
+    m.tmax_ns = (uint64_t)key->tmax.ns;
+    m.period_ns = (uint64_t)key->period.ns;
+    m.size = key->size;
+    m.dscp = key->dscp;
+    m.ifdv = key->ifdv;
+    for (unsigned i = 0; i < key->limit_count; i++) {
+        plumbline__telemetry__limit__init(&limits[i]);
+        limits[i].metric = (uint32_t)key->limits[i].metric;
+        limits[i].direction = (uint32_t)key->limits[i].direction;
+        limits[i].limit_ns = (uint64_t)key->limits[i].limit.ns;
+        limit_list[i] = &limits[i];
+    }
+    m.n_limits = key->limit_count;
+    m.limits = limit_list;
+    return add_packed(b, FIELD_SESSIONS, &m.base);
+}
+
+/* Encodes 'h' behind 'used' bytes of the scratch, which has the room. */
+static ProtobufCBinaryData
+encode_hist(struct telemetry_builder *b, const struct hist *h, size_t *used)
+{
+    ProtobufCBinaryData data = {.len = 0, .data = b->scratch + *used};
+
+    data.len = hist_encode(h, data.data, b->scratch_room - *used);
+    *used += data.len;
+    return data;
+}
+
+static void
+fill_delay(struct telemetry_builder *b, const struct delay *d, pb_delay *m, size_t *used)
+{
+    uint64_t sum = (uint64_t)d->sum_ns - d->count * (uint64_t)d->min_ns;
+
+    plumbline__telemetry__delay__init(m);
+    m->count = d->count;
+    m->min_ns = d->min_ns;
+    m->range_ns = d->max_ns - d->min_ns;
+    m->sum_ns = sum > INT64_MAX ? INT64_MAX : (int64_t)sum;
+    m->hist = encode_hist(b, d->hist, used);
+    if (d->ifdv) {
+        m->ifdv = encode_hist(b, d->ifdv, used);
+    }
+}
+
+/* Histograms of the three directions, encoded, and the messages around them. */
+static int
+fill_delays(struct telemetry_builder *b, const struct summary *s, pb_delay delays[DIRECTIONS],
+            pb_summary *m)
+{
+    pb_delay **const places[DIRECTIONS] = {&m->fwd, &m->bwd, &m->rt};
+    size_t needed = 1, used = 0;
+
+    for (int i = 0; i < DIRECTIONS; i++) {
+        const struct delay *d = &s->delay[i];
+        int64_t range;
+        if (d->count && __builtin_sub_overflow(d->max_ns, d->min_ns, &range)) {
+            return -ERANGE;
+        }
+        needed += hist_encoded_size(d->hist) + (d->ifdv ? hist_encoded_size(d->ifdv) : 0);
+    }
+    if (reserve(&b->scratch, &b->scratch_room, needed)) {
+        return -ENOMEM;
+    }
+    for (int i = 0; i < DIRECTIONS; i++) {
+        if (s->delay[i].count) {
+            fill_delay(b, &s->delay[i], &delays[i], &used);
+            *places[i] = &delays[i];
+        }
+    }
+    return 0;
+}
+
+struct narrow {
+    uint32_t *to;
+    uint64_t from;
+};
+
+/* The wire has 32 bits for what is counted in one delta-t. */
+static int
+fill_counters(const struct summary *s, pb_summary *m)
+{
+    const struct narrow all[] = {
+        {&m->scheduled, s->scheduled == s->sent ? 0 : s->scheduled},
+        {&m->sent, s->sent},
+        {&m->send_errors, s->send_errors},
+        {&m->received, s->received},
+        {&m->lost_fwd, s->lost_fwd},
+        {&m->lost_bwd, s->lost_bwd},
+        {&m->lost_undirected, s->lost_undirected},
+        {&m->unknown, s->unknown},
+        {&m->late, s->late},
+        {&m->duplicate_fwd, s->duplicate_fwd},
+        {&m->duplicate_bwd, s->duplicate_bwd},
+        {&m->reordered_fwd, s->reordered_fwd},
+        {&m->reordered_bwd, s->reordered_bwd},
+        {&m->stamped_user, s->stamped[TS_USER]},
+        {&m->stamped_hardware, s->stamped[TS_HARDWARE]},
+    };
+
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        if (all[i].from > UINT32_MAX) {
+            return -ERANGE;
+        }
+        *all[i].to = (uint32_t)all[i].from;
+    }
+    return 0;
+}
+
+/* UINT64_MAX (not known) is 0 on the wire; a bound is never really 0. */
+static uint64_t
+wire_clock_error(uint64_t error_ns)
+{
+    return error_ns == UINT64_MAX ? 0 : error_ns == 0 ? 1 : error_ns;
+}
+
+static int
+dt_number_of(const struct session_key *key, struct instant start, uint64_t *number)
+{
+    if (start.ns < 0 || start.ns % key->dt.ns) {
+        return -ERANGE;
+    }
+    *number = (uint64_t)(start.ns / key->dt.ns);
+    return 0;
+}
+
+static void
+cover(struct telemetry_builder *b, struct instant start, struct span dt)
+{
+    struct instant end = instant_add(start, dt);
+
+    b->from = b->from.ns == 0 || instant_before(start, b->from) ? start : b->from;
+    b->until = instant_before(b->until, end) ? end : b->until;
+}
+
+int
+telemetry_add_summary(struct telemetry_builder *b, const struct session_key *key,
+                      int64_t session_id, const struct summary *s)
+{
+    pb_delay delays[DIRECTIONS];
+    uint32_t over[SERIES_LIMITS_MAX];
+    pb_summary m;
+
+    plumbline__telemetry__summary__init(&m);
+    m.session_id = session_id;
+    m.flags = s->flags;
+    m.clock_error_ns = s->received ? wire_clock_error(s->clock_error_ns) : 0;
+    for (unsigned i = 0; i < key->limit_count; i++) {
+        if (s->over[i] > UINT32_MAX) {
+            return -ERANGE;
+        }
+        over[i] = (uint32_t)s->over[i];
+        m.n_over = over[i] ? key->limit_count : m.n_over;
+    }
+    m.over = over;
+    int err = dt_number_of(key, s->start, &m.dt_number);
+    if (!err) {
+        err = fill_counters(s, &m);
+    }
+    if (!err) {
+        err = fill_delays(b, s, delays, &m);
+    }
+    if (!err) {
+        err = add_packed(b, FIELD_SUMMARIES, &m.base);
+    }
+    if (!err) {
+        cover(b, s->start, key->dt);
+    }
+    return err;
+}
+
+int
+telemetry_add_early(struct telemetry_builder *b, const struct session_key *key, int64_t session_id,
+                    const struct early *e)
+{
+    pb_early m;
+
+    plumbline__telemetry__early__init(&m);
+    if (e->sent > UINT32_MAX || e->received > UINT32_MAX || e->overdue > UINT32_MAX ||
+        dt_number_of(key, e->start, &m.dt_number)) {
+        return -ERANGE;
+    }
+    m.session_id = session_id;
+    m.sent = (uint32_t)e->sent;
+    m.received = (uint32_t)e->received;
+    m.overdue = (uint32_t)e->overdue;
+    if (e->received) {
+        m.rt_min_ns = e->rt_min_ns;
+        m.rt_p50_ns = e->rt_p50_ns;
+        m.rt_max_ns = e->rt_max_ns;
+        m.fwd_p50_ns = e->fwd_p50_ns;
+        m.bwd_p50_ns = e->bwd_p50_ns;
+        m.clock_error_ns = wire_clock_error(e->clock_error_ns);
+    }
+    return add_packed(b, FIELD_EARLY, &m.base);
+}
+
+int
+telemetry_add_message(struct telemetry_builder *b, enum telemetry_field field,
+                      const ProtobufCMessage *message)
+{
+    return add_packed(b, (unsigned)field, message);
+}
+
+void
+telemetry_covers(const struct telemetry_builder *b, struct instant *from, struct instant *until)
+{
+    *from = b->from;
+    *until = b->until;
+}
+
+const uint8_t *
+telemetry_finish(struct telemetry_builder *b, struct instant made_at, struct instant final_until,
+                 size_t *size)
+{
+    write_head(b, made_at, final_until);
+    *size = b->size;
+    begin_batch(b);
+    return b->bytes;
+}
+
+/* --- Arena ---------------------------------------------------------------- */
+
+struct block {
+    struct block *next;
+    size_t room;
+    max_align_t bytes[];
+};
+
+struct telemetry_arena {
+    struct block *first, *current;
+    size_t used;  /* Of 'current'. */
+    size_t total; /* Given out since the last reset. */
+    bool too_much, no_memory;
+    ProtobufCAllocator allocator;
+};
+
+static struct block *
+block_new(size_t room)
+{
+    struct block *b = malloc(sizeof *b + room);
+
+    if (b) {
+        b->next = NULL;
+        b->room = room;
+    }
+    return b;
+}
+
+static void *
+arena_alloc(void *aux, size_t size)
+{
+    struct telemetry_arena *a = aux;
+    size_t unit = sizeof(max_align_t);
+    size_t rounded = (size + unit - 1) / unit * unit;
+
+    if (size > ARENA_MAX || a->total > ARENA_MAX - rounded) {
+        a->too_much = true;
+        return NULL;
+    }
+    while (a->current->room - a->used < rounded) {
+        if (!a->current->next) {
+            a->current->next = block_new(rounded > ARENA_BLOCK ? rounded : ARENA_BLOCK);
+            if (!a->current->next) {
+                a->no_memory = true;
+                return NULL;
+            }
+        }
+        a->current = a->current->next;
+        a->used = 0;
+    }
+    void *here = a->current->bytes + a->used / unit;
+    a->used += rounded;
+    a->total += rounded;
+    return here;
+}
+
+static void
+arena_drop(void *aux, void *pointer)
+{
+    (void)aux;
+    (void)pointer;
+}
+
+struct telemetry_arena *
+telemetry_arena_new(void)
+{
+    struct telemetry_arena *a = calloc(1, sizeof *a);
+
+    if (!a) {
+        return NULL;
+    }
+    a->first = block_new(ARENA_BLOCK);
+    if (!a->first) {
+        free(a);
+        return NULL;
+    }
+    a->current = a->first;
+    a->allocator = (ProtobufCAllocator){arena_alloc, arena_drop, a};
+    return a;
+}
+
+void
+telemetry_arena_reset(struct telemetry_arena *a)
+{
+    a->current = a->first;
+    a->used = a->total = 0;
+    a->too_much = a->no_memory = false;
+}
+
+void
+telemetry_arena_free(struct telemetry_arena *a)
+{
+    if (!a) {
+        return;
+    }
+    for (struct block *b = a->first, *next; b; b = next) {
+        next = b->next;
+        free(b);
+    }
+    free(a);
+}
+
+/* --- Checks --------------------------------------------------------------- */
+
+/* Keys of the inventory: [a-z0-9][a-z0-9.-]*, at most 'most' bytes. */
+static bool
+name_fits(const char *name, size_t most)
+{
+    size_t length = 0;
+
+    for (const char *c = name; *c; c++, length++) {
+        bool word = (*c >= 'a' && *c <= 'z') || (*c >= '0' && *c <= '9');
+        if (length == most || (!word && (length == 0 || (*c != '.' && *c != '-')))) {
+            return false;
+        }
+    }
+    return length > 0;
+}
+
+bool
+telemetry_name_ok(const char *name)
+{
+    return name_fits(name, SERIES_NAME_MAX);
+}
+
+bool
+telemetry_start(uint64_t number, struct span dt, struct instant *start)
+{
+    return number <= DT_NUMBER_MAX && !__builtin_mul_overflow((int64_t)number, dt.ns, &start->ns) &&
+           start->ns <= INT64_MAX - dt.ns;
+}
+
+static bool
+in_range(uint64_t v, int64_t most)
+{
+    return v >= 1 && v <= (uint64_t)most;
+}
+
+static bool
+session_numbers_ok(const pb_session *s)
+{
+    if (s->flow > UINT16_MAX || (s->family != 4 && s->family != 6) || s->observer_end > 1 ||
+        !in_range(s->dt_ns, DT_NS_MAX) || !in_range(s->tmax_ns, TIMEOUT_NS_MAX) ||
+        !in_range(s->period_ns, PERIOD_NS_MAX) || s->size > SIZE_MAX_OCTETS || s->dscp > 63 ||
+        s->n_limits > SERIES_LIMITS_MAX) {
+        return false;
+    }
+    for (size_t i = 0; i < s->n_limits; i++) {
+        if (s->limits[i]->metric > LIMIT_IFDV || s->limits[i]->direction >= DIRECTIONS ||
+            s->limits[i]->limit_ns > INT64_MAX) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool
+telemetry_session_key(const pb_session *s, struct session_key *out)
+{
+    struct session_key key = {0};
+
+    if (!telemetry_name_ok(s->object) || !telemetry_name_ok(s->observer) ||
+        (s->far[0] && !telemetry_name_ok(s->far)) || !telemetry_name_ok(s->class_name) ||
+        !name_fits(s->protocol, sizeof key.protocol - 1) || !session_numbers_ok(s)) {
+        return false;
+    }
+    memcpy(key.object, s->object, strlen(s->object));
+    memcpy(key.observer, s->observer, strlen(s->observer));
+    memcpy(key.far, s->far, strlen(s->far));
+    memcpy(key.class_name, s->class_name, strlen(s->class_name));
+    memcpy(key.protocol, s->protocol, strlen(s->protocol));
+    key.flow = (uint16_t)s->flow;
+    key.family = (uint8_t)s->family;
+    key.observer_end = (uint8_t)s->observer_end;
+    key.dt = span_of_ns((int64_t)s->dt_ns);
+    key.tmax = span_of_ns((int64_t)s->tmax_ns);
+    key.period = span_of_ns((int64_t)s->period_ns);
+    key.size = s->size;
+    key.dscp = (uint8_t)s->dscp;
+    key.ifdv = s->ifdv ? 1 : 0;
+    key.limit_count = (uint8_t)s->n_limits;
+    for (size_t i = 0; i < s->n_limits; i++) {
+        key.limits[i] = (struct series_limit){
+            .metric = (enum limit_metric)s->limits[i]->metric,
+            .direction = (enum direction)s->limits[i]->direction,
+            .limit = span_of_ns((int64_t)s->limits[i]->limit_ns),
+        };
+    }
+    if (session_id_of(&key) != s->session_id) {
+        return false;
+    }
+    *out = key;
+    return true;
+}
+
+static bool
+delay_ok(const pb_delay *d, uint64_t received)
+{
+    uint64_t count, pairs;
+    int64_t max, most;
+
+    if (!d) {
+        return true;
+    }
+    if (d->count == 0 || d->count > received || d->range_ns < 0 || d->sum_ns < 0 ||
+        __builtin_add_overflow(d->min_ns, d->range_ns, &max)) {
+        return false;
+    }
+    if (!__builtin_mul_overflow((int64_t)d->count, d->range_ns, &most) && d->sum_ns > most) {
+        return false;
+    }
+    return hist_check_encoded(HIST_DELAY, d->hist.data, d->hist.len, &count) == HIST_OK &&
+           count == d->count &&
+           hist_check_encoded(HIST_IFDV, d->ifdv.data, d->ifdv.len, &pairs) == HIST_OK &&
+           pairs <= count;
+}
+
+static bool
+summary_ok(const pb_summary *s)
+{
+    uint64_t fates =
+        (uint64_t)s->received + s->lost_fwd + s->lost_bwd + s->lost_undirected + s->unknown;
+    uint64_t lost = (uint64_t)s->lost_fwd + s->lost_bwd + s->lost_undirected;
+
+    if (fates != s->sent || s->late > lost || s->dt_number > DT_NUMBER_MAX ||
+        (uint64_t)s->stamped_user + s->stamped_hardware > s->received ||
+        s->reordered_fwd > s->sent || s->reordered_bwd > s->sent || s->n_over > SERIES_LIMITS_MAX) {
+        return false;
+    }
+    for (size_t i = 0; i < s->n_over; i++) {
+        if (s->over[i] > s->received) {
+            return false;
+        }
+    }
+    return delay_ok(s->fwd, s->received) && delay_ok(s->bwd, s->received) &&
+           delay_ok(s->rt, s->received);
+}
+
+static bool
+early_ok(const pb_early *e)
+{
+    return (uint64_t)e->received + e->overdue <= e->sent && e->dt_number <= DT_NUMBER_MAX &&
+           e->rt_min_ns <= e->rt_max_ns;
+}
+
+static bool
+tombstone_ok(const pb_batch *b)
+{
+    return b->tombstone->from_ns <= b->tombstone->until_ns && !b->epoch_start && !b->n_sessions &&
+           !b->n_summaries && !b->n_liveness && !b->n_early && !b->n_refused && !b->serving &&
+           !b->health;
+}
+
+static bool
+serving_ok(const Plumbline__Telemetry__Serving *s)
+{
+    for (size_t i = 0; i < s->n_objects; i++) {
+        if (!telemetry_name_ok(s->objects[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* What is neither dictionary nor summary. */
+static bool
+rest_ok(const pb_batch *b)
+{
+    const Plumbline__Telemetry__EpochStart *e = b->epoch_start;
+
+    if ((e && e->epoch <= e->previous_epoch) || (b->tombstone && !tombstone_ok(b)) ||
+        (b->serving && !serving_ok(b->serving))) {
+        return false;
+    }
+    for (size_t i = 0; i < b->n_liveness; i++) {
+        if (b->liveness[i]->second > SECOND_MAX - LIVENESS_SECONDS_MAX ||
+            b->liveness[i]->seconds > LIVENESS_SECONDS_MAX) {
+            return false;
+        }
+    }
+    for (size_t i = 0; i < b->n_early; i++) {
+        if (!early_ok(b->early[i])) {
+            return false;
+        }
+    }
+    for (size_t i = 0; i < b->n_refused; i++) {
+        if (strlen(b->refused[i]->name) > REFUSED_NAME_MAX) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The batch's format number, before anything else is believed: the last one, as
+ * protobuf has it.  0 if the frame is not sound. */
+static uint64_t
+format_of(const void *bytes, size_t size)
+{
+    struct rd r = rd_of(bytes, size);
+    uint64_t format = 0;
+
+    while (rd_ok(&r) && r.left) {
+        uint64_t tag = rd_varint(&r);
+        if (tag >> 3 == 0 || tag > UINT32_MAX) {
+            return 0;
+        }
+        if (tag == (FIELD_FORMAT << 3 | WIRE_VARINT)) {
+            format = rd_varint(&r);
+            continue;
+        }
+        switch (tag & 7) {
+        case WIRE_VARINT:
+            rd_varint(&r);
+            break;
+        case WIRE_FIXED64:
+            rd_skip(&r, 8);
+            break;
+        case WIRE_BYTES:
+            rd_skip(&r, rd_varint(&r));
+            break;
+        case WIRE_FIXED32:
+            rd_skip(&r, 4);
+            break;
+        default:
+            return 0;
+        }
+    }
+    return rd_ok(&r) ? format : 0;
+}
+
+static enum telemetry_verdict
+check_batch(const pb_batch *b, const char *source)
+{
+    struct session_key key;
+
+    if (strcmp(b->source, source) != 0) {
+        return TELEMETRY_WRONG_SOURCE;
+    }
+    for (size_t i = 0; i < b->n_sessions; i++) {
+        if (!telemetry_session_key(b->sessions[i], &key) || strcmp(key.observer, source) != 0) {
+            return TELEMETRY_BAD_SESSION;
+        }
+    }
+    for (size_t i = 0; i < b->n_summaries; i++) {
+        if (!summary_ok(b->summaries[i])) {
+            return TELEMETRY_BAD_SUMMARY;
+        }
+    }
+    return rest_ok(b) ? TELEMETRY_OK : TELEMETRY_MALFORMED;
+}
+
+enum telemetry_verdict
+telemetry_parse(struct telemetry_arena *a, const char *source, const void *bytes, size_t size,
+                const pb_batch **out)
+{
+    uint64_t format;
+    pb_batch *b;
+    enum telemetry_verdict v;
+
+    if (size > TELEMETRY_BATCH_MAX) {
+        return TELEMETRY_TOO_LARGE;
+    }
+    format = format_of(bytes, size);
+    if (format == 0) {
+        return TELEMETRY_MALFORMED;
+    }
+    if (format > TELEMETRY_FORMAT) {
+        return TELEMETRY_NEWER_FORMAT;
+    }
+    b = plumbline__telemetry__batch__unpack(&a->allocator, size, bytes);
+    if (!b) {
+        return a->no_memory  ? TELEMETRY_NO_MEMORY
+               : a->too_much ? TELEMETRY_TOO_LARGE
+                             : TELEMETRY_MALFORMED;
+    }
+    v = check_batch(b, source);
+    if (v == TELEMETRY_OK) {
+        *out = b;
+    }
+    return v;
+}
+
+const char *
+telemetry_verdict_name(enum telemetry_verdict v)
+{
+    static const char *const names[] = {"ok",           "malformed",   "newer_format",
+                                        "wrong_source", "bad_session", "bad_summary",
+                                        "too_large",    "no_memory"};
+    return (unsigned)v < sizeof names / sizeof names[0] ? names[v] : "?";
+}

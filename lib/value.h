@@ -1,0 +1,52 @@
+/* value.h - values as people write them, unit included: "100ms", "10Gbit",
+ * "99.95%", "ef".
+ *
+ * After nstime.h, before bind.h; the command line uses it too.  value_parse_x
+ * takes a whole NUL-terminated text, writes '*out' and returns true only if it is
+ * exactly such a value; numbers may have decimals as long as nothing is lost.
+ * value_format_x writes the canonical text, which parses to the same value, into
+ * 'buf' (VALUE_TEXT_SIZE always suffices) and returns it. */
+#ifndef PLUMBLINE_VALUE_H
+#define PLUMBLINE_VALUE_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "nstime.h"
+
+#define VALUE_TEXT_SIZE 48u
+
+/* "ns us ms s m h d".  Not negative. */
+bool value_parse_span(const char *text, struct span *out);
+char *value_format_span(struct span s, char *buf, size_t size);
+
+/* "bit kbit Mbit Gbit Tbit", a second; powers of 1000. */
+bool value_parse_rate(const char *text, uint64_t *out);
+char *value_format_rate(uint64_t bps, char *buf, size_t size);
+
+/* "B KiB MiB GiB TiB". */
+bool value_parse_size(const char *text, uint64_t *out);
+char *value_format_size(uint64_t bytes, char *buf, size_t size);
+
+/* "99.95%" is 99950 milli-percent. */
+bool value_parse_percent(const char *text, uint64_t *out);
+char *value_format_percent(uint64_t milli, char *buf, size_t size);
+
+/* Decimal digits only. */
+bool value_parse_unsigned(const char *text, uint64_t *out);
+
+/* "ef", "va", "cs0".."cs7", "af11".."af43", or 0..63. */
+bool value_parse_dscp(const char *text, uint8_t *out);
+char *value_format_dscp(uint8_t dscp, char *buf, size_t size);
+
+bool value_parse_ipv4(const char *text, struct in_addr *out);
+
+/* RFC 3339 with "Z" or an offset; 1970 to 2261. */
+bool value_parse_instant(const char *text, struct instant *out);
+
+/* A key of the inventory: [a-z0-9][a-z0-9.-]*, at most SERIES_NAME_MAX. */
+bool value_is_name(const char *text);
+
+#endif
