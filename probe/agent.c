@@ -1,0 +1,634 @@
+/* agent.c - events in, batches out: the probe's slow half. */
+#include "agent.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clockstate.h"
+#include "liveness.h"
+#include "log.h"
+#include "match.h"
+#include "sender.h"
+#include "telemetry.h"
+
+/* How often the ring is emptied; it holds far more than comes in this time. */
+#define DRAIN_INTERVAL_US 20000
+
+/* The whole dictionary goes out again after so many seconds, so that a reader
+ * that lost the batch with it waits no longer. */
+#define DICTIONARY_SECONDS 60
+
+/* More than this between the clocks from one tick to the next is a step; the
+ * timing thread has told of it by the next tick. */
+#define STEP_NS NS_PER_MS
+
+/* Where chrony listens for questions about itself. */
+#define CHRONY_PORT 323
+
+/* The tick comes this long after the full second, when its packets' events are
+ * through the ring. */
+#define TICK_PHASE_NS (30 * NS_PER_MS)
+
+struct agent_session {
+    struct session_key key;
+    int64_t id;
+    struct match *match;
+    bool in_plan; /* Used while a plan is replaced. */
+};
+
+struct agent {
+    struct agent_config config;
+    struct plan *plan;
+    struct stream *stream;
+    struct agent_session **sessions; /* By index; NULL where gone. */
+    size_t session_count;
+    struct telemetry_builder *builder;
+    struct event *drain_event, *tick_event;
+    struct liveness liveness;
+    struct clockdaemon clock_daemon;
+    struct clockstate clock;
+    struct instant final_until; /* Of the last batch. */
+    struct instant covers_from, covers_until;
+    struct span offset; /* Realtime - monotonic, at the last tick. */
+    unsigned ticks;
+    bool epoch_told, dictionary_due;
+    uint64_t *counts_told; /* Values of the timing thread's counters, in their order. */
+    size_t count_count;
+    struct log_bucket batch_bucket;
+    bool flushed_for_room;
+    uint64_t batches_refused, parts_refused; /* Lost, and told in the log. */
+};
+
+static void agent_flush(struct agent *a, struct instant now, bool last);
+
+/* A clock that nobody keeps on UTC has no bound, whatever the kernel says. */
+static uint64_t
+own_error(const struct agent *a)
+{
+    return a->clock.synchronised ? a->clock.error_ns : UINT64_MAX;
+}
+
+/* --- Sessions ------------------------------------------------------------- */
+
+static void
+session_free(struct agent_session *s)
+{
+    if (s) {
+        match_free(s->match);
+        free(s);
+    }
+}
+
+static int
+session_begin(struct agent *a, const struct plan_session *ps, const struct timing_session *ts)
+{
+    size_t needed = (size_t)ts->index + 1;
+
+    if (needed > a->session_count) {
+        void *more = reallocarray(a->sessions, needed, sizeof a->sessions[0]);
+        if (!more) {
+            return -ENOMEM;
+        }
+        a->sessions = more;
+        memset(a->sessions + a->session_count, 0,
+               (needed - a->session_count) * sizeof a->sessions[0]);
+        a->session_count = needed;
+    }
+    if (a->sessions[ts->index]) {
+        a->sessions[ts->index]->in_plan = true;
+        return 0;
+    }
+    struct agent_session *s = calloc(1, sizeof *s);
+    if (!s) {
+        return -ENOMEM;
+    }
+    s->key = ps->key;
+    s->id = ps->id;
+    s->in_plan = true;
+    s->match = match_new(&ps->key, ts->begin);
+    if (!s->match) {
+        free(s);
+        return -ENOMEM;
+    }
+    match_set_clock_error(s->match, own_error(a));
+    a->sessions[ts->index] = s;
+    a->dictionary_due = true;
+    return 0;
+}
+
+/* --- Sinks of match ------------------------------------------------------- */
+
+static void
+cover(struct agent *a, struct instant from, struct instant until)
+{
+    if (a->covers_from.ns == 0 || instant_before(from, a->covers_from)) {
+        a->covers_from = from;
+    }
+    if (instant_before(a->covers_until, until)) {
+        a->covers_until = until;
+    }
+}
+
+/* After an 'add': whether to try it again, which is once, in a fresh batch, when
+ * the batch was full. */
+static bool
+try_again(struct agent *a, int err)
+{
+    if (err == -ENOSPC && !a->flushed_for_room) {
+        agent_flush(a, instant_now(), false);
+        a->flushed_for_room = true;
+        return true;
+    }
+    if (err) {
+        a->parts_refused++;
+    }
+    a->flushed_for_room = false;
+    return false;
+}
+
+static void
+add_message(struct agent *a, enum telemetry_field field, const ProtobufCMessage *message)
+{
+    while (try_again(a, telemetry_add_message(a->builder, field, message))) {
+    }
+}
+
+struct sink_call {
+    struct agent *agent;
+    const struct agent_session *session;
+};
+
+static void
+on_final(const struct session_key *key, const struct summary *s, void *aux)
+{
+    const struct sink_call *call = aux;
+
+    while (try_again(call->agent,
+                     telemetry_add_summary(call->agent->builder, key, call->session->id, s))) {
+    }
+    cover(call->agent, s->start, instant_add(s->start, key->dt));
+}
+
+static void
+on_early(const struct session_key *key, const struct early *e, void *aux)
+{
+    const struct sink_call *call = aux;
+
+    while (try_again(call->agent,
+                     telemetry_add_early(call->agent->builder, key, call->session->id, e))) {
+    }
+}
+
+static const char *
+fate_name(enum fate fate)
+{
+    static const char *const names[] = {"received", "lost_fwd", "lost_bwd", "lost_undirected",
+                                        "unknown"};
+    return names[fate];
+}
+
+static void
+on_packet(const struct session_key *key, const struct match_packet *p, void *aux)
+{
+    const struct sink_call *call = aux;
+    const struct stamp_time *t[4] = {&p->t1, &p->t2, &p->t3, &p->t4};
+    FILE *log = call->agent->config.sample_log;
+
+    fprintf(log, "%s\t%s\t%u\t%u\t%" PRIu32 "\t%s\t%d\t%u\t%" PRId64, key->object, key->class_name,
+            key->flow, key->observer_end, p->sequence, fate_name(p->fate), p->late,
+            p->duplicates_bwd, p->t1_user.ns);
+    for (int i = 0; i < 4; i++) {
+        fprintf(log, "\t%" PRId64 "\t%s", t[i]->source == TS_NONE ? 0 : t[i]->at.ns,
+                ts_source_name(t[i]->source));
+    }
+    fputc('\n', log);
+}
+
+static struct match_sinks
+sinks_of(struct sink_call *call)
+{
+    return (struct match_sinks){
+        .packet = call->agent->config.sample_log ? on_packet : NULL,
+        .final = on_final,
+        .early = on_early,
+        .aux = call,
+    };
+}
+
+/* --- Batches -------------------------------------------------------------- */
+
+static void
+add_dictionary(struct agent *a)
+{
+    for (size_t i = 0; i < a->session_count; i++) {
+        if (a->sessions[i]) {
+            while (try_again(a, telemetry_add_session(a->builder, &a->sessions[i]->key))) {
+            }
+        }
+    }
+    Plumbline__Telemetry__Serving serving;
+    plumbline__telemetry__serving__init(&serving);
+    serving.serving_id = a->plan->serving_id;
+    serving.n_objects = a->plan->object_count;
+    serving.objects = a->plan->objects;
+    add_message(a, TELEMETRY_SERVING, &serving.base);
+}
+
+static void
+add_epoch_start(struct agent *a)
+{
+    Plumbline__Telemetry__EpochStart start;
+
+    plumbline__telemetry__epoch_start__init(&start);
+    stream_epoch_start(a->stream, &start);
+    add_message(a, TELEMETRY_EPOCH_START, &start.base);
+}
+
+static void
+add_liveness(struct agent *a)
+{
+    for (unsigned i = 0; i < a->liveness.pending_count; i++) {
+        const struct liveness_record *r = &a->liveness.pending[i];
+        Plumbline__Telemetry__Liveness m;
+        plumbline__telemetry__liveness__init(&m);
+        m.second = r->second;
+        m.seconds = r->seconds;
+        m.sending = r->state.sending;
+        m.reflecting = r->state.reflecting;
+        m.generation = r->state.generation;
+        m.serving_id = r->state.serving_id;
+        add_message(a, TELEMETRY_LIVENESS, &m.base);
+        cover(a, instant_of_ns((int64_t)r->second * NS_PER_S),
+              instant_of_ns((int64_t)(r->second + r->seconds) * NS_PER_S));
+    }
+    liveness_taken(&a->liveness);
+}
+
+/* What the timing thread counted since the batch before. */
+static void
+add_refused(struct agent *a)
+{
+    const struct counter_group *groups;
+    size_t group_count = timing_counters(a->config.timing, &groups), k = 0;
+
+    for (size_t g = 0; g < group_count; g++) {
+        for (unsigned i = 0; i < groups[g].count && k < a->count_count; i++, k++) {
+            uint64_t value = counter_get(&groups[g].counters[i]);
+            char name[96];
+            Plumbline__Telemetry__Refused m;
+            if (value == a->counts_told[k]) {
+                continue;
+            }
+            plumbline__telemetry__refused__init(&m);
+            snprintf(name, sizeof name, "%s.%s", groups[g].name, groups[g].names[i]);
+            m.name = name;
+            m.count = value - a->counts_told[k];
+            a->counts_told[k] = value;
+            add_message(a, TELEMETRY_REFUSED, &m.base);
+        }
+    }
+}
+
+static void
+add_health(struct agent *a)
+{
+    Plumbline__Telemetry__Health m;
+    struct spool_health spool;
+
+    spool_health(a->config.spool, &spool);
+    plumbline__telemetry__health__init(&m);
+    m.spool_bytes = spool.bytes;
+    m.spool_unsent = spool.unacked;
+    m.disk_full = spool.disk_full;
+    m.tombstones = spool.damaged + spool.dropped;
+    m.clock_synchronised = a->clock.synchronised;
+    m.clock_error_ns = a->clock.error_ns == UINT64_MAX ? 0 : a->clock.error_ns;
+    add_message(a, TELEMETRY_HEALTH, &m.base);
+}
+
+/* Nothing that starts before this will come any more. */
+static struct instant
+watermark(const struct agent *a, struct instant now)
+{
+    struct instant until = liveness_told(&a->liveness);
+
+    for (size_t i = 0; i < a->session_count; i++) {
+        if (a->sessions[i]) {
+            struct instant next = match_next_start(a->sessions[i]->match);
+            if (instant_before(next, until)) {
+                until = next;
+            }
+        }
+    }
+    return instant_before(now, until) ? now : until;
+}
+
+/* Ends the batch and hands it on.  Only the last batch of a tick moves the
+ * watermark: what it vouches for is spread over all of them. */
+static void
+agent_flush(struct agent *a, struct instant now, bool last)
+{
+    size_t size;
+
+    if (last) {
+        struct instant until = watermark(a, now);
+        if (instant_before(a->final_until, until)) {
+            a->final_until = until;
+        }
+    }
+    if (a->covers_from.ns == 0) {
+        a->covers_from = a->covers_until = now; /* It covers nothing, and says so. */
+    }
+    const uint8_t *bytes = telemetry_finish(a->builder, now, a->final_until, &size);
+    int err =
+        bytes ? stream_append(a->stream, bytes, size, a->covers_from, a->covers_until) : -ENOMEM;
+    if (err) {
+        a->batches_refused++;
+        if (log_bucket_pass(&a->batch_bucket, mono_now())) {
+            errno = -err;
+            log_warn("%s: a batch of %zu bytes could not be kept and is lost (%" PRIu64
+                     " batches, %" PRIu64 " parts since the start)",
+                     a->config.source, size, a->batches_refused, a->parts_refused);
+        }
+    }
+    a->covers_from = a->covers_until = instant_of_ns(0);
+}
+
+static void
+advance_sessions(struct agent *a, struct instant now)
+{
+    for (size_t i = 0; i < a->session_count; i++) {
+        if (a->sessions[i]) {
+            struct sink_call call = {a, a->sessions[i]};
+            struct match_sinks sinks = sinks_of(&call);
+            match_set_clock_error(a->sessions[i]->match, own_error(a));
+            match_advance(a->sessions[i]->match, now, &sinks);
+        }
+    }
+}
+
+static void
+make_batch(struct agent *a, struct instant now)
+{
+    if (!a->epoch_told) {
+        add_epoch_start(a);
+        a->epoch_told = true;
+        a->dictionary_due = true;
+    }
+    if (a->dictionary_due || a->ticks % DICTIONARY_SECONDS == 0) {
+        add_dictionary(a);
+        a->dictionary_due = false;
+    }
+    advance_sessions(a, now);
+    add_liveness(a);
+    add_refused(a);
+    add_health(a);
+    agent_flush(a, now, true);
+    if (a->config.sample_log) {
+        fflush(a->config.sample_log);
+    }
+}
+
+/* --- Timers --------------------------------------------------------------- */
+
+static void
+drain(struct agent *a)
+{
+    struct exchange e;
+
+    while (ring_pop(a->config.events, &e)) {
+        if (e.session == UINT32_MAX) {
+            for (size_t i = 0; i < a->session_count; i++) {
+                if (a->sessions[i]) {
+                    match_event(a->sessions[i]->match, &e);
+                }
+            }
+        } else if (e.session < a->session_count && a->sessions[e.session]) {
+            match_event(a->sessions[e.session]->match, &e);
+        }
+    }
+}
+
+static void
+on_drain(evutil_socket_t fd, short what, void *aux)
+{
+    (void)fd;
+    (void)what;
+    drain(aux);
+}
+
+static void
+arm_tick(struct agent *a)
+{
+    struct instant now = instant_now();
+    struct instant next =
+        instant_add(instant_floor(now, span_of_ns(NS_PER_S)), span_of_ns(NS_PER_S + TICK_PHASE_NS));
+    int64_t wait = instant_sub(next, now).ns;
+    struct timeval tv = {.tv_sec = wait / NS_PER_S, .tv_usec = wait % NS_PER_S / 1000};
+
+    event_add(a->tick_event, &tv);
+}
+
+/* Whether the clock stepped since the last tick. */
+static bool
+stepped(struct agent *a)
+{
+    struct sender_clock now = sender_clock_now();
+    int64_t offset = now.real.ns - now.mono.ns, step = offset - a->offset.ns;
+
+    if (now.doubt.ns > STEP_NS / 10) {
+        return false; /* We were interrupted while reading. */
+    }
+    a->offset = span_of_ns(offset);
+    return step > STEP_NS || step < -STEP_NS;
+}
+
+static void
+on_tick(evutil_socket_t fd, short what, void *aux)
+{
+    struct agent *a = aux;
+    struct instant now = instant_now();
+    /* Its event may not be in the ring yet, and by the new clock alone what is
+     * still out would pass for lost. */
+    bool wait = stepped(a);
+
+    (void)fd;
+    (void)what;
+    drain(a);
+    liveness_tick(&a->liveness, now, mono_now(), timing_stall(a->config.timing));
+    clockdaemon_read(&a->clock_daemon, &a->clock);
+    if (stream_is_open(a->stream) && !wait) {
+        make_batch(a, now);
+        a->ticks++;
+    }
+    spool_sync(a->config.spool);
+    arm_tick(a);
+}
+
+/* --- Life ----------------------------------------------------------------- */
+
+static struct liveness_state
+state_of(const struct plan *p)
+{
+    return (struct liveness_state){
+        .sending = p->timing.session_count > 0,
+        .reflecting = p->timing.reflector_port != 0,
+        .generation = p->generation,
+        .serving_id = p->serving_id,
+    };
+}
+
+static int
+begin_sessions(struct agent *a, const struct plan *plan)
+{
+    for (size_t i = 0; i < plan->timing.session_count; i++) {
+        int err = session_begin(a, &plan->sessions[i], &plan->timing.sessions[i]);
+        if (err) {
+            return err;
+        }
+    }
+    return 0;
+}
+
+static int
+count_counters(struct agent *a)
+{
+    const struct counter_group *groups;
+    size_t group_count = timing_counters(a->config.timing, &groups);
+
+    for (size_t g = 0; g < group_count; g++) {
+        a->count_count += groups[g].count;
+    }
+    a->counts_told = calloc(a->count_count ? a->count_count : 1, sizeof a->counts_told[0]);
+    return a->counts_told ? 0 : -ENOMEM;
+}
+
+int
+agent_new(struct agent **out, const struct agent_config *config, struct plan *plan)
+{
+    struct agent *a = calloc(1, sizeof *a);
+    int err = -ENOMEM;
+
+    if (!a) {
+        return -ENOMEM;
+    }
+    a->config = *config;
+    a->batch_bucket = (struct log_bucket){.burst = 3, .every = span_of_ns(60 * NS_PER_S)};
+    clockdaemon_open(&a->clock_daemon, CHRONY_PORT);
+    clockdaemon_read(&a->clock_daemon, &a->clock);
+    a->builder = telemetry_builder_new(config->source);
+    a->drain_event = event_new(config->base, -1, EV_PERSIST, on_drain, a);
+    a->tick_event = event_new(config->base, -1, 0, on_tick, a);
+    if (a->builder && a->drain_event && a->tick_event) {
+        err = count_counters(a);
+    }
+    if (!err) {
+        err = begin_sessions(a, plan);
+    }
+    if (err) {
+        agent_free(a);
+        return err;
+    }
+    liveness_init(&a->liveness, instant_now(), mono_now(), config->not_before, state_of(plan));
+    a->plan = plan;
+    (void)stepped(a); /* From here on. */
+    *out = a;
+    return 0;
+}
+
+void
+agent_attach(struct agent *a, struct stream *stream)
+{
+    static const struct timeval every = {.tv_usec = DRAIN_INTERVAL_US};
+
+    a->stream = stream;
+    event_add(a->drain_event, &every);
+    arm_tick(a);
+}
+
+static void
+session_end(struct agent *a, size_t index, struct instant now)
+{
+    struct sink_call call = {a, a->sessions[index]};
+    struct match_sinks sinks = sinks_of(&call);
+
+    match_finish(a->sessions[index]->match, now, &sinks);
+    session_free(a->sessions[index]);
+    a->sessions[index] = NULL;
+}
+
+int
+agent_replace(struct agent *a, struct plan *plan)
+{
+    struct instant now = instant_now();
+
+    drain(a);
+    for (size_t i = 0; i < a->session_count; i++) {
+        if (a->sessions[i]) {
+            a->sessions[i]->in_plan = false;
+        }
+    }
+    int err = begin_sessions(a, plan);
+    for (size_t i = 0; i < a->session_count; i++) {
+        if (a->sessions[i] && !a->sessions[i]->in_plan) {
+            session_end(a, i, now);
+        }
+    }
+    liveness_change(&a->liveness, now, state_of(plan));
+    a->dictionary_due = true;
+    plan_free(a->plan);
+    a->plan = plan;
+    return err;
+}
+
+const struct plan *
+agent_plan(const struct agent *a)
+{
+    return a->plan;
+}
+
+void
+agent_finish(struct agent *a)
+{
+    struct instant now = instant_now();
+
+    drain(a);
+    /* The timing thread has ended, a moment ago as a rule. */
+    struct span mono = mono_now();
+    liveness_tick(&a->liveness, now, mono, span_of_ns(mono.ns - a->liveness.heard_mono.ns));
+    for (size_t i = 0; i < a->session_count; i++) {
+        if (a->sessions[i]) {
+            session_end(a, i, now);
+        }
+    }
+    if (a->stream && stream_is_open(a->stream)) {
+        make_batch(a, now);
+    }
+    spool_sync(a->config.spool);
+}
+
+void
+agent_free(struct agent *a)
+{
+    if (!a) {
+        return;
+    }
+    for (size_t i = 0; i < a->session_count; i++) {
+        session_free(a->sessions[i]);
+    }
+    free(a->sessions);
+    if (a->drain_event) {
+        event_free(a->drain_event);
+    }
+    if (a->tick_event) {
+        event_free(a->tick_event);
+    }
+    clockdaemon_close(&a->clock_daemon);
+    telemetry_builder_free(a->builder);
+    plan_free(a->plan);
+    free(a->counts_told);
+    free(a);
+}

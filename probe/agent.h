@@ -1,0 +1,47 @@
+/* agent.h - the slow half of the probe: packet events to summaries, summaries to
+ * batches, batches to the spool.
+ *
+ * After timing.h (events by the ring), match.h, telemetry.h, stream.h.  Lives on
+ * one libevent base, in the main thread; never touches a test packet. */
+#ifndef PLUMBLINE_AGENT_H
+#define PLUMBLINE_AGENT_H
+
+#include <event2/event.h>
+#include <stdio.h>
+
+#include "plan.h"
+#include "ring.h"
+#include "spool.h"
+#include "stream.h"
+#include "timing.h"
+
+struct agent_config {
+    struct event_base *base;
+    struct ring *events;
+    struct timing *timing;
+    struct spool *spool;
+    const char *source;
+    const char *release;
+    FILE *sample_log;          /* NULL: none.  Stays the caller's. */
+    struct instant not_before; /* No delta-t and no second that starts before it is emitted. */
+};
+
+struct agent;
+
+/* Takes 'plan' (its timing part runs already). */
+int agent_new(struct agent **out, const struct agent_config *config, struct plan *plan);
+
+/* Must be called once before the base runs; 'stream' outlives the agent's use. */
+void agent_attach(struct agent *a, struct stream *stream);
+
+/* Takes 'plan', which timing_replace() has taken already: sessions that are gone
+ * become final, new ones begin. */
+int agent_replace(struct agent *a, struct plan *plan);
+
+const struct plan *agent_plan(const struct agent *a);
+
+/* Everything becomes final now and goes to the spool: for a process that ends. */
+void agent_finish(struct agent *a);
+void agent_free(struct agent *a);
+
+#endif

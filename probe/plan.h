@@ -1,0 +1,39 @@
+/* plan.h - from the inventory to what this probe does: the sessions it sends,
+ * the peers it answers, the links it serves.
+ *
+ * After inventory.h and config.h; before timing.h (which sends) and agent.h
+ * (which summarises).  A plan is made whole and replaced whole.  Does no I/O. */
+#ifndef PLUMBLINE_PLAN_H
+#define PLUMBLINE_PLAN_H
+
+#include "config.h"
+#include "inventory.h"
+#include "series.h"
+#include "timing.h"
+
+/* sessions[i] is sent as timing.sessions[i]. */
+struct plan_session {
+    struct session_key key;
+    int64_t id; /* session_id_of(&key) */
+};
+
+struct plan {
+    struct plan_session *sessions; /* timing.session_count of them. */
+    struct timing_plan timing;
+    char **objects; /* Links on which this probe reflects, sorted. */
+    size_t object_count;
+    int64_t serving_id; /* Hash of 'objects'; never 0. */
+    int64_t generation; /* The inventory's. */
+};
+
+/* Makes the plan of config->probe.  A session that 'old' (may be NULL) has too
+ * keeps its index, SSID and begin, if its packets go the same way (addresses,
+ * ports, interface); a new one takes '*next_index' and begins at the first
+ * delta-t that does not start before 'not_before'.  Interface names are copied.
+ * 0 and a plan that is the caller's; -ENOENT: the inventory does not have this
+ * probe; -ENOMEM; -EUSERS: more sessions than there are SSIDs. */
+int plan_make(struct plan **out, const struct inventory *inv, const struct probe_config *config,
+              const struct plan *old, uint32_t *next_index, struct instant not_before);
+void plan_free(struct plan *p);
+
+#endif

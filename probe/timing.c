@@ -1,0 +1,503 @@
+/* timing.c - the thread that sends and reflects. */
+#include "timing.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "clockstate.h"
+#include "reflector.h"
+#include "ring.h"
+#include "sender.h"
+
+enum { EVENTS = 64 };
+
+/* Data in epoll; smaller numbers are the sender's slots. */
+#define TAG_WAKE UINT64_MAX
+#define TAG_REFLECTOR (UINT64_MAX - 1)
+
+/* More than this between the clocks from one round to the next is a step. */
+#define STEP_NS NS_PER_MS
+
+enum timing_count { TIMING_LATE, TIMING_CLOCK_STEPS, TIMING_COUNTS };
+static const char *const timing_names[TIMING_COUNTS] = {"late_over_1ms", "clock_steps"};
+
+enum { GROUPS = 3 };
+
+#define PATIENCE_MAX_NS NS_PER_MS
+#define RATE_WINDOW_NS (10 * NS_PER_MS)
+
+struct timing {
+    struct ring *events;
+    struct tstamp_io *io;
+    struct sender *sender;
+    struct reflector *reflector;
+    int epoll, wake;
+    int priority;
+    pthread_t thread;
+    bool joined;
+
+    /* The plan that the thread shall take. */
+    pthread_mutex_t lock;
+    pthread_cond_t taken;
+    const struct timing_plan *plan;
+    int result;
+    bool stop;
+
+    /* The thread's own. */
+    struct span sent_at, received_at; /* Rounds; received_at 0: the last one found nothing. */
+    struct span patience;             /* From one receiving round to the next. */
+    struct span counted_from;         /* Packets since then, for the patience. */
+    uint64_t counted;
+    struct span second_at;
+    struct clockdaemon clock;
+    struct span offset; /* Realtime - monotonic. */
+    _Atomic uint32_t epoch;
+    _Atomic int64_t round_at, round_longest; /* Monotonic; ns between two rounds. */
+    struct counter counters[TIMING_COUNTS];
+    struct counter_group groups[GROUPS];
+};
+
+static void
+count(struct timing *t, enum timing_count which)
+{
+    counter_add(&t->counters[which], 1);
+}
+
+/* --- Plans. --- */
+
+static int
+take_sessions(struct timing *t, const struct timing_plan *plan)
+{
+    struct sender_session *s;
+    int err;
+
+    s = (struct sender_session *)calloc(plan->session_count + 1, sizeof *s);
+    if (!s) {
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < plan->session_count; i++) {
+        const struct timing_session *from = &plan->sessions[i];
+        s[i] = (struct sender_session){
+            .index = from->index,
+            .source = from->source,
+            .destination = from->destination,
+            .source_port = from->source_port,
+            .destination_port = from->destination_port,
+            .ssid = from->ssid,
+            .dscp = from->dscp,
+            .size = from->size,
+            .period = from->period,
+            .interface = from->interface,
+            .begin = from->begin,
+            .dt = from->dt,
+        };
+    }
+    err = sender_set(t->sender, s, plan->session_count, sender_clock_now());
+    free(s);
+    return err;
+}
+
+static int
+take_peers(struct timing *t, const struct timing_plan *plan)
+{
+    struct reflector_peer *p;
+    int err;
+
+    p = (struct reflector_peer *)calloc(plan->peer_count + 1, sizeof *p);
+    if (!p) {
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < plan->peer_count; i++) {
+        p[i] = (struct reflector_peer){.local = plan->peers[i].local,
+                                       .remote = plan->peers[i].remote,
+                                       .remote_bits = 32,
+                                       .interface = plan->peers[i].interface};
+    }
+    err = reflector_allow(t->reflector, p, plan->peer_count);
+    free(p);
+    return err;
+}
+
+static int
+take_port(struct timing *t, uint16_t port)
+{
+    struct epoll_event ev = {.events = EPOLLIN, .data.u64 = TAG_REFLECTOR};
+    int err;
+
+    if (port == 0) {
+        reflector_close(t->reflector);
+        t->epoch = 0;
+        return 0;
+    }
+    if (reflector_fd(t->reflector) >= 0 && reflector_port(t->reflector) == port) {
+        return 0;
+    }
+    err = reflector_listen(t->reflector, (struct in_addr){.s_addr = INADDR_ANY}, port);
+    if (err) {
+        return err;
+    }
+    if (epoll_ctl(t->epoll, EPOLL_CTL_ADD, reflector_fd(t->reflector), &ev) < 0) {
+        err = -errno;
+        reflector_close(t->reflector);
+        t->epoch = 0;
+        return err;
+    }
+    t->epoch = reflector_epoch(t->reflector);
+    return 0;
+}
+
+/* The reflector's part cannot fail halfway but for memory, so it goes last. */
+static int
+take_plan(struct timing *t, const struct timing_plan *plan)
+{
+    int err = take_port(t, plan->reflector_port);
+
+    if (!err) {
+        err = take_sessions(t, plan);
+    }
+    if (!err) {
+        err = take_peers(t, plan);
+    }
+    return err;
+}
+
+static bool
+take_orders(struct timing *t)
+{
+    bool stop;
+    uint64_t seen;
+    ssize_t n = read(t->wake, &seen, sizeof seen);
+
+    (void)n; /* Whatever it says, the orders are under the lock. */
+    pthread_mutex_lock(&t->lock);
+    if (t->plan) {
+        t->result = take_plan(t, t->plan);
+        t->plan = NULL;
+        pthread_cond_signal(&t->taken);
+    }
+    stop = t->stop;
+    pthread_mutex_unlock(&t->lock);
+    return stop;
+}
+
+/* --- The thread. --- */
+
+static void
+watch_clock(struct timing *t, struct sender_clock now)
+{
+    int64_t offset = now.real.ns - now.mono.ns;
+    int64_t step = offset - t->offset.ns;
+
+    if (now.doubt.ns > STEP_NS / 10) {
+        return; /* We were interrupted while reading; the next round sees it. */
+    }
+    if (step > STEP_NS || step < -STEP_NS) {
+        count(t, TIMING_CLOCK_STEPS);
+        (void)ring_put(t->events, &(struct exchange){.kind = EXCHANGE_CLOCK_STEP,
+                                                     .session = UINT32_MAX,
+                                                     .at = now.real,
+                                                     .step = span_of_ns(step)});
+    }
+    t->offset = span_of_ns(offset);
+}
+
+static void
+each_second(struct timing *t, struct sender_clock now)
+{
+    struct clockstate c;
+    struct stamp_error e;
+
+    if (now.mono.ns < t->second_at.ns) {
+        return;
+    }
+    t->second_at = span_of_ns(now.mono.ns + NS_PER_S);
+    clockdaemon_read(&t->clock, &c);
+    e = (struct stamp_error){.synchronised = c.synchronised, .error_ns = c.error_ns};
+    sender_set_error(t->sender, e);
+    reflector_set_error(t->reflector, e);
+}
+
+static struct timespec
+timespec_of(int64_t ns)
+{
+    return instant_to_timespec(instant_of_ns(ns > 0 ? ns : 0));
+}
+
+/* The kernel has the times of packets already, so under load they may wait for
+ * company: each system call then serves many.  As long as 32 of them need to come,
+ * at most a millisecond; not at all when less than two would come in that. */
+static void
+learn_patience(struct timing *t, struct span mono, unsigned taken)
+{
+    int64_t passed = mono.ns - t->counted_from.ns;
+
+    t->counted += taken;
+    if (passed < RATE_WINDOW_NS) {
+        return;
+    }
+    int64_t wait = t->counted > 0 ? 32 * passed / (int64_t)t->counted : INT64_MAX;
+    if (wait > 16 * PATIENCE_MAX_NS) {
+        wait = 0;
+    } else if (wait > PATIENCE_MAX_NS) {
+        wait = PATIENCE_MAX_NS;
+    }
+    t->patience = span_of_ns(wait);
+    t->counted = 0;
+    t->counted_from = mono;
+}
+
+/* Waits for packets until 'until' (monotonic).  Returns true when told to stop. */
+static bool
+receive(struct timing *t, struct sender_clock now, struct span until)
+{
+    struct epoll_event events[EVENTS];
+    int64_t wait = until.ns - now.mono.ns;
+    struct timespec timeout = timespec_of(wait < NS_PER_S ? wait : NS_PER_S);
+    unsigned taken = 0;
+    bool stop = false;
+    int n = epoll_pwait2(t->epoll, events, EVENTS, &timeout, NULL);
+
+    for (int i = 0; i < n; i++) {
+        uint64_t tag = events[i].data.u64;
+        bool in = (events[i].events & EPOLLIN) != 0;
+        bool err = (events[i].events & EPOLLERR) != 0;
+        if (tag == TAG_WAKE) {
+            stop = take_orders(t);
+        } else if (tag == TAG_REFLECTOR) {
+            taken += reflector_receive(t->reflector, in, err);
+        } else {
+            taken += sender_receive(t->sender, (unsigned)tag, in, err);
+        }
+    }
+    t->received_at = taken > 0 ? mono_now() : span_of_ns(0);
+    learn_patience(t, taken > 0 ? t->received_at : now.mono, taken);
+    return stop;
+}
+
+/* When to send next: what is due, grouped. */
+static struct span
+send_at(const struct timing *t)
+{
+    struct span due = sender_due(t->sender);
+    int64_t grouped = t->sent_at.ns + SENDER_GROUP_NS;
+    return span_of_ns(due.ns > grouped ? due.ns : grouped);
+}
+
+static void
+note_round(struct timing *t, struct span mono)
+{
+    int64_t before = atomic_load_explicit(&t->round_at, memory_order_relaxed);
+
+    if (before &&
+        mono.ns - before > atomic_load_explicit(&t->round_longest, memory_order_relaxed)) {
+        atomic_store_explicit(&t->round_longest, mono.ns - before, memory_order_relaxed);
+    }
+    atomic_store_explicit(&t->round_at, mono.ns, memory_order_relaxed);
+}
+
+/* One round: send, then receive or sleep. */
+static bool
+round_once(struct timing *t)
+{
+    struct sender_clock now = sender_clock_now();
+    struct span send = send_at(t);
+    int64_t receive_at = t->received_at.ns + t->patience.ns;
+
+    note_round(t, now.mono);
+    watch_clock(t, now);
+    each_second(t, now);
+    (void)ring_settle(t->events, now.real);
+    if (send.ns <= now.mono.ns) {
+        if (now.mono.ns - send.ns > NS_PER_MS) {
+            count(t, TIMING_LATE);
+        }
+        sender_send(t->sender, now);
+        t->sent_at = now.mono;
+        send = send_at(t);
+        receive_at -= t->patience.ns / 4; /* While we are awake. */
+    }
+    if (now.mono.ns >= receive_at) {
+        return receive(t, now, send);
+    }
+    struct timespec until = timespec_of(receive_at < send.ns ? receive_at : send.ns);
+    (void)clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
+    return false;
+}
+
+static void *
+run(void *arg)
+{
+    struct timing *t = (struct timing *)arg;
+    struct sched_param p = {.sched_priority = t->priority};
+
+    (void)prctl(PR_SET_NAME, "timing");
+    (void)prctl(PR_SET_TIMERSLACK, 1UL);
+    if (t->priority > 0) {
+        /* Not allowed: the timestamps are the kernel's all the same. */
+        (void)pthread_setschedparam(pthread_self(), SCHED_FIFO, &p);
+    }
+    while (!round_once(t)) {
+    }
+    return NULL;
+}
+
+/* --- For the other threads. --- */
+
+static void
+timing_fini(struct timing *t)
+{
+    sender_free(t->sender);
+    reflector_free(t->reflector);
+    tstamp_io_free(t->io);
+    clockdaemon_close(&t->clock);
+    if (t->epoll >= 0) {
+        close(t->epoll);
+    }
+    if (t->wake >= 0) {
+        close(t->wake);
+    }
+    pthread_cond_destroy(&t->taken);
+    pthread_mutex_destroy(&t->lock);
+    free(t);
+}
+
+static int
+timing_init(struct timing *t, const struct timing_config *config)
+{
+    struct reflector_config rc = {.sessions = 0};
+    struct epoll_event ev = {.events = EPOLLIN, .data.u64 = TAG_WAKE};
+    struct sender_clock now = sender_clock_now();
+
+    t->events = config->events;
+    t->priority = config->priority;
+    t->offset = span_of_ns(now.real.ns - now.mono.ns);
+    t->epoll = epoll_create1(EPOLL_CLOEXEC);
+    t->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (t->epoll < 0 || t->wake < 0 || epoll_ctl(t->epoll, EPOLL_CTL_ADD, t->wake, &ev) < 0) {
+        return -errno;
+    }
+    t->io = tstamp_io_new();
+    if (!t->io) {
+        return -ENOMEM;
+    }
+    t->sender = sender_new(t->events, t->io, t->epoll);
+    t->reflector = reflector_new(&rc, t->io);
+    if (!t->sender || !t->reflector) {
+        return -ENOMEM;
+    }
+    sender_counters(t->sender, &t->groups[0]);
+    reflector_counters(t->reflector, &t->groups[1]);
+    t->groups[1].count = REFLECTOR_BAD; /* What went well is not told. */
+    t->groups[2] = (struct counter_group){
+        .name = "timing", .names = timing_names, .counters = t->counters, .count = TIMING_COUNTS};
+    return 0;
+}
+
+int
+timing_start(struct timing **out, const struct timing_config *config,
+             const struct timing_plan *plan)
+{
+    struct timing *t = (struct timing *)calloc(1, sizeof *t);
+    int err;
+
+    if (!t) {
+        return -ENOMEM;
+    }
+    t->epoll = t->wake = -1;
+    clockdaemon_open(&t->clock, 323);
+    pthread_mutex_init(&t->lock, NULL);
+    pthread_cond_init(&t->taken, NULL);
+    err = timing_init(t, config);
+    if (!err) {
+        each_second(t, sender_clock_now());
+        err = take_plan(t, plan);
+    }
+    if (!err) {
+        (void)tstamp_warm_up(t->io); /* After ours are open, so that stamps stay on. */
+        err = -pthread_create(&t->thread, NULL, run, t);
+    }
+    if (err) {
+        timing_fini(t);
+        return err;
+    }
+    *out = t;
+    return 0;
+}
+
+static void
+wake(struct timing *t)
+{
+    uint64_t one = 1;
+    ssize_t n = write(t->wake, &one, sizeof one);
+    assert(n == sizeof one);
+    (void)n;
+}
+
+int
+timing_replace(struct timing *t, const struct timing_plan *plan)
+{
+    int result;
+
+    pthread_mutex_lock(&t->lock);
+    t->plan = plan;
+    wake(t);
+    while (t->plan) {
+        pthread_cond_wait(&t->taken, &t->lock);
+    }
+    result = t->result;
+    pthread_mutex_unlock(&t->lock);
+    return result;
+}
+
+void
+timing_stop(struct timing *t)
+{
+    if (!t || t->joined) {
+        return;
+    }
+    pthread_mutex_lock(&t->lock);
+    t->stop = true;
+    pthread_mutex_unlock(&t->lock);
+    wake(t);
+    pthread_join(t->thread, NULL);
+    t->joined = true;
+}
+
+void
+timing_free(struct timing *t)
+{
+    if (t) {
+        timing_stop(t);
+        timing_fini(t);
+    }
+}
+
+size_t
+timing_counters(const struct timing *t, const struct counter_group **groups)
+{
+    *groups = t->groups;
+    return GROUPS;
+}
+
+struct span
+timing_stall(struct timing *t)
+{
+    int64_t longest = atomic_exchange_explicit(&t->round_longest, 0, memory_order_relaxed);
+    int64_t since = mono_now().ns - atomic_load_explicit(&t->round_at, memory_order_relaxed);
+
+    return span_of_ns(longest > since ? longest : since);
+}
+
+uint32_t
+timing_epoch(const struct timing *t)
+{
+    return t->epoch;
+}

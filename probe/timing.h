@@ -1,0 +1,79 @@
+/* timing.h - the thread that is timed: sends test packets when they are due,
+ * takes kernel timestamps, reflects others' packets, and does nothing else.
+ *
+ * Stands on lib/ tstamp.h (sockets), sender.h and reflector.h; its events
+ * (exchange.h) go through one ring (ring.h) to the summarising thread.  A plan
+ * is immutable and replaced whole: a session whose 'index' and parameters did
+ * not change keeps its sequence, its socket and its schedule. */
+#ifndef PLUMBLINE_TIMING_H
+#define PLUMBLINE_TIMING_H
+
+#include <netinet/in.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "counter.h"
+#include "nstime.h"
+
+struct ring;
+
+struct timing_session {
+    uint32_t index; /* In events; dense from 0, never given to another session while the process
+                       lives. */
+    struct in_addr source, destination;
+    uint16_t source_port, destination_port;
+    uint16_t ssid;
+    uint8_t dscp;
+    uint32_t size; /* Octets of UDP payload, 44..9000. */
+    struct span period;
+    const char *interface; /* NULL: routed. */
+    struct instant begin;  /* First packet at the first multiple of dt not before this ... */
+    struct span dt;        /* ... so that the first delta-t is whole. */
+};
+
+/* Whom the reflector answers: only packets between these addresses. */
+struct timing_peer {
+    struct in_addr local, remote;
+    const char *interface; /* NULL: any. */
+};
+
+struct timing_plan {
+    struct timing_session *sessions;
+    size_t session_count;
+    struct timing_peer *peers;
+    size_t peer_count;
+    uint16_t reflector_port; /* 0: do not reflect. */
+};
+
+struct timing_config {
+    struct ring *events;
+    int priority; /* SCHED_FIFO; 0: none. */
+};
+
+struct timing;
+
+/* Opens the sockets (needs privileges), finds out by real sends which timestamps
+ * the kernel gives, starts the thread.  0 or negative errno. */
+int timing_start(struct timing **out, const struct timing_config *config,
+                 const struct timing_plan *plan);
+
+/* Copies 'plan' and lets the thread take it; returns once it has.  On error
+ * (negative errno) the old plan goes on. */
+int timing_replace(struct timing *t, const struct timing_plan *plan);
+
+/* Ends the thread and its sockets' traffic; 't' and its counters stay readable
+ * until timing_free().  NULL or stopped already is fine. */
+void timing_stop(struct timing *t);
+void timing_free(struct timing *t);
+
+/* What was refused and what went wrong, by name, of sender and reflector. */
+size_t timing_counters(const struct timing *t, const struct counter_group **groups);
+
+/* For how long at most the thread did not go round, since the call before and up
+ * to now.  It goes round at least each second. */
+struct span timing_stall(struct timing *t);
+
+/* The reflector's epoch (exchange_report.epoch), and whether it answers. */
+uint32_t timing_epoch(const struct timing *t);
+
+#endif
