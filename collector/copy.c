@@ -1,0 +1,141 @@
+/* copy.c - COPY BINARY, field by field. */
+#include "copy.h"
+
+#define POSTGRESQL_EPOCH_S INT64_C(946684800)
+#define OID_INT8 20
+
+int64_t
+copy_timestamp(struct instant i)
+{
+    return (i.ns - POSTGRESQL_EPOCH_S * NS_PER_S) / NS_PER_US;
+}
+
+void
+copy_begin(struct bytes *b)
+{
+    static const uint8_t header[19] = "PGCOPY\n\377\r\n"; /* Its NUL, flags and extension: zeros. */
+
+    bytes_clear(b);
+    bytes_add(b, header, sizeof header);
+}
+
+void
+copy_end(struct bytes *b)
+{
+    bytes_be16(b, UINT16_MAX);
+}
+
+static void
+field_null(struct bytes *b)
+{
+    bytes_be32(b, UINT32_MAX);
+}
+
+static void
+field_i4(struct bytes *b, uint32_t v)
+{
+    bytes_be32(b, 4);
+    bytes_be32(b, v);
+}
+
+static void
+field_i8(struct bytes *b, int64_t v)
+{
+    bytes_be32(b, 8);
+    bytes_be64(b, (uint64_t)v);
+}
+
+static void
+field_count(struct bytes *b, uint64_t v)
+{
+    field_i8(b, v > INT64_MAX ? INT64_MAX : (int64_t)v);
+}
+
+static void
+field_bytes(struct bytes *b, const void *from, size_t size)
+{
+    if (size == 0) {
+        field_null(b);
+        return;
+    }
+    bytes_be32(b, (uint32_t)size);
+    bytes_add(b, from, size);
+}
+
+static void
+field_over(struct bytes *b, const struct row *r, unsigned count)
+{
+    if (!r->any_over || count == 0) {
+        field_null(b);
+        return;
+    }
+    bytes_be32(b, 20 + count * 12);
+    bytes_be32(b, 1); /* Dimensions. */
+    bytes_be32(b, 0); /* No NULLs. */
+    bytes_be32(b, OID_INT8);
+    bytes_be32(b, count);
+    bytes_be32(b, 1); /* Lower bound. */
+    for (unsigned i = 0; i < count; i++) {
+        field_count(b, r->over[i]);
+    }
+}
+
+static void
+field_delays(struct bytes *b, const struct row *r)
+{
+    field_count(b, r->delay_count);
+    field_i8(b, r->delay_sum_ns);
+    if (r->delay_count == 0) {
+        for (int i = 0; i < 2 + ROW_QUANTILES; i++) {
+            field_null(b);
+        }
+        return;
+    }
+    field_i8(b, r->delay_min_ns);
+    field_i8(b, r->delay_max_ns);
+    for (int i = 0; i < ROW_QUANTILES; i++) {
+        field_i8(b, r->quantile_ns[i]);
+    }
+}
+
+void
+copy_row(struct bytes *b, const struct copy_place *p, const struct row *r)
+{
+    const uint64_t counts[] = {
+        r->scheduled, r->sent, r->send_errors, r->received,  r->lost,         r->lost_undirected,
+        r->unknown,   r->late, r->duplicate,   r->reordered, r->stamped_user, r->stamped_hardware};
+
+    bytes_be16(b, 33);
+    field_i8(b, p->series_id);
+    field_i8(b, copy_timestamp(p->start));
+    field_i8(b, p->params_id);
+    field_i4(b, p->seconds);
+    field_i4(b, r->flags);
+    field_i4(b, p->revision);
+    field_i4(b, r->dt_count);
+    field_i4(b, r->unknown_dt);
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+        field_count(b, counts[i]);
+    }
+    if (r->clock_error_ns == UINT64_MAX) {
+        field_null(b);
+    } else {
+        field_count(b, r->clock_error_ns);
+    }
+    field_delays(b, r);
+    field_over(b, r, p->limit_count);
+    field_bytes(b, r->hist, r->hist_size);
+    field_bytes(b, r->ifdv, r->ifdv_size);
+    field_bytes(b, r->dt, r->dt_size);
+}
+
+void
+copy_liveness(struct bytes *b, int64_t source_id, struct instant start, uint32_t seconds,
+              const void *record, size_t size)
+{
+    bytes_be16(b, 4);
+    field_i8(b, source_id);
+    field_i8(b, copy_timestamp(start));
+    field_i4(b, seconds);
+    field_bytes(b, record, size);
+}

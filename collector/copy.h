@@ -1,0 +1,37 @@
+/* copy.h - rows in the form that COPY BINARY takes.
+ *
+ * After row.h, before store.h.  The columns are those of COPY_ROW_COLUMNS and
+ * COPY_LIVENESS_COLUMNS, in that order. */
+#ifndef PLUMBLINE_COPY_H
+#define PLUMBLINE_COPY_H
+
+#include "bytes.h"
+#include "row.h"
+
+#define COPY_ROW_COLUMNS                                                                           \
+    "series_id, start, params_id, seconds, flags, revision, dt_count, unknown_dt, scheduled, "     \
+    "sent, send_errors, received, lost, lost_undirected, unknown, late, duplicate, reordered, "    \
+    "stamped_user, stamped_hardware, clock_error_ns, delay_count, delay_sum_ns, delay_min_ns, "    \
+    "delay_max_ns, delay_p50_ns, delay_p95_ns, delay_p99_ns, delay_p99_9_ns, over_limit, hist, "   \
+    "ifdv, dt"
+#define COPY_LIVENESS_COLUMNS "source_id, start, seconds, record"
+
+struct copy_place {
+    int64_t series_id, params_id;
+    struct instant start;
+    uint32_t seconds;
+    uint32_t revision;
+    unsigned limit_count;
+};
+
+/* A COPY BINARY stream begins with the first, ends with the last. */
+void copy_begin(struct bytes *b);
+void copy_row(struct bytes *b, const struct copy_place *p, const struct row *r);
+void copy_liveness(struct bytes *b, int64_t source_id, struct instant start, uint32_t seconds,
+                   const void *record, size_t size);
+void copy_end(struct bytes *b);
+
+/* Microseconds since 2000-01-01, as PostgreSQL has it. */
+int64_t copy_timestamp(struct instant i);
+
+#endif
