@@ -1,0 +1,52 @@
+/* main.c - `plumbline VERB ...`: finds the verb and hands over. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli.h"
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *help;
+} verbs[] = {
+    {"check", cli_check, "check an inventory: all errors at once, each with its place"},
+    {"migrate", cli_migrate, "bring the database to this release's schema"},
+    {"status", cli_status, "what is measured now, worst first"},
+    {"ping", cli_ping, "test a path to any STAMP or TWAMP-Light reflector"},
+    {"reflect", cli_reflect, "answer test packets in the foreground"},
+};
+
+static void
+usage(FILE *to)
+{
+    fputs("usage: plumbline VERB [OPTION ...]\n\n", to);
+    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
+        fprintf(to, "  %-10s %s\n", verbs[i].name, verbs[i].help);
+    }
+    fputs("\n`plumbline VERB --help` shows options and examples; plumbline(1) has the rest.\n", to);
+}
+
+int
+main(int argc, char **argv)
+{
+    if (argc < 2) {
+        usage(stderr);
+        return EXIT_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+        strcmp(argv[1], "help") == 0) {
+        usage(stdout);
+        return EXIT_GOOD;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        puts("plumbline " PLUMBLINE_VERSION);
+        return EXIT_GOOD;
+    }
+    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
+        if (strcmp(argv[1], verbs[i].name) == 0) {
+            return verbs[i].run(argc - 1, argv + 1);
+        }
+    }
+    fprintf(stderr, "plumbline: there is no verb '%s'; `plumbline --help` lists them\n", argv[1]);
+    return EXIT_USAGE;
+}
