@@ -1,0 +1,311 @@
+/* fill.c - fills a Redis with what all probes of an inventory would have streamed
+ * while no collector ran: what the ingest benchmark reads.
+ *
+ * usage: fill SOCKET INVENTORY MINUTES SPOOL
+ *
+ * Each probe that has sessions gets a stream pl:{PROBE}:t of one epoch, one batch a
+ * second, as stream.h has it: EpochStart in sequence 0, dictionary and serving each
+ * 60 batches, liveness, health, the final summary of each session (10 packets) and
+ * the early state of a later delta-t.  1 % of all (session, minute) lose a packet.
+ * The minutes end two minutes ago; one more batch ends the last of them.  The first
+ * probe's batches go to a spool in the folder SPOOL too, which shows what they take
+ * there.  Prints "name<TAB>value" lines. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <hiredis/hiredis.h>
+
+#include "inventory.h"
+#include "spool.h"
+#include "summary.h"
+#include "telemetry.h"
+
+#define MINUTE_S 60
+#define PACKETS 10
+#define PENDING_MAX 16
+/* A delta-t is final Tmax + 2 s after its end; early states are not. */
+#define FINAL_AFTER_S 5
+
+struct session {
+    struct session_key key;
+    int64_t id;
+};
+
+struct fill {
+    redisContext *redis;
+    struct inventory *inventory;
+    struct spool *spool; /* NULL: not this probe. */
+    struct summary summary;
+    struct session *sessions; /* Of the probe at hand. */
+    size_t session_count, session_room;
+    const char *probe;
+    uint64_t sequence, random, sources, entries, summaries, bytes, before;
+    unsigned pending;
+    int64_t first, last; /* Seconds. */
+};
+
+static void
+die(const char *what, const char *why)
+{
+    fprintf(stderr, "fill: %s: %s\n", what, why);
+    exit(3);
+}
+
+static uint64_t
+draw(struct fill *f)
+{
+    f->random ^= f->random << 13;
+    f->random ^= f->random >> 7;
+    f->random ^= f->random << 17;
+    return f->random;
+}
+
+static void
+drain(struct fill *f)
+{
+    for (; f->pending; f->pending--) {
+        redisReply *r;
+        if (redisGetReply(f->redis, (void **)&r) != REDIS_OK) {
+            die("Redis", f->redis->errstr);
+        }
+        if (r->type == REDIS_REPLY_ERROR) {
+            die("Redis", r->str);
+        }
+        freeReplyObject(r);
+    }
+}
+
+static int
+on_session(const struct inv_link *link, const struct inv_class *class_, unsigned end,
+           const struct session_key *key, void *aux)
+{
+    struct fill *f = aux;
+
+    (void)link;
+    (void)class_;
+    (void)end;
+    if (f->session_count == f->session_room) {
+        f->session_room = f->session_room ? f->session_room * 2 : 256;
+        f->sessions = reallocarray(f->sessions, f->session_room, sizeof f->sessions[0]);
+        if (!f->sessions) {
+            die(f->probe, "out of memory");
+        }
+    }
+    f->sessions[f->session_count++] = (struct session){*key, session_id_of(key)};
+    return 0;
+}
+
+/* What comes with each dictionary: sessions, and the links answered on. */
+static void
+add_dictionary(struct fill *f, struct telemetry_builder *t)
+{
+    Plumbline__Telemetry__Serving serving;
+    char names[8][SERIES_NAME_MAX + 1], *objects[8];
+
+    plumbline__telemetry__serving__init(&serving);
+    serving.serving_id = 4711;
+    serving.objects = objects;
+    for (size_t i = 0; i < f->session_count; i++) {
+        telemetry_add_session(t, &f->sessions[i].key);
+    }
+    for (size_t i = 0; i < f->inventory->link_count && serving.n_objects < 8; i++) {
+        const struct inv_link *l = &f->inventory->links[i];
+        if (strcmp(l->ends[0].probe->key, f->probe) == 0 ||
+            strcmp(l->ends[1].probe->key, f->probe) == 0) {
+            objects[serving.n_objects] = names[serving.n_objects];
+            snprintf(names[serving.n_objects++], sizeof names[0], "%s", l->key);
+        }
+    }
+    telemetry_add_message(t, TELEMETRY_SERVING, &serving.base);
+}
+
+static void
+add_life(struct telemetry_builder *t, int64_t second, int64_t generation)
+{
+    Plumbline__Telemetry__Liveness l;
+    Plumbline__Telemetry__Health h;
+
+    plumbline__telemetry__liveness__init(&l);
+    l.second = (uint64_t)second;
+    l.sending = l.reflecting = true;
+    l.generation = generation;
+    l.serving_id = 4711;
+    telemetry_add_message(t, TELEMETRY_LIVENESS, &l.base);
+    plumbline__telemetry__health__init(&h);
+    h.spool_bytes = 1u << 20;
+    h.clock_synchronised = true;
+    h.clock_error_ns = 900;
+    h.stamp_tx = h.stamp_rx = TS_KERNEL;
+    telemetry_add_message(t, TELEMETRY_HEALTH, &h.base);
+}
+
+static void
+add_session(struct fill *f, struct telemetry_builder *t, size_t i, int64_t second)
+{
+    const struct session *s = &f->sessions[i];
+    struct summary *m = &f->summary;
+    bool lossy = (f->before + i + (uint64_t)(second / MINUTE_S)) % 100 == 0;
+    uint64_t lost = lossy && second % MINUTE_S == 7;
+    int64_t base = 1000000 + (int64_t)(i % 97) * 250000;
+
+    summary_reset(m, instant_of_ns(second * NS_PER_S));
+    m->scheduled = m->sent = PACKETS;
+    m->lost_fwd = lost;
+    m->received = m->stamped[TS_KERNEL] = PACKETS - lost;
+    m->clock_error_ns = 900;
+    for (uint64_t k = 0; k < m->received; k++) {
+        int64_t out = (int64_t)(draw(f) % 4000), back = (int64_t)(draw(f) % 4000);
+        summary_add_delay(m, &s->key, DIR_FWD, span_of_ns(base + out));
+        summary_add_delay(m, &s->key, DIR_BWD, span_of_ns(base + back));
+        summary_add_delay(m, &s->key, DIR_RT, span_of_ns(2 * base + out + back));
+    }
+    struct early e = {.start = instant_of_ns((second + FINAL_AFTER_S) * NS_PER_S),
+                      .sent = PACKETS,
+                      .received = PACKETS,
+                      .rt_min_ns = 2 * base,
+                      .rt_p50_ns = 2 * base + 4000,
+                      .rt_max_ns = 2 * base + 8000,
+                      .fwd_p50_ns = base + 2000,
+                      .bwd_p50_ns = base + 2000,
+                      .clock_error_ns = 900};
+    if (telemetry_add_summary(t, &s->key, s->id, m) || telemetry_add_early(t, &s->key, s->id, &e)) {
+        die(f->probe, "a batch is full");
+    }
+}
+
+static void
+send_batch(struct fill *f, struct telemetry_builder *t, int64_t epoch, int64_t second)
+{
+    char key[96], id[48];
+    size_t size;
+
+    if (f->sequence == 0) {
+        Plumbline__Telemetry__EpochStart e;
+        char release[] = "0.1.0";
+        plumbline__telemetry__epoch_start__init(&e);
+        e.epoch = (uint64_t)epoch;
+        e.release = release;
+        telemetry_add_message(t, TELEMETRY_EPOCH_START, &e.base);
+    }
+    if (f->sequence % MINUTE_S == 0) {
+        add_dictionary(f, t);
+    }
+    for (size_t i = 0; i < f->session_count; i++) {
+        add_session(f, t, i, second);
+    }
+    add_life(t, second, f->inventory->generation);
+    const uint8_t *bytes =
+        telemetry_finish(t, instant_of_ns((second + 1 + FINAL_AFTER_S) * NS_PER_S),
+                         instant_of_ns((second + 1) * NS_PER_S), &size);
+    if (!bytes) {
+        die(f->probe, "out of memory");
+    }
+    struct position p;
+    if (f->spool && spool_append(f->spool, bytes, size, instant_of_ns(second * NS_PER_S),
+                                 instant_of_ns((second + 1) * NS_PER_S), &p)) {
+        die(f->probe, "spool");
+    }
+    snprintf(key, sizeof key, "pl:{%s}:t", f->probe);
+    snprintf(id, sizeof id, "%" PRId64 "-%" PRIu64, epoch, f->sequence++);
+    redisAppendCommand(f->redis, "XADD %s %s b %b", key, id, bytes, size);
+    if (++f->pending == PENDING_MAX) {
+        drain(f);
+    }
+    f->entries++;
+    f->summaries += f->session_count;
+    f->bytes += size;
+}
+
+static void
+open_spool(struct fill *f, const char *folder, uint64_t epoch)
+{
+    const struct spool_config config = {.folder = folder,
+                                        .source = f->probe,
+                                        .keep = span_of_ns(86400 * NS_PER_S),
+                                        .keep_bytes = 1u << 30,
+                                        .segment_bytes = 16u << 20,
+                                        .memory_bytes = 16u << 20};
+
+    if (spool_open(&f->spool, &config) || spool_begin_epoch(f->spool, epoch)) {
+        die(folder, "no spool");
+    }
+}
+
+static void
+close_spool(struct fill *f)
+{
+    struct spool_health h;
+
+    if (spool_sync(f->spool)) {
+        die("spool", "not synced");
+    }
+    spool_health(f->spool, &h);
+    printf("spool_bytes\t%" PRIu64 "\nspool_summaries\t%" PRIu64 "\n", h.bytes, f->summaries);
+    spool_close(f->spool);
+    f->spool = NULL;
+}
+
+static void
+fill_probe(struct fill *f, const char *folder)
+{
+    int64_t epoch = f->first * 1000;
+    struct telemetry_builder *t = telemetry_builder_new(f->probe);
+
+    if (!t) {
+        die(f->probe, "out of memory");
+    }
+    if (f->sources++ == 0) {
+        open_spool(f, folder, (uint64_t)epoch);
+    }
+    f->sequence = 0;
+    for (int64_t second = f->first; second <= f->last; second++) {
+        send_batch(f, t, epoch, second);
+    }
+    if (f->spool) {
+        close_spool(f);
+    }
+    f->before += f->session_count;
+    telemetry_builder_free(t);
+}
+
+int
+main(int argc, char **argv)
+{
+    static struct fill f = {.random = 88172645463325252u};
+    size_t errors, warnings;
+
+    if (argc != 5) {
+        fputs("usage: fill SOCKET INVENTORY MINUTES SPOOL\n", stderr);
+        return 2;
+    }
+    f.redis = redisConnectUnix(argv[1]);
+    if (!f.redis || f.redis->err) {
+        die(argv[1], f.redis ? f.redis->errstr : "out of memory");
+    }
+    if (inventory_load(argv[2], stderr, 10, &errors, &warnings, &f.inventory) ||
+        summary_init(&f.summary, instant_of_ns(0), false)) {
+        die(argv[2], "not loaded");
+    }
+    f.last = (instant_now().ns / NS_PER_S / MINUTE_S - 2) * MINUTE_S;
+    f.first = f.last - strtoll(argv[3], NULL, 10) * MINUTE_S;
+    for (size_t i = 0; i < f.inventory->probe_count; i++) {
+        f.probe = f.inventory->probes[i].key;
+        f.session_count = 0;
+        inventory_sessions(f.inventory, f.probe, on_session, &f);
+        if (f.session_count) {
+            fill_probe(&f, argv[4]);
+        }
+    }
+    drain(&f);
+    printf("sources\t%" PRIu64 "\nsessions\t%" PRIu64 "\nentries\t%" PRIu64 "\n", f.sources,
+           f.before, f.entries);
+    printf("summaries\t%" PRIu64 "\nbytes\t%" PRIu64 "\nuntil\t%" PRId64 "\n", f.summaries, f.bytes,
+           f.last);
+    redisFree(f.redis);
+    summary_fini(&f.summary);
+    free(f.sessions);
+    inventory_free(f.inventory);
+    return 0;
+}

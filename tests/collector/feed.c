@@ -1,0 +1,402 @@
+/* feed.c - a source made of a script: writes batches to its stream as a probe
+ * would, and wrong ones on purpose.
+ *
+ * usage: feed SOCKET < SCRIPT
+ *
+ *   source NAME                 the lines after it are of this source
+ *   epoch E [PE PS]             begins epoch E; its first batch names PE-PS
+ *   link OBJECT FAR END [N]     adds N sessions (classes c0..; default one, c0)
+ *   period MS                   of the links that follow (100); they are named in
+ *                               the next batch
+ *   second T [sent=N] [fwd=N] [bwd=N] [lost=N] [dup=N] [deaf] [mute]
+ *                               one batch: delta-t [T, T+1) of each session, and
+ *                               second T of the source's life.  fwd, bwd, lost:
+ *                               packets lost that way, or undirected; deaf: not
+ *                               reflecting; mute: nothing about its life
+ *   seconds T N [...]           N of these, from T on
+ *   unclean PERMILLE            of the sessions' intervals lose a packet
+ *   skip                        uses up an ID
+ *   sequence N                  the next ID
+ *   garbage, newer, tombstone FROM UNTIL
+ *   untrusted                   adds a session of a link that is not the source's
+ *
+ * Prints the number of entries and of summaries. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <hiredis/hiredis.h>
+
+#include "summary.h"
+#include "telemetry.h"
+
+#define SESSIONS_MAX 4096
+#define PENDING_MAX 64
+#define INTERVAL_S 60
+
+struct feed {
+    redisContext *redis;
+    char source[SERIES_NAME_MAX + 1];
+    struct telemetry_builder *builder;
+    uint64_t epoch, sequence, previous_epoch, previous_sequence;
+    struct session_key keys[SESSIONS_MAX];
+    int64_t ids[SESSIONS_MAX];
+    size_t key_count;
+    struct summary summary;
+    unsigned pending, unclean;
+    int64_t period_ms;
+    bool dictionary_due;
+    uint64_t entries, summaries;
+    int64_t made_at_ns, final_until_ns;
+    uint64_t random;
+};
+
+struct second {
+    int64_t at;
+    unsigned sent, fwd, bwd, undirected, duplicates;
+    bool deaf, mute;
+};
+
+static void
+die(const char *what)
+{
+    fprintf(stderr, "feed: %s\n", what);
+    exit(2);
+}
+
+static uint64_t
+draw(struct feed *f)
+{
+    f->random ^= f->random << 13;
+    f->random ^= f->random >> 7;
+    f->random ^= f->random << 17;
+    return f->random;
+}
+
+static void
+drain(struct feed *f)
+{
+    while (f->pending) {
+        redisReply *r;
+        if (redisGetReply(f->redis, (void **)&r) != REDIS_OK) {
+            die("Redis went away");
+        }
+        if (r->type == REDIS_REPLY_ERROR) {
+            die(r->str);
+        }
+        freeReplyObject(r);
+        f->pending--;
+    }
+}
+
+static void
+send_bytes(struct feed *f, const void *bytes, size_t size)
+{
+    char key[96], id[48];
+
+    snprintf(key, sizeof key, "pl:{%s}:t", f->source);
+    snprintf(id, sizeof id, "%" PRIu64 "-%" PRIu64, f->epoch, f->sequence++);
+    redisAppendCommand(f->redis, "XADD %s %s b %b", key, id, bytes, size);
+    f->entries++;
+    if (++f->pending == PENDING_MAX) {
+        drain(f);
+    }
+}
+
+static void
+finish(struct feed *f)
+{
+    size_t size;
+    const uint8_t *bytes = telemetry_finish(f->builder, instant_of_ns(f->made_at_ns),
+                                            instant_of_ns(f->final_until_ns), &size);
+    if (!bytes) {
+        die("out of memory");
+    }
+    send_bytes(f, bytes, size);
+}
+
+static void
+add_epoch(struct feed *f)
+{
+    Plumbline__Telemetry__EpochStart start;
+    Plumbline__Telemetry__Serving serving;
+    char *objects[SESSIONS_MAX];
+    char release[] = "0.1.0";
+
+    plumbline__telemetry__epoch_start__init(&start);
+    start.epoch = f->epoch;
+    start.previous_epoch = f->previous_epoch;
+    start.previous_last_sequence = f->previous_sequence;
+    start.release = release;
+    telemetry_add_message(f->builder, TELEMETRY_EPOCH_START, &start.base);
+    plumbline__telemetry__serving__init(&serving);
+    serving.serving_id = 4711;
+    for (size_t i = 0; i < f->key_count; i++) {
+        telemetry_add_session(f->builder, &f->keys[i]);
+        objects[i] = f->keys[i].object;
+    }
+    serving.n_objects = f->key_count;
+    serving.objects = objects;
+    telemetry_add_message(f->builder, TELEMETRY_SERVING, &serving.base);
+}
+
+static void
+add_summary(struct feed *f, size_t i, const struct second *s)
+{
+    struct summary *m = &f->summary;
+    bool unclean = f->unclean && (f->ids[i] + s->at / INTERVAL_S) % 1000 < f->unclean &&
+                   s->at % INTERVAL_S == 7;
+
+    summary_reset(m, instant_of_ns(s->at * NS_PER_S));
+    m->scheduled = m->sent = s->sent;
+    m->lost_fwd = s->fwd;
+    m->lost_bwd = s->bwd;
+    m->lost_undirected = s->undirected + unclean;
+    m->received = m->sent - m->lost_fwd - m->lost_bwd - m->lost_undirected;
+    m->duplicate_fwd = s->duplicates;
+    m->stamped[TS_KERNEL] = m->received;
+    m->clock_error_ns = 1500;
+    for (uint64_t k = 0; k < m->received; k++) {
+        int64_t jitter = (int64_t)(draw(f) % 20000);
+        summary_add_delay(m, &f->keys[i], DIR_FWD, span_of_ns(2000000 + jitter));
+        summary_add_delay(m, &f->keys[i], DIR_BWD, span_of_ns(3000000 + jitter / 2));
+        summary_add_delay(m, &f->keys[i], DIR_RT, span_of_ns(5000000 + jitter + jitter / 2));
+    }
+    if (telemetry_add_summary(f->builder, &f->keys[i], f->ids[i], m)) {
+        die("a summary was refused");
+    }
+    struct early e = {.start = m->start,
+                      .sent = m->sent,
+                      .received = m->received,
+                      .rt_min_ns = 5000000,
+                      .rt_p50_ns = 5015000,
+                      .rt_max_ns = 5030000,
+                      .fwd_p50_ns = 2010000,
+                      .bwd_p50_ns = 3005000,
+                      .clock_error_ns = 1500};
+    telemetry_add_early(f->builder, &f->keys[i], f->ids[i], &e);
+    f->summaries++;
+}
+
+static void
+add_second(struct feed *f, const struct second *s)
+{
+    if (f->sequence == 0) {
+        add_epoch(f);
+    }
+    for (size_t i = 0; f->dictionary_due && f->sequence && i < f->key_count; i++) {
+        telemetry_add_session(f->builder, &f->keys[i]);
+    }
+    f->dictionary_due = false;
+    for (size_t i = 0; i < f->key_count; i++) {
+        add_summary(f, i, s);
+    }
+    if (!s->mute) {
+        Plumbline__Telemetry__Liveness l;
+        plumbline__telemetry__liveness__init(&l);
+        l.second = (uint64_t)s->at;
+        l.sending = true;
+        l.reflecting = !s->deaf;
+        l.serving_id = 4711;
+        telemetry_add_message(f->builder, TELEMETRY_LIVENESS, &l.base);
+    }
+    f->final_until_ns = (s->at + 1) * NS_PER_S;
+    f->made_at_ns = f->final_until_ns + 5 * NS_PER_S;
+    finish(f);
+}
+
+static void
+parse_second(struct second *s, char *words)
+{
+    *s = (struct second){.at = s->at, .sent = 10};
+    for (char *w = words ? strtok(words, " ") : NULL; w; w = strtok(NULL, " ")) {
+        char *value = strchr(w, '=');
+        unsigned v = value ? (unsigned)strtoul(value + 1, NULL, 10) : 0;
+        if (strncmp(w, "sent=", 5) == 0) {
+            s->sent = v;
+        } else if (strncmp(w, "fwd=", 4) == 0) {
+            s->fwd = v;
+        } else if (strncmp(w, "bwd=", 4) == 0) {
+            s->bwd = v;
+        } else if (strncmp(w, "lost=", 5) == 0) {
+            s->undirected = v;
+        } else if (strncmp(w, "dup=", 4) == 0) {
+            s->duplicates = v;
+        } else if (strcmp(w, "deaf") == 0) {
+            s->deaf = true;
+        } else if (strcmp(w, "mute") == 0) {
+            s->mute = true;
+        } else {
+            die(w);
+        }
+    }
+}
+
+static void
+add_session(struct feed *f, const char *object, const char *far, unsigned end, unsigned n)
+{
+    if (f->key_count == SESSIONS_MAX) {
+        die("too many sessions");
+    }
+    struct session_key *k = &f->keys[f->key_count];
+    *k = (struct session_key){.flow = 0,
+                              .family = 4,
+                              .observer_end = (uint8_t)end,
+                              .dt = {NS_PER_S},
+                              .tmax = {3 * NS_PER_S},
+                              .period = {f->period_ms * NS_PER_MS},
+                              .size = 128,
+                              .dscp = 46};
+    snprintf(k->object, sizeof k->object, "%s", object);
+    snprintf(k->observer, sizeof k->observer, "%s", f->source);
+    snprintf(k->far, sizeof k->far, "%s", far);
+    snprintf(k->class_name, sizeof k->class_name, "c%u", n);
+    snprintf(k->protocol, sizeof k->protocol, "stamp");
+    f->ids[f->key_count++] = session_id_of(k);
+}
+
+static void
+begin_source(struct feed *f, const char *name)
+{
+    snprintf(f->source, sizeof f->source, "%s", name);
+    telemetry_builder_free(f->builder);
+    f->builder = telemetry_builder_new(f->source);
+    if (!f->builder) {
+        die("out of memory");
+    }
+    f->key_count = 0;
+    f->period_ms = 100;
+    f->epoch = f->sequence = 0;
+}
+
+static void
+add_tombstone(struct feed *f, int64_t from, int64_t until)
+{
+    Plumbline__Telemetry__Tombstone t;
+
+    plumbline__telemetry__tombstone__init(&t);
+    t.from_ns = from * NS_PER_S;
+    t.until_ns = until * NS_PER_S;
+    t.reason = PLUMBLINE__TELEMETRY__TOMBSTONE__REASON__DAMAGED;
+    telemetry_add_message(f->builder, TELEMETRY_TOMBSTONE, &t.base);
+    finish(f);
+}
+
+/* A batch of format 2: field 1 is the first of the message. */
+static void
+add_newer(struct feed *f)
+{
+    size_t size;
+    const uint8_t *bytes = telemetry_finish(f->builder, instant_of_ns(1), instant_of_ns(0), &size);
+    Plumbline__Telemetry__Batch *b =
+        bytes ? plumbline__telemetry__batch__unpack(NULL, size, bytes) : NULL;
+    uint8_t packed[512];
+
+    if (!b || plumbline__telemetry__batch__get_packed_size(b) > sizeof packed - 8) {
+        die("no batch");
+    }
+    b->format = TELEMETRY_FORMAT + 1;
+    size = plumbline__telemetry__batch__pack(b, packed);
+    plumbline__telemetry__batch__free_unpacked(b, NULL);
+    send_bytes(f, packed, size);
+}
+
+static void
+obey(struct feed *f, char *line)
+{
+    char word[64] = "", a[64] = "", b[64] = "";
+    long long x = 0, y = 0, z = 0;
+    char *save = line + strcspn(line, " ");
+    size_t length =
+        (size_t)(save - line) < sizeof word - 1 ? (size_t)(save - line) : sizeof word - 1;
+    struct second s = {0};
+    char *end;
+
+    memcpy(word, line, length);
+    if (strcmp(word, "source") == 0) {
+        begin_source(f, save + strspn(save, " "));
+    } else if (strcmp(word, "link") == 0) {
+        char *object = strtok(save, " "), *far = strtok(NULL, " "), *which = strtok(NULL, " ");
+        char *many = strtok(NULL, " ");
+        unsigned n = many ? (unsigned)strtoul(many, NULL, 10) : 1;
+        snprintf(a, sizeof a, "%s", object ? object : "");
+        snprintf(b, sizeof b, "%s", far && strcmp(far, "-") ? far : "");
+        for (unsigned i = 0; i < n; i++) {
+            add_session(f, a, b, which ? (unsigned)strtoul(which, NULL, 10) : 0, i);
+        }
+    } else if (strcmp(word, "untrusted") == 0) {
+        add_session(f, "not-mine", "", 0, 0);
+    } else if (strcmp(word, "skip") == 0) {
+        f->sequence++;
+    } else if (strcmp(word, "garbage") == 0) {
+        send_bytes(f, "\377garbage that is no batch", 24);
+    } else if (strcmp(word, "newer") == 0) {
+        add_newer(f);
+    } else {
+        x = strtoll(save, &end, 10);
+        if (strcmp(word, "second") == 0) {
+            s.at = x;
+            parse_second(&s, end);
+            add_second(f, &s);
+            return;
+        }
+        if (strcmp(word, "unclean") == 0) {
+            f->unclean = (unsigned)x;
+            return;
+        }
+        if (strcmp(word, "period") == 0) {
+            f->period_ms = x;
+            f->dictionary_due = true;
+            return;
+        }
+        y = strtoll(end, &end, 10);
+        if (strcmp(word, "seconds") == 0) {
+            s.at = x;
+            parse_second(&s, end);
+            for (long long i = 0; i < y; i++, s.at++) {
+                add_second(f, &s);
+            }
+        } else if (strcmp(word, "epoch") == 0) {
+            z = strtoll(end, &end, 10);
+            f->epoch = (uint64_t)x;
+            f->sequence = 0;
+            f->previous_epoch = (uint64_t)y;
+            f->previous_sequence = (uint64_t)z;
+        } else if (strcmp(word, "sequence") == 0) {
+            f->sequence = (uint64_t)x;
+        } else if (strcmp(word, "tombstone") == 0) {
+            add_tombstone(f, x, y);
+        } else if (*word) {
+            die(word);
+        }
+    }
+}
+
+int
+main(int argc, char **argv)
+{
+    static struct feed f = {.random = 88172645463325252u};
+    char line[512];
+
+    if (argc != 2) {
+        die("usage: feed SOCKET < SCRIPT");
+    }
+    f.redis = redisConnectUnix(argv[1]);
+    if (!f.redis || f.redis->err) {
+        die("no Redis there");
+    }
+    if (summary_init(&f.summary, instant_of_ns(0), false)) {
+        die("out of memory");
+    }
+    while (fgets(line, sizeof line, stdin)) {
+        line[strcspn(line, "\n")] = '\0';
+        obey(&f, line);
+    }
+    drain(&f);
+    printf("%" PRIu64 " entries, %" PRIu64 " summaries\n", f.entries, f.summaries);
+    summary_fini(&f.summary);
+    telemetry_builder_free(f.builder);
+    redisFree(f.redis);
+    return 0;
+}

@@ -1,0 +1,3 @@
+#!/bin/sh
+# Runs the hist fuzz target over its committed corpus.
+exec tests/fuzz/fuzz_hist "${srcdir:-.}/tests/fuzz/corpus/hist"

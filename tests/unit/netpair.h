@@ -1,0 +1,65 @@
+/* netpair.h - two nameless network namespaces joined by a veth pair, for tests
+ * that need a real link.  They vanish with the process. */
+#ifndef PLUMBLINE_NETPAIR_H
+#define PLUMBLINE_NETPAIR_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct netpair {
+    int ns[2]; /* 10.99.0.1 on "left", 10.99.0.2 on "right". */
+};
+
+static void
+netpair_enter(const struct netpair *p, unsigned side)
+{
+    if (setns(p->ns[side], CLONE_NEWNET) < 0) {
+        perror("setns");
+        exit(EXIT_FAILURE);
+    }
+}
+
+static int
+netpair_ns(void)
+{
+    if (unshare(CLONE_NEWNET) < 0) {
+        return -1;
+    }
+    return open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+}
+
+/* Exits with 77 (skipped) where namespaces are not permitted. */
+static void
+netpair_open(struct netpair *p)
+{
+    char command[512];
+
+    p->ns[0] = netpair_ns();
+    p->ns[1] = netpair_ns();
+    if (p->ns[0] < 0 || p->ns[1] < 0) {
+        printf("network namespaces are not permitted here\n");
+        exit(77);
+    }
+    /* We are on the right. */
+    snprintf(command, sizeof command,
+             "ip link set lo up && "
+             "ip link add right type veth peer name left netns /proc/%d/fd/%d && "
+             "ip addr add 10.99.0.2/24 dev right && ip link set right up",
+             (int)getpid(), p->ns[0]);
+    if (system(command) != 0) {
+        printf("no veth pair could be made\n");
+        exit(77);
+    }
+    netpair_enter(p, 0);
+    if (system("ip link set lo up && ip addr add 10.99.0.1/24 dev left && "
+               "ip addr add 10.99.0.3/24 dev left && ip link set left up") != 0) {
+        printf("the veth pair could not be set up\n");
+        exit(EXIT_FAILURE);
+    }
+}
+
+#endif

@@ -1,0 +1,437 @@
+/* test_stamp.c - STAMP packets: layouts against fixed bytes, sizes one unit to
+ * either side, properties over random packets. */
+#include <CUnit/Basic.h>
+#include <CUnit/TestRun.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "stamp.h"
+
+static uint64_t rng_state;
+
+static uint64_t
+rng(void)
+{
+    rng_state ^= rng_state << 13;
+    rng_state ^= rng_state >> 7;
+    rng_state ^= rng_state << 17;
+    return rng_state;
+}
+
+/* 'size' octets of their own, so that a read beyond them is seen. */
+static uint8_t *
+exact(const uint8_t *from, size_t size)
+{
+    uint8_t *b = (uint8_t *)malloc(size ? size : 1);
+    if (!b) {
+        abort();
+    }
+    memcpy(b, from, size);
+    return b;
+}
+
+static const struct stamp_request plain = {.sequence = 0x01020304,
+                                           .t1 = 0xeeab628a0f2f0c00,
+                                           .error = 0x8001,
+                                           .ssid = 5,
+                                           .extended = true,
+                                           .size = 120};
+
+static void
+a_request_has_the_octets_of_the_rfc(void)
+{
+    static const uint8_t head[] = {1,    2,    3,    4, 0xee, 0xab, 0x62, 0x8a,
+                                   0x0f, 0x2f, 0x0c, 0, 0x80, 1,    0,    5};
+    static const uint8_t report[] = {0x80, 240, 0, 28};
+    static const uint8_t follow[] = {0x80, 7, 0, 16};
+    static const uint8_t padding[] = {0x80, 1, 0, 20};
+    uint8_t buf[121];
+
+    memset(buf, 0xa5, sizeof buf);
+    stamp_request_format(&plain, buf);
+    CU_ASSERT(memcmp(buf, head, sizeof head) == 0);
+    CU_ASSERT(memcmp(buf + 44, follow, 4) == 0);
+    CU_ASSERT(memcmp(buf + 64, report, 4) == 0);
+    CU_ASSERT(memcmp(buf + 96, padding, 4) == 0);
+    CU_ASSERT_EQUAL(buf[119], 0);
+    CU_ASSERT_EQUAL(buf[120], 0xa5);
+}
+
+static void
+room_for_tlvs_depends_on_the_size(void)
+{
+    static const struct {
+        uint32_t size;
+        bool report, follow_up;
+    } cases[] = {{44, false, false}, {75, false, false}, {76, true, false},
+                 {95, true, false},  {96, true, true},   {99, true, true}};
+    uint8_t buf[128];
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct stamp_request q = plain;
+        struct stamp_request back;
+        q.size = cases[i].size;
+        stamp_request_format(&q, buf);
+        CU_ASSERT_EQUAL(stamp_request_parse(buf, q.size, &back), STAMP_OK);
+        CU_ASSERT_EQUAL(stamp_request_has(buf, &back, STAMP_TLV_REPORT), cases[i].report);
+        CU_ASSERT_EQUAL(stamp_request_has(buf, &back, STAMP_TLV_FOLLOW_UP), cases[i].follow_up);
+    }
+}
+
+static void
+sizes_are_refused_one_octet_to_either_side(void)
+{
+    uint8_t *big = (uint8_t *)calloc(1, 9001);
+    struct stamp_request q;
+    struct stamp_reply p;
+
+    big[13] = 1;
+    for (size_t size = 0; size <= 9001; size = size < 60 ? size + 1 : size + 8941 - 60) {
+        uint8_t *b = exact(big, size);
+        enum stamp_verdict v = stamp_request_parse(b, size, &q);
+        enum stamp_verdict w = stamp_reply_parse(b, size, &p);
+        CU_ASSERT_EQUAL(v, size < 14 ? STAMP_SHORT : STAMP_OK);
+        CU_ASSERT_EQUAL(w, size < 41 ? STAMP_SHORT : STAMP_OK);
+        free(b);
+    }
+    CU_ASSERT_EQUAL(stamp_request_parse(big, 9000, &q), STAMP_OK);
+    CU_ASSERT_EQUAL(stamp_request_parse(big, 9001, &q), STAMP_OVERLONG);
+    CU_ASSERT_EQUAL(stamp_reply_parse(big, 9000, &p), STAMP_OK);
+    CU_ASSERT_EQUAL(stamp_reply_parse(big, 9001, &p), STAMP_OVERLONG);
+    free(big);
+}
+
+static void
+a_multiplier_of_zero_is_a_corrupt_request(void)
+{
+    uint8_t b[14] = {0};
+    struct stamp_request q;
+
+    b[12] = 0x80;
+    CU_ASSERT_EQUAL(stamp_request_parse(b, 14, &q), STAMP_BAD_ERROR);
+    b[13] = 1;
+    CU_ASSERT_EQUAL(stamp_request_parse(b, 14, &q), STAMP_OK);
+    CU_ASSERT_EQUAL(stamp_error_parse(0x8000).error_ns, UINT64_MAX);
+}
+
+static void
+error_estimates_round_up_and_keep_their_flags(void)
+{
+    for (unsigned i = 0; i < 20000; i++) {
+        struct stamp_error e = {
+            .synchronised = rng() & 1, .ptp = rng() & 1, .error_ns = rng() >> (rng() % 63 + 1)};
+        struct stamp_error back = stamp_error_parse(stamp_error_format(&e));
+        CU_ASSERT_EQUAL_FATAL(back.synchronised, e.synchronised);
+        CU_ASSERT_EQUAL_FATAL(back.ptp, e.ptp);
+        CU_ASSERT_FATAL(back.error_ns >= e.error_ns);
+        CU_ASSERT_FATAL(back.error_ns <= e.error_ns + e.error_ns / 64 + 1);
+    }
+    struct stamp_error unknown = {.synchronised = true, .error_ns = UINT64_MAX};
+    CU_ASSERT_EQUAL(stamp_error_format(&unknown), 0x3fff);
+    CU_ASSERT_EQUAL(stamp_error_parse(0x3fff).error_ns, UINT64_MAX);
+    CU_ASSERT_EQUAL(stamp_error_parse(0x8001).error_ns, 0);
+    CU_ASSERT_EQUAL(stamp_error_parse(0x2001).error_ns, NS_PER_S);
+}
+
+static void
+timestamps_keep_each_nanosecond_in_both_formats(void)
+{
+    struct instant at;
+
+    for (unsigned i = 0; i < 50000; i++) {
+        struct instant in = instant_of_ns((int64_t)(rng() % ((UINT64_C(1) << 32) * NS_PER_S)) + 1);
+        CU_ASSERT_FATAL(stamp_time_parse(stamp_time_format(in, true), true, &at));
+        CU_ASSERT_EQUAL_FATAL(at.ns, in.ns);
+        CU_ASSERT_FATAL(stamp_time_parse(stamp_time_format(in, false), false, &at));
+        CU_ASSERT_EQUAL_FATAL(at.ns, in.ns);
+    }
+    CU_ASSERT_EQUAL(stamp_time_format(instant_of_ns(NS_PER_S / 2), false), 0x83aa7e8080000000);
+    CU_ASSERT_EQUAL(stamp_time_format(instant_of_ns(3 * NS_PER_S + 7), true), 0x0000000300000007);
+    /* The second before and at the end of the first NTP era. */
+    CU_ASSERT_TRUE(stamp_time_parse(0xffffffff00000000, false, &at));
+    CU_ASSERT_EQUAL(at.ns, INT64_C(2085978495) * NS_PER_S);
+    CU_ASSERT_TRUE(stamp_time_parse(1, false, &at));
+    CU_ASSERT_EQUAL(at.ns, INT64_C(2085978496) * NS_PER_S);
+    CU_ASSERT_EQUAL(stamp_time_format(at, false), 1);
+    CU_ASSERT_FALSE(stamp_time_parse(0, false, &at));
+    CU_ASSERT_TRUE(stamp_time_parse(0x100000000 + 999999999, true, &at));
+    CU_ASSERT_FALSE(stamp_time_parse(0x100000000 + 1000000000, true, &at));
+}
+
+static const struct exchange_report report_in = {
+    .epoch = 0xdeadbeef, .received = 77, .duplicates = 3, .bitmap = {0x80, [15] = 1}};
+
+static const struct stamp_answer answer = {.sequence = 76,
+                                           .error = 0xc102,
+                                           .ttl = 61,
+                                           .t2 = 0x1111111122222222,
+                                           .t3 = 0x3333333344444444,
+                                           .report = &report_in,
+                                           .has_follow_up = true,
+                                           .follow_up_sequence = 75,
+                                           .follow_up_t3 = 0x5555555566666666};
+
+static void
+a_reply_carries_everything_back(void)
+{
+    uint8_t buf[120];
+    struct stamp_request q;
+    struct stamp_reply p;
+    enum stamp_verdict tlv;
+    bool took;
+
+    stamp_request_format(&plain, buf);
+    CU_ASSERT_EQUAL(stamp_request_parse(buf, 120, &q), STAMP_OK);
+    CU_ASSERT_EQUAL(stamp_reply_make(buf, &q, &answer, &tlv, &took), 120);
+    CU_ASSERT_EQUAL(tlv, STAMP_OK);
+    CU_ASSERT_TRUE(took);
+    CU_ASSERT_EQUAL(stamp_reply_parse(buf, 120, &p), STAMP_OK);
+    CU_ASSERT_EQUAL(p.sequence, 76);
+    CU_ASSERT_EQUAL(p.t3, answer.t3);
+    CU_ASSERT_EQUAL(p.t2, answer.t2);
+    CU_ASSERT_EQUAL(p.error, 0xc102);
+    CU_ASSERT_EQUAL(p.ssid, 5);
+    CU_ASSERT_EQUAL(p.sender_sequence, plain.sequence);
+    CU_ASSERT_EQUAL(p.t1, plain.t1);
+    CU_ASSERT_EQUAL(p.sender_error, plain.error);
+    CU_ASSERT_EQUAL(p.sender_ttl, 61);
+    CU_ASSERT_TRUE(p.has_report);
+    CU_ASSERT_EQUAL(p.report.epoch, report_in.epoch);
+    CU_ASSERT_EQUAL(p.report.received, 77);
+    CU_ASSERT_EQUAL(p.report.duplicates, 3);
+    CU_ASSERT(memcmp(p.report.bitmap, report_in.bitmap, 16) == 0);
+    CU_ASSERT_TRUE(p.has_follow_up);
+    CU_ASSERT_EQUAL(p.follow_up_sequence, 75);
+    CU_ASSERT_EQUAL(p.follow_up_t3, answer.follow_up_t3);
+    CU_ASSERT_EQUAL(p.follow_up_mode, STAMP_MODE_SOFTWARE);
+    stamp_reply_set_t3(buf, 9);
+    CU_ASSERT_EQUAL(stamp_reply_parse(buf, 120, &p), STAMP_OK);
+    CU_ASSERT_EQUAL(p.t3, 9);
+}
+
+static void
+a_reflector_without_reports_says_so(void)
+{
+    uint8_t buf[120];
+    struct stamp_request q;
+    struct stamp_answer a = answer;
+    struct stamp_reply p;
+    enum stamp_verdict tlv;
+    bool took;
+
+    a.report = NULL;
+    a.has_follow_up = false;
+    stamp_request_format(&plain, buf);
+    CU_ASSERT_EQUAL(stamp_request_parse(buf, 120, &q), STAMP_OK);
+    stamp_reply_make(buf, &q, &a, &tlv, &took);
+    CU_ASSERT_EQUAL(buf[64], STAMP_TLV_UNRECOGNISED);
+    CU_ASSERT_EQUAL(buf[44], 0);
+    CU_ASSERT_FALSE(took);
+    CU_ASSERT_EQUAL(stamp_reply_parse(buf, 120, &p), STAMP_OK);
+    CU_ASSERT_FALSE(p.has_report);
+    CU_ASSERT_FALSE(p.has_follow_up);
+}
+
+static void
+an_unknown_tlv_comes_back_with_u_set(void)
+{
+    uint8_t buf[56];
+    struct stamp_request q = plain;
+    enum stamp_verdict tlv;
+    bool took;
+
+    q.size = 56;
+    stamp_request_format(&q, buf);
+    memcpy(buf + 44, "\x80\x09\0\x08onetwo34", 12);
+    stamp_reply_make(buf, &q, &answer, &tlv, &took);
+    CU_ASSERT_EQUAL(tlv, STAMP_OK);
+    CU_ASSERT(memcmp(buf + 44, "\x80\x09\0\x08onetwo34", 12) == 0);
+}
+
+static void
+a_malformed_tlv_comes_back_with_m_set_and_the_rest_untouched(void)
+{
+    static const uint8_t longer[] = {0x80, 9, 0, 9, 1, 2, 3, 4, 5, 6, 7, 8};
+    static const uint8_t wrong[] = {0x80, 7, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8};
+    const uint8_t *const cases[] = {longer, wrong};
+
+    for (size_t i = 0; i < 2; i++) {
+        uint8_t buf[56];
+        struct stamp_request q = plain;
+        struct stamp_reply p;
+        enum stamp_verdict tlv;
+        bool took;
+        q.size = 56;
+        stamp_request_format(&q, buf);
+        memcpy(buf + 44, cases[i], 12);
+        uint8_t *b = exact(buf, 56);
+        CU_ASSERT_EQUAL(stamp_reply_make(b, &q, &answer, &tlv, &took), 56);
+        CU_ASSERT_EQUAL(tlv, STAMP_BAD_TLV);
+        CU_ASSERT_EQUAL(b[44], STAMP_TLV_UNRECOGNISED | STAMP_TLV_MALFORMED);
+        CU_ASSERT(memcmp(b + 45, cases[i] + 1, 11) == 0);
+        CU_ASSERT_EQUAL(stamp_reply_parse(b, 56, &p), STAMP_OK);
+        CU_ASSERT_TRUE(p.bad_tlv);
+        free(b);
+    }
+}
+
+static void
+twamp_light_gets_its_base_and_no_more(void)
+{
+    uint8_t buf[STAMP_SIZE_BASE];
+    struct stamp_request q;
+    struct stamp_reply p;
+    enum stamp_verdict tlv;
+    bool took;
+
+    memset(buf, 0xff, sizeof buf);
+    CU_ASSERT_EQUAL(stamp_request_parse(buf, 14, &q), STAMP_OK);
+    CU_ASSERT_FALSE(q.extended);
+    CU_ASSERT_EQUAL(stamp_reply_make(buf, &q, &answer, &tlv, &took), STAMP_SIZE_BASE);
+    CU_ASSERT_EQUAL(stamp_reply_parse(buf, STAMP_SIZE_BASE, &p), STAMP_OK);
+    CU_ASSERT_EQUAL(p.sender_sequence, UINT32_MAX);
+    CU_ASSERT_EQUAL(p.ssid, 0);
+    CU_ASSERT(memcmp(buf + 41, "\0\0\0", 3) == 0);
+}
+
+static void
+twamp_padding_is_not_taken_for_ssid_or_tlvs(void)
+{
+    uint8_t buf[100], was[100];
+    struct stamp_request q;
+    enum stamp_verdict tlv;
+    bool took;
+
+    for (size_t i = 0; i < sizeof buf; i++) {
+        buf[i] = (uint8_t)(rng() | 1);
+    }
+    memcpy(was, buf, sizeof buf);
+    CU_ASSERT_EQUAL(stamp_request_parse(buf, 100, &q), STAMP_OK);
+    CU_ASSERT_EQUAL(q.ssid, 0);
+    CU_ASSERT_EQUAL(stamp_reply_make(buf, &q, &answer, &tlv, &took), 100);
+    CU_ASSERT_EQUAL(tlv, STAMP_OK);
+    CU_ASSERT(memcmp(buf + 44, was + 44, 56) == 0);
+}
+
+static void
+every_truncation_of_a_reply_is_safe(void)
+{
+    uint8_t buf[120];
+    struct stamp_request q = plain;
+    struct stamp_reply p;
+    enum stamp_verdict tlv;
+    bool took;
+
+    stamp_request_format(&q, buf);
+    stamp_reply_make(buf, &q, &answer, &tlv, &took);
+    for (size_t size = 0; size < 120; size++) {
+        uint8_t *b = exact(buf, size);
+        enum stamp_verdict v = stamp_reply_parse(b, size, &p);
+        CU_ASSERT_EQUAL(v, size < STAMP_SIZE_REPLY_MIN ? STAMP_SHORT : STAMP_OK);
+        if (v == STAMP_OK) {
+            CU_ASSERT_EQUAL(p.has_follow_up, size >= 64);
+            CU_ASSERT_EQUAL(p.has_report, size >= 96);
+        }
+        free(b);
+    }
+}
+
+/* Packets of this release, for later ones to read. */
+static size_t
+fixture(const char *name, uint8_t *buf, size_t size)
+{
+    char path[1024];
+    const char *srcdir = getenv("srcdir");
+    FILE *f;
+    size_t n;
+
+    snprintf(path, sizeof path, "%s/tests/fixtures/%s", srcdir ? srcdir : ".", name);
+    f = fopen(path, "rb");
+    if (!f) {
+        CU_FAIL_FATAL("fixture is not there (set srcdir)");
+        return 0;
+    }
+    n = fread(buf, 1, size, f);
+    fclose(f);
+    return n;
+}
+
+static void
+fixtures_are_what_we_write(void)
+{
+    uint8_t was[256], buf[120];
+    struct stamp_request q;
+    struct stamp_reply p;
+    enum stamp_verdict tlv;
+    bool took;
+
+    stamp_request_format(&plain, buf);
+    CU_ASSERT_EQUAL(fixture("stamp-request.bin", was, sizeof was), 120);
+    CU_ASSERT(memcmp(buf, was, 120) == 0);
+    CU_ASSERT_EQUAL(stamp_request_parse(was, 120, &q), STAMP_OK);
+    stamp_reply_make(buf, &q, &answer, &tlv, &took);
+    CU_ASSERT_EQUAL(fixture("stamp-reply.bin", was, sizeof was), 120);
+    CU_ASSERT(memcmp(buf, was, 120) == 0);
+    CU_ASSERT_EQUAL(stamp_reply_parse(was, 120, &p), STAMP_OK);
+    CU_ASSERT_TRUE(p.has_report && p.has_follow_up && !p.t2_user);
+}
+
+static void
+a_reply_says_when_its_t2_is_not_the_kernels(void)
+{
+    uint8_t buf[120];
+    struct stamp_request q = plain;
+    struct stamp_answer a = answer;
+    struct stamp_reply p;
+    enum stamp_verdict tlv;
+    bool took;
+
+    a.t2_user = true;
+    stamp_request_format(&q, buf);
+    stamp_reply_make(buf, &q, &a, &tlv, &took);
+    CU_ASSERT_EQUAL(buf[64], STAMP_TLV_T2_USER);
+    CU_ASSERT_EQUAL(stamp_reply_parse(buf, 120, &p), STAMP_OK);
+    CU_ASSERT_TRUE(p.has_report && p.t2_user);
+}
+
+int
+main(void)
+{
+    static CU_TestInfo tests[] = {
+#define T(name) {(char *)(uintptr_t) #name, name}
+        T(a_request_has_the_octets_of_the_rfc),
+        T(room_for_tlvs_depends_on_the_size),
+        T(sizes_are_refused_one_octet_to_either_side),
+        T(a_multiplier_of_zero_is_a_corrupt_request),
+        T(error_estimates_round_up_and_keep_their_flags),
+        T(timestamps_keep_each_nanosecond_in_both_formats),
+        T(a_reply_carries_everything_back),
+        T(a_reflector_without_reports_says_so),
+        T(an_unknown_tlv_comes_back_with_u_set),
+        T(a_malformed_tlv_comes_back_with_m_set_and_the_rest_untouched),
+        T(twamp_light_gets_its_base_and_no_more),
+        T(twamp_padding_is_not_taken_for_ssid_or_tlvs),
+        T(every_truncation_of_a_reply_is_safe),
+        T(fixtures_are_what_we_write),
+        T(a_reply_says_when_its_t2_is_not_the_kernels),
+        CU_TEST_INFO_NULL,
+    };
+    CU_SuiteInfo suites[] = {
+        {(char *)(uintptr_t) "stamp", NULL, NULL, NULL, NULL, tests},
+        CU_SUITE_INFO_NULL,
+    };
+    const char *seed = getenv("SEED");
+
+    rng_state = seed ? strtoull(seed, NULL, 0) : (uint64_t)instant_now().ns | 1;
+    printf("SEED=%" PRIu64 "\n", rng_state);
+    if (CU_initialize_registry() != CUE_SUCCESS || CU_register_suites(suites) != CUE_SUCCESS) {
+        return EXIT_FAILURE;
+    }
+    CU_basic_run_tests();
+    unsigned failed = CU_get_number_of_tests_failed();
+    printf("%u passed, %u failed\n", CU_get_number_of_tests_run() - failed, failed);
+    CU_cleanup_registry();
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,517 @@
+/* test_timing.c - two timing threads over a veth pair: every packet answered, four
+ * kernel timestamps, right reports, a plan replaced without a gap, and each kind
+ * of bad packet under its own name. */
+#include <CUnit/Basic.h>
+#include <CUnit/TestRun.h>
+#include <arpa/inet.h>
+#include <string.h>
+
+#include "netpair.h"
+#include "reflector.h"
+#include "ring.h"
+#include "sender.h"
+#include "timing.h"
+
+enum { PACKETS_MAX = 4096, PORT = 862, SIZE = 128 };
+
+struct seen {
+    struct exchange sent, reply;
+    struct stamp_time t1, t3;
+    bool has_sent, has_reply, has_t1;
+    unsigned replies;
+};
+
+static struct netpair net;
+static struct ring *rings[2];
+static struct timing *timings[2];
+static struct seen seen[2][PACKETS_MAX]; /* By session, sequence: of the left one's. */
+static struct exchange others[64];
+static unsigned other_count;
+
+static struct in_addr
+address(const char *text)
+{
+    struct in_addr a = {.s_addr = INADDR_ANY};
+    inet_pton(AF_INET, text, &a);
+    return a;
+}
+
+static struct timing_session
+session(uint32_t index, uint16_t source_port, const char *interface)
+{
+    return (struct timing_session){
+        .index = index,
+        .source = address("10.99.0.1"),
+        .destination = address("10.99.0.2"),
+        .source_port = source_port,
+        .destination_port = PORT,
+        .ssid = (uint16_t)(7 + index),
+        .dscp = 46,
+        .size = SIZE,
+        .period = span_of_ns(4 * NS_PER_MS),
+        .interface = interface,
+        .begin = instant_now(),
+        .dt = span_of_ns(100 * NS_PER_MS),
+    };
+}
+
+static void
+collect(void)
+{
+    struct exchange e;
+
+    while (ring_pop(rings[0], &e)) {
+        if (e.session > 1 || e.sequence >= PACKETS_MAX) {
+            others[other_count++ % 64] = e;
+            continue;
+        }
+        struct seen *s = &seen[e.session][e.sequence];
+        if (e.kind == EXCHANGE_SENT) {
+            s->sent = e;
+            s->has_sent = true;
+        } else if (e.kind == EXCHANGE_T1) {
+            s->t1 = e.t1;
+            s->has_t1 = true;
+        } else if (e.kind == EXCHANGE_REPLY) {
+            s->reply = e;
+            s->has_reply = true;
+            s->replies++;
+            if (e.has_follow_up && e.follow_up.reflector_sequence < PACKETS_MAX) {
+                seen[e.session][e.follow_up.reflector_sequence].t3 = e.follow_up.t3;
+            }
+        } else {
+            others[other_count++ % 64] = e;
+        }
+    }
+}
+
+static void
+run_for(int64_t ns)
+{
+    struct span until = span_of_ns(mono_now().ns + ns);
+
+    while (mono_now().ns < until.ns) {
+        usleep(5000);
+        collect();
+    }
+}
+
+static uint64_t
+counter_of(unsigned side, const char *group, const char *name)
+{
+    const struct counter_group *g;
+    size_t n = timing_counters(timings[side], &g);
+
+    for (size_t i = 0; i < n; i++) {
+        for (unsigned k = 0; strcmp(g[i].name, group) == 0 && k < g[i].count; k++) {
+            if (strcmp(g[i].names[k], name) == 0) {
+                return counter_get(&g[i].counters[k]);
+            }
+        }
+    }
+    CU_FAIL_FATAL("no such counter");
+    return 0;
+}
+
+static void
+start(void)
+{
+    struct timing_session s = session(0, 50000, NULL);
+    struct timing_peer peer = {.local = address("10.99.0.2"), .remote = address("10.99.0.1")};
+    struct timing_plan right = {.peers = &peer, .peer_count = 1, .reflector_port = PORT};
+    struct timing_plan left = {.sessions = &s, .session_count = 1};
+    struct timing_config config;
+
+    for (unsigned side = 2; side-- > 0;) {
+        rings[side] = ring_new(1 << 14);
+        config = (struct timing_config){.events = rings[side], .priority = 20};
+        netpair_enter(&net, side);
+        CU_ASSERT_EQUAL_FATAL(timing_start(&timings[side], &config, side ? &right : &left), 0);
+    }
+}
+
+static unsigned
+bits_set(const uint8_t bitmap[16])
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < 128; i++) {
+        n += bitmap[i / 8] >> (7 - i % 8) & 1;
+    }
+    return n;
+}
+
+/* Everything about packets 0 .. count-1 of a session. */
+static void
+check_packets(unsigned which, unsigned packets)
+{
+    for (unsigned i = 0; i < packets; i++) {
+        const struct seen *s = &seen[which][i];
+        const struct exchange *r = &s->reply;
+        CU_ASSERT_FATAL(s->has_sent && s->has_reply && s->has_t1);
+        CU_ASSERT_EQUAL(s->replies, 1);
+        CU_ASSERT_EQUAL(s->sent.t1.at.ns, r->t1.at.ns);
+        CU_ASSERT_EQUAL(s->t1.source, TS_KERNEL);
+        CU_ASSERT_EQUAL(r->t2.source, i == 0 ? r->t2.source : TS_KERNEL);
+        CU_ASSERT_EQUAL(r->t4.source, i == 0 ? r->t4.source : TS_KERNEL);
+        CU_ASSERT_EQUAL(s->t3.source, TS_KERNEL);
+        CU_ASSERT(s->t1.at.ns >= s->sent.t1.at.ns && s->t1.at.ns <= r->t2.at.ns);
+        CU_ASSERT(r->t2.at.ns <= r->t3.at.ns && r->t3.at.ns <= s->t3.at.ns);
+        CU_ASSERT(s->t3.at.ns <= r->t4.at.ns);
+        CU_ASSERT_EQUAL(r->reflector_sequence, i);
+        CU_ASSERT_EQUAL(r->ttl, 255);
+        CU_ASSERT_EQUAL(r->reply_ttl, 255);
+        CU_ASSERT_TRUE(r->has_report);
+        CU_ASSERT_EQUAL(r->report.epoch, timing_epoch(timings[1]));
+        CU_ASSERT_EQUAL(r->report.received, i + 1);
+        CU_ASSERT_EQUAL(r->report.duplicates, 0);
+        CU_ASSERT_EQUAL(bits_set(r->report.bitmap), i < 128 ? i : 128);
+        CU_ASSERT_EQUAL(i == 0 ? 0x80 : r->report.bitmap[0] & 0x80, 0x80);
+        if (i > 0) {
+            int64_t apart = s->sent.scheduled.ns - seen[which][i - 1].sent.scheduled.ns;
+            CU_ASSERT(apart > 3900000 && apart < 4100000);
+        }
+    }
+}
+
+static unsigned
+sent_count(unsigned which)
+{
+    unsigned n = 0;
+    while (n < PACKETS_MAX && seen[which][n].has_sent) {
+        n++;
+    }
+    return n;
+}
+
+static void
+every_packet_has_four_kernel_stamps_and_a_right_report(void)
+{
+    start();
+    run_for(1200 * NS_PER_MS);
+    unsigned n = sent_count(0);
+    CU_ASSERT(n > 200 && n < 320);
+    check_packets(0, n - 30);
+    /* The first packet's delta-t is whole. */
+    struct instant first = seen[0][0].sent.scheduled;
+    int64_t into = first.ns - instant_floor(first, span_of_ns(100 * NS_PER_MS)).ns;
+    CU_ASSERT(into >= 10000); /* Never early; how late is the machine's. */
+    CU_ASSERT(seen[0][0].sent.t1.at.ns >= first.ns - into);
+    CU_ASSERT_EQUAL(other_count, 0);
+    CU_ASSERT_EQUAL(counter_of(0, "sender", "tx_stamp_missing"), 0);
+    CU_ASSERT_EQUAL(counter_of(0, "sender", "send_errors"), 0);
+    CU_ASSERT_EQUAL(counter_of(1, "reflector", "stranger"), 0);
+}
+
+static void
+a_replaced_plan_leaves_no_gap_in_what_stays(void)
+{
+    struct timing_session s[2] = {session(0, 50000, NULL), session(1, 50001, "left")};
+    struct timing_plan plan = {.sessions = s, .session_count = 2};
+
+    CU_ASSERT_EQUAL(timing_replace(timings[0], &plan), 0);
+    run_for(600 * NS_PER_MS);
+    unsigned n[2] = {sent_count(0), sent_count(1)};
+    CU_ASSERT(n[0] > 340);
+    CU_ASSERT(n[1] > 60);
+    check_packets(0, n[0] - 30);
+    check_packets(1, n[1] - 30);
+}
+
+static void
+a_wrong_plan_changes_nothing(void)
+{
+    struct timing_session s = session(0, 50000, "nosuch");
+    struct timing_plan plan = {.sessions = &s, .session_count = 1};
+    unsigned before = sent_count(0);
+
+    CU_ASSERT_EQUAL(timing_replace(timings[0], &plan), -ENODEV);
+    run_for(100 * NS_PER_MS);
+    CU_ASSERT(sent_count(0) > before + 10);
+}
+
+static int
+raw_socket(const char *source, uint16_t port)
+{
+    struct sockaddr_in from = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = address(source)};
+    int fd;
+
+    netpair_enter(&net, 0);
+    fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    CU_ASSERT_FATAL(fd >= 0);
+    CU_ASSERT_EQUAL_FATAL(bind(fd, (const struct sockaddr *)&from, sizeof from), 0);
+    return fd;
+}
+
+static void
+raw_send(int fd, uint32_t sequence, int64_t t1_ns, uint32_t size, uint16_t error)
+{
+    uint8_t buf[9001] = {0};
+    struct sockaddr_in to = {
+        .sin_family = AF_INET, .sin_port = htons(PORT), .sin_addr = address("10.99.0.2")};
+    struct stamp_request q = {.sequence = sequence,
+                              .t1 = stamp_time_format(instant_of_ns(t1_ns), false),
+                              .error = error,
+                              .size = size >= 44 && size <= 9000 ? size : 44};
+
+    stamp_request_format(&q, buf);
+    CU_ASSERT_EQUAL(sendto(fd, buf, size, 0, (const struct sockaddr *)&to, sizeof to), size);
+}
+
+/* Size of the reply, 0 if none comes. */
+static size_t
+raw_reply(int fd)
+{
+    uint8_t buf[9100];
+    ssize_t n;
+
+    usleep(20000);
+    n = recv(fd, buf, sizeof buf, MSG_DONTWAIT);
+    return n < 0 ? 0 : (size_t)n;
+}
+
+static void
+bad_packets_are_counted_under_their_names_and_not_answered(void)
+{
+    int stranger = raw_socket("10.99.0.3", 50009);
+    int known = raw_socket("10.99.0.1", 50009);
+    int64_t t = instant_now().ns;
+
+    raw_send(stranger, 0, t, 44, 1);
+    CU_ASSERT_EQUAL(raw_reply(stranger), 0);
+    CU_ASSERT_EQUAL(counter_of(1, "reflector", "stranger"), 1);
+    raw_send(known, 0, t, 13, 1);
+    CU_ASSERT_EQUAL(raw_reply(known), 0);
+    CU_ASSERT_EQUAL(counter_of(1, "reflector", "short"), 1);
+    raw_send(known, 0, t, 9001, 1);
+    CU_ASSERT_EQUAL(raw_reply(known), 0);
+    CU_ASSERT_EQUAL(counter_of(1, "reflector", "overlong"), 1);
+    raw_send(known, 0, t, 44, 0);
+    CU_ASSERT_EQUAL(raw_reply(known), 0);
+    CU_ASSERT_EQUAL(counter_of(1, "reflector", "bad_error_estimate"), 1);
+    raw_send(known, 0, t, 14, 1);
+    CU_ASSERT_EQUAL(raw_reply(known), 44);
+    raw_send(known, 200, t + 1000, 9000, 1);
+    CU_ASSERT_EQUAL(raw_reply(known), 9000);
+    raw_send(known, 200, t + 1000, 60, 1);
+    CU_ASSERT_EQUAL(raw_reply(known), 0);
+    CU_ASSERT_EQUAL(counter_of(1, "reflector", "duplicate"), 1);
+    raw_send(known, 72, t + 900, 60, 1);
+    CU_ASSERT_EQUAL(raw_reply(known), 0);
+    CU_ASSERT_EQUAL(counter_of(1, "reflector", "replayed"), 1);
+    raw_send(known, 73, t + 900, 60, 1);
+    CU_ASSERT_EQUAL(raw_reply(known), 60);
+    raw_send(known, 0, t + 2000, 60, 1);
+    CU_ASSERT_EQUAL(raw_reply(known), 60);
+    CU_ASSERT_EQUAL(counter_of(1, "reflector", "sender_began_anew"), 1);
+    close(stranger);
+    close(known);
+}
+
+static void
+refused_sends_do_not_shift_later_stamps(void)
+{
+    unsigned first = sent_count(0);
+
+    struct span began = mono_now();
+    netpair_enter(&net, 0);
+    /* A link that is down refuses without using up an id, a firewall with. */
+    CU_ASSERT_EQUAL(system("ip link set left down"), 0);
+    run_for(100 * NS_PER_MS);
+    CU_ASSERT_EQUAL(system("ip link set left up"), 0);
+    run_for(100 * NS_PER_MS);
+    CU_ASSERT_EQUAL(system("nft 'add table ip t; add chain ip t o { type filter hook output "
+                           "priority 0; }; add rule ip t o udp dport 862 drop'"),
+                    0);
+    run_for(50 * NS_PER_MS);
+    CU_ASSERT_EQUAL(system("nft delete table ip t"), 0);
+    /* After a second without any stamp the socket rightly gives up on them. */
+    bool too_slow = mono_now().ns - began.ns > 900 * NS_PER_MS;
+    run_for(500 * NS_PER_MS);
+    CU_ASSERT(counter_of(0, "sender", "send_errors") > 10);
+    unsigned last = PACKETS_MAX - 1, stamped = 0, sent = 0;
+    while (last > 0 && !seen[0][last].has_sent) {
+        last--;
+    }
+    for (unsigned i = last - 60; i < last - 10; i++) {
+        sent += seen[0][i].has_sent;
+        stamped += seen[0][i].has_sent && seen[0][i].has_t1;
+    }
+    unsigned checked = 0, wrong = 0;
+    for (unsigned i = first; i < PACKETS_MAX; i++) {
+        const struct seen *s = &seen[0][i];
+        if (s->has_sent && s->has_t1) {
+            /* A stamp of the packet before would be negative, of the next a period. */
+            int64_t took = s->t1.at.ns - s->sent.t1.at.ns;
+            CU_ASSERT(took >= 0);
+            wrong += took >= 3 * NS_PER_MS;
+            checked++;
+        }
+    }
+    if (too_slow) {
+        puts("  the machine is too busy to judge stamps after refused sends");
+    } else {
+        CU_ASSERT(sent > 0 && stamped * 10 > sent * 9);
+        CU_ASSERT(checked > 60);
+        CU_ASSERT(wrong * 10 < checked);
+    }
+    for (unsigned side = 0; side < 2; side++) {
+        timing_free(timings[side]);
+        ring_free(rings[side]);
+    }
+}
+
+static void
+history_takes_each_packet_once(void)
+{
+    struct history h = {.begun = false};
+    uint8_t bitmap[16];
+    struct span m = {.ns = 1};
+
+    CU_ASSERT_EQUAL(history_add(&h, UINT32_MAX - 1, 10, m), HISTORY_NEW);
+    CU_ASSERT_EQUAL(history_add(&h, 1, 20, m), HISTORY_NEW);
+    CU_ASSERT_EQUAL(history_add(&h, 0, 18, m), HISTORY_NEW);
+    CU_ASSERT_EQUAL(history_add(&h, 0, 18, m), HISTORY_DUPLICATE);
+    history_bitmap(&h, 1, bitmap);
+    CU_ASSERT_EQUAL(bitmap[0], 0xa0);
+    history_bitmap(&h, 0, bitmap);
+    CU_ASSERT_EQUAL(bitmap[0], 0x40);
+    CU_ASSERT_EQUAL(h.received, 3);
+    CU_ASSERT_EQUAL(h.duplicates, 1);
+    CU_ASSERT_EQUAL(history_add(&h, 128, 30, m), HISTORY_NEW);
+    CU_ASSERT_EQUAL(history_add(&h, 0, 18, m), HISTORY_REPLAYED);
+    CU_ASSERT_EQUAL(history_add(&h, 1, 20, m), HISTORY_DUPLICATE);
+    history_bitmap(&h, 128, bitmap);
+    CU_ASSERT_EQUAL(bitmap[15], 0x03);
+}
+
+static void
+history_agrees_with_a_set(void)
+{
+    static bool taken[3000];
+    struct history h = {.begun = false};
+    uint32_t state = 12345;
+    uint32_t highest = 0;
+
+    for (unsigned i = 0; i < 20000; i++) {
+        uint8_t bitmap[16];
+        state = state * 1664525 + 1013904223;
+        int jump = (int)(state >> 16) % 300 - 150;
+        if ((state >> 8 & 7) != 0) {
+            jump = jump % 4;
+        }
+        int64_t at = (int64_t)highest + jump;
+        uint32_t sequence = at < 0 ? 0 : (uint32_t)at;
+        if (sequence >= 3000) {
+            break;
+        }
+        enum history_verdict v = history_add(&h, sequence, 1 + (int64_t)sequence, span_of_ns(1));
+        bool old = i > 0 && sequence <= highest && highest - sequence >= 128;
+        CU_ASSERT_EQUAL_FATAL(v, old               ? HISTORY_REPLAYED
+                                 : taken[sequence] ? HISTORY_DUPLICATE
+                                                   : HISTORY_NEW);
+        if (v != HISTORY_NEW) {
+            continue;
+        }
+        taken[sequence] = true;
+        highest = sequence > highest ? sequence : highest;
+        history_bitmap(&h, sequence, bitmap);
+        for (uint32_t back = 1; back <= 128; back++) {
+            bool is = bitmap[(back - 1) / 8] >> (7 - (back - 1) % 8) & 1;
+            CU_ASSERT_EQUAL_FATAL(is, back <= sequence && taken[sequence - back]);
+        }
+    }
+}
+
+static void
+a_sender_that_begins_anew_is_believed(void)
+{
+    struct history h = {.begun = false};
+    int64_t second = NS_PER_S;
+
+    for (uint32_t i = 0; i < 1000; i++) {
+        history_add(&h, i, 1000 + i, span_of_ns(second + i * 1000));
+    }
+    struct history was = h;
+    /* A later T1 tells, whether its sequence is near or far. */
+    CU_ASSERT_EQUAL(history_add(&h, 0, 2000, span_of_ns(2 * second)), HISTORY_RESTARTED);
+    CU_ASSERT_EQUAL(h.received, 1);
+    h = was;
+    CU_ASSERT_EQUAL(history_add(&h, 999, 2000, span_of_ns(2 * second)), HISTORY_RESTARTED);
+    /* An earlier one after its clock went back: only after silence. */
+    h = was;
+    CU_ASSERT_EQUAL(history_add(&h, 0, 5, span_of_ns(2 * second + 999 * 1000)), HISTORY_REPLAYED);
+    CU_ASSERT_EQUAL(history_add(&h, 0, 5, span_of_ns(2 * second + 999 * 1000 + 1)),
+                    HISTORY_RESTARTED);
+    /* A sender of one packet each ten seconds may have a copy after two. */
+    h = (struct history){.begun = false};
+    history_add(&h, 0, 1, span_of_ns(10 * second));
+    history_add(&h, 1, 2, span_of_ns(20 * second));
+    CU_ASSERT_EQUAL(history_add(&h, 1, 2, span_of_ns(22 * second)), HISTORY_DUPLICATE);
+}
+
+static void
+a_full_ring_tells_what_it_lost(void)
+{
+    struct ring *r = ring_new(16);
+    struct exchange e = {.kind = EXCHANGE_SENT};
+    struct exchange out;
+
+    for (uint32_t i = 0; i < 20; i++) {
+        e.sequence = i;
+        e.at.ns = i;
+        CU_ASSERT_EQUAL(ring_put(r, &e), i < 16);
+    }
+    CU_ASSERT_EQUAL(ring_lost(r), 4);
+    for (uint32_t i = 0; i < 3; i++) {
+        CU_ASSERT_TRUE(ring_pop(r, &out));
+        CU_ASSERT_EQUAL(out.sequence, i);
+    }
+    e.at.ns = 20;
+    e.sequence = 20;
+    CU_ASSERT_TRUE(ring_put(r, &e));
+    for (uint32_t i = 3; i < 16; i++) {
+        CU_ASSERT_TRUE(ring_pop(r, &out));
+    }
+    CU_ASSERT_TRUE(ring_pop(r, &out));
+    CU_ASSERT_EQUAL(out.kind, EXCHANGE_OVERRUN);
+    CU_ASSERT_EQUAL(out.session, UINT32_MAX);
+    CU_ASSERT_EQUAL(out.since.ns, 16);
+    CU_ASSERT_EQUAL(out.at.ns, 20);
+    CU_ASSERT_TRUE(ring_pop(r, &out));
+    CU_ASSERT_EQUAL(out.sequence, 20);
+    CU_ASSERT_FALSE(ring_pop(r, &out));
+    ring_free(r);
+}
+
+int
+main(void)
+{
+    static CU_TestInfo tests[] = {
+#define T(name) {(char *)(uintptr_t) #name, name}
+        T(history_takes_each_packet_once),
+        T(history_agrees_with_a_set),
+        T(a_sender_that_begins_anew_is_believed),
+        T(a_full_ring_tells_what_it_lost),
+        T(every_packet_has_four_kernel_stamps_and_a_right_report),
+        T(a_replaced_plan_leaves_no_gap_in_what_stays),
+        T(a_wrong_plan_changes_nothing),
+        T(bad_packets_are_counted_under_their_names_and_not_answered),
+        T(refused_sends_do_not_shift_later_stamps),
+        CU_TEST_INFO_NULL,
+    };
+    CU_SuiteInfo suites[] = {
+        {(char *)(uintptr_t) "timing", NULL, NULL, NULL, NULL, tests},
+        CU_SUITE_INFO_NULL,
+    };
+
+    netpair_open(&net);
+    if (CU_initialize_registry() != CUE_SUCCESS || CU_register_suites(suites) != CUE_SUCCESS) {
+        return EXIT_FAILURE;
+    }
+    CU_basic_run_tests();
+    unsigned failed = CU_get_number_of_tests_failed();
+    printf("%u passed, %u failed\n", CU_get_number_of_tests_run() - failed, failed);
+    CU_cleanup_registry();
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
