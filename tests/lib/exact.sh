@@ -26,19 +26,21 @@ exact_begin() {
 # kill_probe NAMESPACE PROBE PAUSE: kill -9, PAUSE seconds, start.  It is back when
 # its packets are seen: the excuse ends with the first of them.
 kill_probe() {
-    local side=$1 probe=$2 killed
+    local side=$1 probe=$2 killed gone
     killed=$(now_ns)
     stop "$probe" KILL 5
+    gone=$(now_ns)
     sleep "$3"
     lab_probe "$side" "$probe"
-    excuse_probe "$side" "$probe" "$killed"
+    excuse_probe "$side" "$probe" "$killed" "$gone"
 }
 
-# excuse_probe NAMESPACE PROBE SINCE: it was ended then, and started again.
+# excuse_probe NAMESPACE PROBE KILLED GONE: it was told to end at the one time, had
+# ended at the other (until then it may have sent), and was started again.
 excuse_probe() {
-    local side=$1 probe=$2 killed=$3 back
-    wait_for 30 probe_is_back "$side" "$killed" || return 1
-    back=$(first_packet "$side" "$killed")
+    local side=$1 probe=$2 killed=$3 gone=$4 back
+    wait_for 30 probe_is_back "$side" "$gone" || return 1
+    back=$(first_packet "$side" "$gone")
     EXACT_EXCUSES+=(--excuse "$probe:$((killed - EXACT_BEFORE_KILL_NS)):$back" --excuse-far "$probe:$killed:$back")
 }
 

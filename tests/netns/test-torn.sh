@@ -49,11 +49,12 @@ stop redis KILL 5
 sleep 5
 killed=$(now_ns)
 stop left-p1 KILL 5
+gone=$(now_ns)
 read -r torn from until < <(tear "$TEST_DIR/spool-left-p1")
 echo "torn: $torn, delta-t from $from until $until"
 check 'Redis starts' redis_start "$REDIS_DIR"
 lab_probe left left-p1
-check 'with a torn spool the probe is back' excuse_probe left left-p1 "$killed"
+check 'with a torn spool the probe is back' excuse_probe left left-p1 "$killed" "$gone"
 check 'rows come again' rows_since "$(now_ns)"
 check 'the ID of what was torn off is not used again' grep -q "epoch .* after $torn\$" "$TEST_DIR/left-p1.log"
 check 'status counts the tombstone' wait_for 10 eval '[[ $(source_field left-p1 tombstones) == 1 ]]'
@@ -62,6 +63,7 @@ check 'status counts the tombstone' wait_for 10 eval '[[ $(source_field left-p1 
 sleep 2
 ended=$(now_ns)
 check 'the probe ends when told' stop left-p1
+gone=$(now_ns)
 top=$(redis_do xinfo stream 'pl:{left-p1}:t' | grep -a -A 1 last-generated-id | tail -n 1)
 rubbish="${top%-*}-$((${top#*-} + 1))"
 redis_do xadd 'pl:{left-p1}:t' "$rubbish" b 'this is no batch' >/dev/null
@@ -75,7 +77,7 @@ check 'rubbish is in quarantine, with its bytes' wait_for 10 is_kept
 # Its interval is not written yet: the next collector reads it again.
 kill_collector 0
 lab_probe left left-p1
-check 'after rubbish the probe is back' excuse_probe left left-p1 "$ended"
+check 'after rubbish the probe is back' excuse_probe left left-p1 "$ended" "$gone"
 
 exact_close
 check_equal 'it is told once' 1 "$(grep -c 'does not decode' "$TEST_DIR/collector.log")"
