@@ -294,6 +294,20 @@ pg_stop
 pg_start "$TEST_DIR/pg"
 check 'PostgreSQL restarted: claims come back' wait_for 20 answers "SELECT count(*) FROM plumbline.source_position WHERE collector = 'one' AND claimed_at > pg_postmaster_start_time() AND source <> 'p7'" 8
 
+# --- Refused by Redis ---
+redis_do acl setuser default -set >/dev/null
+feed <<END
+source p1
+link l1 p2 0
+link l9 p9 1
+epoch 1000
+sequence 191
+seconds $((t + 191)) 60
+END
+becomes 'rows are written though the ack may not be' 4 "SELECT count(*) FROM plumbline.v_interval WHERE observer = 'p1' AND object = 'l1' AND direction = 'rt'"
+check 'and what Redis refuses is told' wait_for 10 logged one 'Redis refuses: .*NOPERM\|Redis refuses: .*permission'
+redis_do acl setuser default +set >/dev/null
+
 # --- Streams that nobody of ours made ---
 redis_do del 'pl:{p3}:t' >/dev/null
 redis_do set 'pl:{p3}:t' 'no stream' >/dev/null
@@ -305,10 +319,10 @@ source p1
 link l1 p2 0
 link l9 p9 1
 epoch 1000
-sequence 191
-seconds $((t + 191)) 60
+sequence 251
+seconds $((t + 251)) 60
 END
-becomes 'beside a key that is no stream the others are read' 4 "SELECT count(*) FROM plumbline.v_interval WHERE observer = 'p1' AND object = 'l1' AND direction = 'rt'"
+becomes 'beside a key that is no stream the others are read' 5 "SELECT count(*) FROM plumbline.v_interval WHERE observer = 'p1' AND object = 'l1' AND direction = 'rt'"
 check 'and it is told, with what to do' wait_for 20 logged one 'p3: its stream cannot be read (WRONGTYPE.*delete the key pl:{p3}:t'
 redis_do del 'pl:{p3}:t' >/dev/null
 
