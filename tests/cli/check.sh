@@ -37,11 +37,11 @@ that()
 }
 
 printf 'inventory: 1\nsites:\n  par1: {}\n  par1: {}\nprobes: {p: {site: par2}}\n' >"$dir/bad.yaml"
-printf 'inventory: 1\nalarms: {}\n' >"$dir/warn.yaml"
+printf 'inventory: 1\nsites: {a: {timezone: No/Such}}\n' >"$dir/warn.yaml"
 printf 'inventory: %s/dist/inventory.yaml\n' "$(cd "$src" && pwd)" >"$dir/cli.yaml"
 printf 'inventory: %s/bad.yaml\n' "$dir" >"$dir/cli-bad.yaml"
 
-expect 0 out '^[^ ]*inventory.yaml: good: 3 sites, 3 probes, 4 links, 22 sessions, 165\.000 packets/s, 95040 rows/day$' \
+expect 0 out '^[^ ]*inventory.yaml: good: 3 sites, 3 probes, 6 links, 24 sessions, 167\.000 packets/s, 103680 rows/day$' \
     "$src/dist/inventory.yaml"
 that test ! -s "$dir/err"
 expect 2 err '^[^ ]*/bad.yaml:4:3: error: .*first at [^ ]*/bad.yaml:3:3$' "$dir/bad.yaml"
@@ -83,7 +83,7 @@ assert o["error_count"] == 2 and len(e) == 2 and o["inventories"] == [], o
 assert (e[0]["line"], e[0]["column"], e[0]["severity"]) == (4, 3, "error"), e
 assert e[0]["file"].endswith("/bad.yaml") and "twice" in e[0]["message"], e
 ' "$dir/out"
-expect 0 out '"rows_per_day":[[:space:]]*95040' --json "$src/dist/inventory.yaml"
+expect 0 out '"rows_per_day":[[:space:]]*103680' --json "$src/dist/inventory.yaml"
 that python3 -c 'import json, sys; assert json.load(open(sys.argv[1]))["ok"] is True' "$dir/out"
 
 echo "$passed passed, $failed failed"
