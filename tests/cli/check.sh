@@ -41,9 +41,13 @@ printf 'inventory: 1\nsites: {a: {timezone: No/Such}}\n' >"$dir/warn.yaml"
 printf 'inventory: %s/dist/inventory.yaml\n' "$(cd "$src" && pwd)" >"$dir/cli.yaml"
 printf 'inventory: %s/bad.yaml\n' "$dir" >"$dir/cli-bad.yaml"
 
-expect 0 out '^[^ ]*inventory.yaml: good: 3 sites, 3 probes, 6 links, 24 sessions, 167\.000 packets/s, 103680 rows/day$' \
+expect 0 out '^[^ ]*inventory.yaml: good: 3 sites, 3 probes, 4 links, 2 tests, 24 sessions, 167\.000 packets/s, 103680 rows/day$' \
     "$src/dist/inventory.yaml"
 that test ! -s "$dir/err"
+# 103680 rows of 327 B; summaries of 152 B: of 11 gold sessions 86400 a day each, of 11 be 43200, of 2 tail 8640.
+expect 0 out '^  PostgreSQL: 33\.9 MB a day \(rows of about 327 B\), 1\.4 GB in 40 days$' "$src/dist/inventory.yaml"
+expect 0 out '^  spools: 2[0-9][0-9]\.[0-9] MB a day \(summaries of about 152 B\), at most .* at one probe \(par1-p1\)$' \
+    "$src/dist/inventory.yaml"
 expect 2 err '^[^ ]*/bad.yaml:4:3: error: .*first at [^ ]*/bad.yaml:3:3$' "$dir/bad.yaml"
 that grep -q '^       |   ^$' "$dir/err"
 expect 2 err "^[^ ]*/bad.yaml:5:20: error: there is no site 'par2'; did you mean 'par1'\?$" "$dir/bad.yaml"
