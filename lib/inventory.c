@@ -246,18 +246,22 @@ inventory_resolve(struct loader *l, const struct yaml_node *node, enum kind kind
 
 /* --- References that may be of several kinds ------------------------------- */
 
-/* "connector.attachment" */
+/* "connector.attachment"; either may have dots in it. */
 static const struct inv_attachment *
 find_attachment(const struct inventory *inv, const char *name)
 {
-    for (size_t i = 0; i < inv->connector_count; i++) {
-        const struct inv_connector *c = &inv->connectors[i];
-        size_t length = strlen(c->key);
-        if (strncmp(name, c->key, length) != 0 || name[length] != '.') {
-            continue;
+    char key[SERIES_NAME_MAX + 1];
+
+    for (const char *dot = strchr(name, '.'); dot; dot = strchr(dot + 1, '.')) {
+        size_t length = (size_t)(dot - name);
+        if (length >= sizeof key) {
+            return NULL;
         }
-        for (size_t a = 0; a < c->attachment_count; a++) {
-            if (strcmp(c->attachments[a].name, name) == 0) {
+        memcpy(key, name, length);
+        key[length] = '\0';
+        const struct inv_connector *c = inventory_connector(inv, key);
+        for (size_t a = 0; c && a < c->attachment_count; a++) {
+            if (strcmp(c->attachments[a].key, dot + 1) == 0) {
                 return &c->attachments[a];
             }
         }
@@ -495,6 +499,9 @@ inventory_compile(struct loader *l, struct inventory **out)
     check_cross(l);
     if (faults_errors(l->faults) == 0) {
         check_promises(l); /* Walks from object to object: all must be there. */
+    }
+    if (faults_errors(l->faults) == 0) {
+        inventory_derive_limits(l);
     }
     if (faults_errors(l->faults)) {
         return -EINVAL;

@@ -134,6 +134,13 @@ struct inv_auth {
     const char *key_file, *next_key_file;
 };
 
+/* A limit that an SLA over the link has on a class: counted exactly, so that no
+ * verdict hangs on a bucket's width. */
+struct inv_limit {
+    const struct inv_class *class_;
+    struct series_limit limit; /* Link's frame. */
+};
+
 /* What is measured.  'fwd' goes from ends[0] to ends[1]. */
 struct inv_link {
     const char *key, *label; /* Of an attachment's test: "connector.attachment". */
@@ -142,6 +149,9 @@ struct inv_link {
     struct inv_end ends[2];
     const struct inv_class **classes;
     size_t class_count;
+    struct inv_limit *limits; /* Beside those of the classes; with them at most SERIES_LIMITS_MAX of
+                                 one class.  In the order of class, metric, direction, limit. */
+    size_t limit_count;
     uint16_t flows;       /* >= 1: so many source ports, one path of an ECMP group each. */
     bool probe_from_both; /* ends[1] sends too, as a witness. */
     bool nat;             /* Addresses change on the way: the reflector goes by key and SSID. */

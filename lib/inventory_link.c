@@ -246,7 +246,7 @@ read_ends(struct loader *l, const struct yaml_node *list, struct inv_link *link)
 struct link_draft {
     struct inv_link link;
     int both;
-    const struct yaml_node *ends, *classes, *labels, *auth;
+    const struct yaml_node *ends, *classes, *limits, *labels, *auth;
 };
 
 #define LINK(member) .offset = offsetof(struct link_draft, member)
@@ -256,6 +256,7 @@ static const struct bind_key link_keys[] = {
     {.key = "in_service", .type = BIND_INSTANT, LINK(link.in_service)},
     {.key = "ends", .type = BIND_NODE, LINK(ends), .required = true},
     {.key = "classes", .type = BIND_NODE, LINK(classes), .required = true},
+    {.key = "limits", .type = BIND_NODE, LINK(limits)},
     {.key = "flows",
      .type = BIND_UNSIGNED,
      LINK(link.flows),
@@ -321,6 +322,9 @@ read_link(struct loader *l, const struct yaml_node *member, const char *key)
     }
     if (d.classes) {
         inventory_resolve_classes(l, d.classes, &d.link.classes, &d.link.class_count);
+    }
+    if (d.limits) {
+        inventory_read_link_limits(l, d.limits, &d.link);
     }
     if (d.ends) {
         read_ends(l, d.ends, &d.link);

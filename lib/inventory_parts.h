@@ -118,6 +118,11 @@ int inventory_compile(struct loader *l, struct inventory **out);
 inventory_reader inventory_read_site, inventory_read_probe, inventory_read_router,
     inventory_read_class;                    /* inventory_net.c */
 void inventory_read_links(struct loader *l); /* inventory_link.c */
+/* inventory_limit.c: what SLAs ask links to count; what a slice says of it. */
+void inventory_derive_limits(struct loader *l);
+void inventory_read_link_limits(struct loader *l, const struct yaml_node *list,
+                                struct inv_link *link);
+void print_link_limits(FILE *to, const struct inv_link *link);
 void inventory_read_test(struct loader *l, const struct yaml_node *node,
                          struct inv_attachment *attachment);
 void inventory_sort_links(struct loader *l);

@@ -204,8 +204,9 @@ print_end(FILE *to, const struct inv_end *e)
     print_text(to, "        ", "vrf", e->vrf);
 }
 
+/* 'all': limits that follow from SLAs too, which a slice cannot derive. */
 static void
-print_link(FILE *to, const struct inv_link *l)
+print_link(FILE *to, const struct inv_link *l, bool all)
 {
     char buf[VALUE_TEXT_SIZE];
 
@@ -217,6 +218,9 @@ print_link(FILE *to, const struct inv_link *l)
     print_end(to, &l->ends[0]);
     print_end(to, &l->ends[1]);
     print_class_list(to, l->classes, l->class_count);
+    if (all) {
+        print_link_limits(to, l);
+    }
     fprintf(to, "    flows: %u\n    probe_from: %s\n    nat: %s\n", l->flows,
             l->probe_from_both ? "both" : "first", l->nat ? "true" : "false");
     print_auth(to, "    ", &l->auth);
@@ -262,7 +266,7 @@ print_measured(FILE *to, const struct inventory *inv)
         if (!inv->links[i].attachment) { /* Else its connector says it. */
             fputs(any ? "" : "links:\n", to);
             any = true;
-            print_link(to, &inv->links[i]);
+            print_link(to, &inv->links[i], inv->slice_of != NULL);
         }
     }
 }
@@ -336,10 +340,16 @@ session_key_of(const struct inv_link *link, const struct inv_class *class_, unsi
     key->size = class_->size;
     key->dscp = class_->dscp;
     key->ifdv = class_->ifdv;
-    key->limit_count = class_->limit_count;
     for (unsigned i = 0; i < class_->limit_count; i++) {
-        key->limits[i] = class_->limits[i];
-        key->limits[i].direction = session_direction(key, class_->limits[i].direction);
+        key->limits[key->limit_count++] = class_->limits[i];
+    }
+    for (size_t i = 0; i < link->limit_count && key->limit_count < SERIES_LIMITS_MAX; i++) {
+        if (link->limits[i].class_ == class_) {
+            key->limits[key->limit_count++] = link->limits[i].limit;
+        }
+    }
+    for (unsigned i = 0; i < key->limit_count; i++) {
+        key->limits[i].direction = session_direction(key, key->limits[i].direction);
     }
 }
 

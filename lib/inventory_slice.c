@@ -94,6 +94,12 @@ point_inside(struct inventory *s)
             classes[c] = inventory_class(s, link->classes[c]->key);
         }
         link->classes = classes;
+        struct inv_limit *limits = pool_array(s->pool, link->limit_count, sizeof *limits);
+        for (size_t n = 0; n < link->limit_count; n++) {
+            limits[n] = link->limits[n];
+            limits[n].class_ = inventory_class(s, limits[n].class_->key);
+        }
+        link->limits = limits;
         for (unsigned end = 0; end < 2; end++) {
             if (link->ends[end].probe) {
                 link->ends[end].probe = inventory_probe(s, link->ends[end].probe->key);

@@ -96,6 +96,22 @@ what_is_sold_is_loaded_with_its_meaning(void)
     CU_ASSERT_EQUAL(whole->hooks[1].severities, 1u << INV_CRITICAL | 1u << INV_MAJOR);
 }
 
+/* "18ms" of rt_p99 on gold is counted on the links under the service, once. */
+static void
+limits_of_an_sla_are_counted_on_the_links_under_it(void)
+{
+    const struct inv_link *a = inventory_link(whole, "par1-lon1-a");
+    const struct inv_link *other = inventory_link(whole, "par1-ams1");
+
+    CU_ASSERT_EQUAL_FATAL(a->limit_count, 1);
+    CU_ASSERT_STRING_EQUAL(a->limits[0].class_->key, "gold");
+    CU_ASSERT_EQUAL(a->limits[0].limit.metric, LIMIT_DELAY);
+    CU_ASSERT_EQUAL(a->limits[0].limit.direction, DIR_RT);
+    CU_ASSERT_EQUAL(a->limits[0].limit.limit.ns, 18000000);
+    CU_ASSERT_EQUAL(inventory_link(whole, "par1-lon1-b")->limit_count, 1);
+    CU_ASSERT_EQUAL(other->limit_count, 0);
+}
+
 /* --- Slices ------------------------------------------------------------------ */
 
 static char *
@@ -197,6 +213,8 @@ a_slice_holds_nothing_of_tenants_contracts_or_others(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "slice: 1\nslice_of: \"par1-p1\"\ngeneration: \""));
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "\"acme-hq.main\""));
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "rt_floor: 4600us"));
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(text, "- { class: \"gold\", metric: delay, direction: rt, limit: 18ms }"));
     CU_ASSERT_PTR_NULL(inventory_link(slice, "lon1-ams1"));
     CU_ASSERT_EQUAL(slice->link_count, 4);
     inventory_free(slice);
@@ -258,6 +276,8 @@ int
 main(void)
 {
     static CU_TestInfo tests[] = {
+        {"limits_of_an_sla_are_counted_on_the_links_under_it",
+         limits_of_an_sla_are_counted_on_the_links_under_it},
         {"what_is_measured_is_loaded_with_its_meaning",
          what_is_measured_is_loaded_with_its_meaning},
         {"a_test_of_a_connector_is_a_link_to_a_foreign_end",
