@@ -36,7 +36,8 @@ scalar_json(const struct yaml_node *node)
     if (node->plain && strcmp(node->text, "false") == 0) {
         return cJSON_CreateFalse();
     }
-    if (node->plain && value_parse_unsigned(node->text, &number) && number < 1u << 31) {
+    if (node->plain && value_parse_unsigned(node->text, &number) &&
+        number < UINT64_C(1000000000000000)) {
         return cJSON_CreateNumber((double)number);
     }
     return cJSON_CreateString(node->text);

@@ -188,8 +188,8 @@ read_end(struct loader *l, const struct yaml_node *node, bool second, struct inv
     bool good = bind_map(&l->bind, node, node->at, end_keys, &d);
 
     *out = d.end;
-    if (node->kind != YAML_MAP) {
-        return false;
+    if (node->kind != YAML_MAP && !yaml_is_null(node)) {
+        return false; /* Told. */
     }
     if (d.router) {
         out->router = inventory_resolve(l, d.router, KIND_ROUTER);
@@ -200,7 +200,7 @@ read_end(struct loader *l, const struct yaml_node *node, bool second, struct inv
         out->port = d.end.port ? d.end.port : STAMP_PORT;
         return refuse_foreign_keys(l, node) && out->probe && good;
     }
-    if (!second || !yaml_get(node, "protocol")) {
+    if (!second || node->kind != YAML_MAP || !yaml_get(node, "protocol")) {
         fault_error(l->faults, node->at,
                     second ? "key 'probe' is missing; of a foreign end: 'protocol'"
                            : "key 'probe' is missing; only the second end may be foreign");

@@ -173,7 +173,7 @@ read_attachment(struct loader *l, const struct yaml_node *member, struct inv_con
     to->name = name;
     to->connector = connector;
     l->retired = connector->state == INV_RETIRED || to->state == INV_RETIRED;
-    if (!d.port && !d.bgp && !d.test && member->kind == YAML_MAP) {
+    if (!d.port && !d.bgp && !d.test && (member->kind == YAML_MAP || yaml_is_null(member))) {
         fault_error(l->faults, member->key_at, "expected one of port, bgp, test at least");
     }
     if (d.port) {

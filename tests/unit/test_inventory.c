@@ -161,6 +161,10 @@ static const struct variant variants[] = {
      "    ends: [{probe: par1-p1, address: 10.0.0.1, interface: ethernet01234567}, {probe: "
      "lon1-p1, address: 10.0.0.2}]",
      "11:59", "not the name of an interface", false},
+    {11, "    ends: [~, {probe: lon1-p1, address: 10.0.0.2}]", "11:12",
+     "key 'probe' is missing; only the second end may be foreign", false},
+    {11, "    ends: [{probe: par1-p1, address: 10.0.0.1}, ~]", "11:49",
+     "key 'probe' is missing; of a foreign end: 'protocol'", false},
     {12, "    classes: []", "12:14", "expected 1 to 64 classes, got 0", false},
     {12, "    classes: gold", "12:14", "expected a list of classes", false},
     {12, "    classes: [gld]", "12:15", "there is no class 'gld'; did you mean 'gold'?", false},
@@ -184,6 +188,8 @@ static const struct variant variants[] = {
     {13, "    labels: {A B: c}", "13:14", "'A B' is not the name of a label", false},
     {14, "tenants: {acme: {timezone: Mars/Olympus}}", "14:28", "does not know the time zone", true},
     {14, "routers: {x: {}}", "14:11", "key 'site' is missing", false},
+    {14, "tenants: {t: {}}\nconnectors: {c: {tenant: t, site: par1, attachments: {m: }}}", "15:55",
+     "expected one of port, bgp, test", false},
     {14, "tenant: {}", "14:1", "did you mean 'tenants'?", false},
     {14, " l2: {}", "14:2", "this is not YAML", false},
     {14, "---", "14:1", "a second document", false},
@@ -542,10 +548,39 @@ static const char everything[] =
     "N}, when: {severity: [minor]}}\n"
     "  h3: {kind: pagerduty, auth_file: k, label: P}\n";
 
+/* What the printer forgot would be forgotten on both ways: so there is a text to
+ * compare with.  When it changes, every inventory has another generation. */
+static void
+check_fixture(void)
+{
+    struct faults *faults = faults_new();
+    struct inventory *inv = NULL;
+    size_t size, wanted_size;
+    char *wanted = NULL;
+    FILE *from = fopen(FIXTURES_FOLDER "/inventory-canonical.yaml", "r");
+    FILE *to = open_memstream(&wanted, &wanted_size);
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(from);
+    for (int c = fgetc(from); c != EOF; c = fgetc(from)) {
+        fputc(c, to);
+    }
+    fclose(from);
+    fclose(to);
+    CU_ASSERT_EQUAL(inventory_read(faults, "t", everything, sizeof everything - 1, &inv), 0);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(inv);
+    char *text = canonical(inv, &size);
+    CU_ASSERT_STRING_EQUAL(text, wanted);
+    free(text);
+    free(wanted);
+    inventory_free(inv);
+    faults_free(faults);
+}
+
 static void
 the_canonical_form_parses_to_itself(void)
 {
     check_round_trip(everything, sizeof everything - 1);
+    check_fixture();
     check_round_trip("inventory: 1\n", 13);
 }
 
