@@ -13,7 +13,7 @@
 #include "cli.h"
 #include "config.h"
 #include "fault.h"
-#include "inventory.h"
+#include "inventory_sold.h"
 #include "nstime.h"
 
 #define SHOWN_MAX 200u
@@ -23,7 +23,8 @@ static const char help[] =
     "\n"
     "Checks inventories (each a YAML file, or a folder of them) and configurations: all\n"
     "errors at once, each with file:line:column and what was expected.  Without any\n"
-    "argument: /etc/plumbline/plumbline.yaml and the inventory that it names.\n"
+    "argument: /etc/plumbline/plumbline.yaml and the inventory that it names.  A good\n"
+    "inventory is answered with what it asks for: sessions, packets, rows, bytes a day.\n"
     "\n"
     "  --config FILE            check a plumbline.yaml, and the inventory that it names\n"
     "  --probe-config FILE      check a probe.yaml\n"
@@ -42,11 +43,24 @@ static const char help[] =
 
 #define DEFAULT_CONFIG "/etc/plumbline/plumbline.yaml"
 
+/* Measured: what a clean row takes in PostgreSQL with its index, and what one
+ * session's summary of one delta-t takes in a spool. */
+#define ROW_SIZE 327u
+#define SUMMARY_SIZE 152u
+
+/* So long minute rows are kept, unless the operator says otherwise. */
+#define KEPT_DAYS 40u
+
+#define DAY_NS (86400 * NS_PER_S)
+
 /* What a good inventory sets in motion. */
 struct totals {
     uint64_t sessions;
     uint64_t packets_milli; /* Thousandths of a packet a second. */
-    uint64_t rows_per_day;
+    uint64_t rows_per_day, summaries_per_day;
+    uint64_t largest_summaries; /* A day, of the probe that has most. */
+    const char *largest;
+    size_t links, tests; /* Not retired. */
 };
 
 struct check {
@@ -67,6 +81,7 @@ add_session(const struct inv_link *link, const struct inv_class *class_, unsigne
 
     t->sessions++;
     t->packets_milli += (uint64_t)(1000 * NS_PER_S / key->period.ns);
+    t->summaries_per_day += (uint64_t)(DAY_NS / key->dt.ns);
     return 0;
 }
 
@@ -76,10 +91,52 @@ totals_of(const struct inventory *inv)
     struct totals t = {0};
 
     for (size_t i = 0; i < inv->probe_count; i++) {
+        uint64_t before = t.summaries_per_day;
         inventory_sessions(inv, inv->probes[i].key, add_session, &t);
+        if (t.summaries_per_day - before > t.largest_summaries) {
+            t.largest_summaries = t.summaries_per_day - before;
+            t.largest = inv->probes[i].key;
+        }
     }
-    t.rows_per_day = t.sessions * DIRECTIONS * (uint64_t)(86400 * NS_PER_S / inv->interval.ns);
+    for (size_t i = 0; i < inv->link_count; i++) {
+        bool live = inv->links[i].state != INV_RETIRED;
+        t.links += live && !inv->links[i].attachment;
+        t.tests += live && inv->links[i].attachment;
+    }
+    t.rows_per_day = t.sessions * DIRECTIONS * (uint64_t)(DAY_NS / inv->interval.ns);
     return t;
+}
+
+/* "33.9 MB", three digits or so. */
+static const char *
+bytes_text(uint64_t bytes, char *buf, size_t size)
+{
+    static const char *const units[] = {"B", "kB", "MB", "GB", "TB", "PB"};
+    uint64_t tenths = bytes * 10;
+    size_t unit = 0;
+
+    while (tenths >= 10000 && unit + 1 < sizeof units / sizeof units[0]) {
+        tenths = (tenths + 500) / 1000;
+        unit++;
+    }
+    snprintf(buf, size, "%" PRIu64 ".%" PRIu64 " %s", tenths / 10, tenths % 10, units[unit]);
+    return buf;
+}
+
+static void
+print_volume(FILE *to, const struct totals *t)
+{
+    char day[24], kept[24], spool[24], one[24];
+
+    if (t->sessions == 0) {
+        return;
+    }
+    fprintf(to, "  PostgreSQL: %s a day (rows of about %u B), %s in %u days\n",
+            bytes_text(t->rows_per_day * ROW_SIZE, day, sizeof day), ROW_SIZE,
+            bytes_text(t->rows_per_day * ROW_SIZE * KEPT_DAYS, kept, sizeof kept), KEPT_DAYS);
+    fprintf(to, "  spools: %s a day (summaries of about %u B), at most %s at one probe (%s)\n",
+            bytes_text(t->summaries_per_day * SUMMARY_SIZE, spool, sizeof spool), SUMMARY_SIZE,
+            bytes_text(t->largest_summaries * SUMMARY_SIZE, one, sizeof one), t->largest);
 }
 
 static void
@@ -108,11 +165,18 @@ add_inventory_json(cJSON *list, const char *path, const struct inventory *inv)
     cJSON_AddNumberToObject(o, "sites", (double)inv->site_count);
     cJSON_AddNumberToObject(o, "probes", (double)inv->probe_count);
     cJSON_AddNumberToObject(o, "classes", (double)inv->class_count);
-    cJSON_AddNumberToObject(o, "links", (double)inv->link_count);
+    cJSON_AddNumberToObject(o, "links", (double)t.links);
+    cJSON_AddNumberToObject(o, "tests", (double)t.tests);
     cJSON_AddNumberToObject(o, "tenants", (double)inv->tenant_count);
+    cJSON_AddNumberToObject(o, "services", (double)inv->service_count);
     cJSON_AddNumberToObject(o, "sessions", (double)t.sessions);
     cJSON_AddNumberToObject(o, "packets_per_second", (double)t.packets_milli / 1000);
     cJSON_AddNumberToObject(o, "rows_per_day", (double)t.rows_per_day);
+    cJSON_AddNumberToObject(o, "postgresql_bytes_per_day", (double)(t.rows_per_day * ROW_SIZE));
+    cJSON_AddNumberToObject(o, "summaries_per_day", (double)t.summaries_per_day);
+    cJSON_AddNumberToObject(o, "spool_bytes_per_day", (double)(t.summaries_per_day * SUMMARY_SIZE));
+    cJSON_AddNumberToObject(o, "spool_bytes_per_day_of_largest",
+                            (double)(t.largest_summaries * SUMMARY_SIZE));
     cJSON_AddItemToArray(list, o);
 }
 
@@ -128,19 +192,22 @@ print_verdict(const struct check *c, const char *path, const struct faults *faul
 {
     FILE *to = faults_errors(faults) || c->canonical ? stderr : stdout;
     size_t errors = faults_errors(faults), warnings = faults_warnings(faults);
+    struct totals t = {0};
 
     fprintf(to, "%s: ", path);
     if (errors) {
         fprintf(to, "%zu error%s", errors, plural(errors));
     } else if (inv) {
-        struct totals t = totals_of(inv);
-        fprintf(to,
-                "good: %zu site%s, %zu probe%s, %zu link%s, %" PRIu64 " session%s, %" PRIu64
-                ".%03u packets/s, %" PRIu64 " rows/day",
-                inv->site_count, plural(inv->site_count), inv->probe_count,
-                plural(inv->probe_count), inv->link_count, plural(inv->link_count), t.sessions,
-                plural(t.sessions), t.packets_milli / 1000, (unsigned)(t.packets_milli % 1000),
-                t.rows_per_day);
+        t = totals_of(inv);
+        fprintf(to, "good: %zu site%s, %zu probe%s, %zu link%s, ", inv->site_count,
+                plural(inv->site_count), inv->probe_count, plural(inv->probe_count), t.links,
+                plural(t.links));
+        if (t.tests) {
+            fprintf(to, "%zu test%s, ", t.tests, plural(t.tests));
+        }
+        fprintf(to, "%" PRIu64 " session%s, %" PRIu64 ".%03u packets/s, %" PRIu64 " rows/day",
+                t.sessions, plural(t.sessions), t.packets_milli / 1000,
+                (unsigned)(t.packets_milli % 1000), t.rows_per_day);
     } else {
         fputs("good", to);
     }
@@ -148,6 +215,7 @@ print_verdict(const struct check *c, const char *path, const struct faults *faul
         fprintf(to, ", %zu warning%s", warnings, plural(warnings));
     }
     fputc('\n', to);
+    print_volume(to, &t);
 }
 
 /* Tells what was found in 'path', and takes 'faults'. */

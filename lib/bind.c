@@ -42,8 +42,14 @@ expected(enum bind_type type)
         return "a size with its unit (B KiB MiB GiB TiB), such as 8MiB";
     case BIND_PERCENT:
         return "a percentage with at most three decimals, such as 99.95%";
-    case BIND_IPV4:
-        return "an IPv4 address, such as 192.0.2.1";
+    case BIND_ADDRESS:
+        return "an IP address, such as 192.0.2.1 or 2001:db8::1";
+    case BIND_DATE:
+        return "a day, such as 2026-02-01";
+    case BIND_FILE:
+        return "the name of a file without a folder, such as acme.key";
+    case BIND_URL:
+        return "an https:// or http:// URL without a password in it";
     case BIND_DSCP:
         return "a DSCP: ef, va, cs0 to cs7, af11 to af43, or 0 to 63";
     case BIND_INSTANT:
@@ -180,27 +186,31 @@ bind_number(const struct bind *b, const struct bind_key *k, const struct yaml_no
     return true;
 }
 
+/* Whether 'a' can be the address of one host. */
+static bool
+is_host(const struct address *a)
+{
+    if (a->family == 4) {
+        uint32_t host = ntohl(a->v4.s_addr);
+        return host >> 24 != 0 && host >> 28 < 0xe;
+    }
+    return !IN6_IS_ADDR_UNSPECIFIED(&a->v6) && !IN6_IS_ADDR_MULTICAST(&a->v6);
+}
+
 static bool
 bind_address(const struct bind *b, const struct bind_key *k, const struct yaml_node *node,
              void *object)
 {
-    struct in_addr address;
-    struct in6_addr six;
+    struct address address;
 
-    if (inet_pton(AF_INET6, node->text, &six) == 1) {
-        fault_error(b->faults, node->at, "'%s' is an IPv6 address; this release measures IPv4 only",
-                    node->text);
-        return false;
-    }
-    if (!value_parse_ipv4(node->text, &address)) {
+    if (!value_parse_address(node->text, &address)) {
         return wrong(b, node, k->type);
     }
-    uint32_t host = ntohl(address.s_addr);
-    if (host >> 24 == 0 || host >> 28 >= 0xe) {
+    if (!is_host(&address)) {
         fault_error(b->faults, node->at, "'%s' is not the address of one host", node->text);
         return false;
     }
-    *(struct in_addr *)field(object, k->offset) = address;
+    *(struct address *)field(object, k->offset) = address;
     return true;
 }
 
@@ -240,16 +250,55 @@ is_one_line(const char *text)
     return true;
 }
 
+/* A file's name that no folder can hide in. */
+static bool
+is_file_name(const char *text)
+{
+    return text[0] != '.' && text[0] != '-' &&
+           strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") ==
+               strlen(text);
+}
+
+static bool
+is_url(const char *text)
+{
+    const char *host = strncmp(text, "https://", 8) == 0  ? text + 8
+                       : strncmp(text, "http://", 7) == 0 ? text + 7
+                                                          : "";
+    size_t length = strcspn(host, "/?#");
+
+    return length > 0 && !memchr(host, '@', length) && !strpbrk(text, " \"<>\\^`{|}");
+}
+
+static bool
+text_fits(enum bind_type type, const char *text)
+{
+    size_t length = strlen(text);
+
+    if (length == 0 || length > STRING_SIZE_MAX || !is_one_line(text)) {
+        return false;
+    }
+    switch (type) {
+    case BIND_NAME:
+        return value_is_name(text);
+    case BIND_DATE:
+        return value_is_date(text);
+    case BIND_FILE:
+        return is_file_name(text);
+    case BIND_URL:
+        return is_url(text);
+    default:
+        return true;
+    }
+}
+
 static bool
 bind_text(const struct bind *b, const struct bind_key *k, const struct yaml_node *node,
           void *object)
 {
     size_t length = strlen(node->text);
-    bool good = k->type == BIND_NAME
-                    ? value_is_name(node->text)
-                    : length >= 1 && length <= STRING_SIZE_MAX && is_one_line(node->text);
 
-    if (!good) {
+    if (!text_fits(k->type, node->text)) {
         return wrong(b, node, k->type);
     }
     *(const char **)field(object, k->offset) = pool_text(b->pool, node->text, length);
@@ -266,6 +315,9 @@ bind_scalar(const struct bind *b, const struct bind_key *k, const struct yaml_no
     switch (k->type) {
     case BIND_STRING:
     case BIND_NAME:
+    case BIND_DATE:
+    case BIND_FILE:
+    case BIND_URL:
         return bind_text(b, k, node, object);
     case BIND_BOOL:
         good = node->plain && (strcmp(node->text, "true") == 0 || strcmp(node->text, "false") == 0);
@@ -279,7 +331,7 @@ bind_scalar(const struct bind *b, const struct bind_key *k, const struct yaml_no
     case BIND_SIZE:
     case BIND_PERCENT:
         return bind_number(b, k, node, object);
-    case BIND_IPV4:
+    case BIND_ADDRESS:
         return bind_address(b, k, node, object);
     case BIND_DSCP:
         return value_parse_dscp(node->text, to) || wrong(b, node, k->type);
@@ -360,12 +412,16 @@ bind_value(const struct bind *b, const struct bind_key *k, const struct yaml_nod
     return bind_scalar(b, k, node, object);
 }
 
-static void
+static bool
 unknown_key(const struct bind *b, const struct yaml_node *member, const struct bind_key *table)
 {
     struct nearest near = {.wanted = member->key};
     char hint[96], list[512] = "";
 
+    if (b->lenient) {
+        fault_warning(b->faults, member->key_at, "unknown key '%.63s' is passed over", member->key);
+        return true;
+    }
     for (const struct bind_key *k = table; k->key; k++) {
         size_t length = strlen(list);
         snprintf(list + length, sizeof list - length, "%s%s", k == table ? "" : ", ", k->key);
@@ -375,6 +431,7 @@ unknown_key(const struct bind *b, const struct yaml_node *member, const struct b
     }
     fault_error(b->faults, member->key_at, "unknown key '%.63s'%s (expected: %s)", member->key,
                 nearest_text(&near, hint, sizeof hint), list);
+    return false;
 }
 
 /* The default of 'k', or a fault at 'at' if there must be a value. */
@@ -418,8 +475,7 @@ bind_map(const struct bind *b, const struct yaml_node *map, struct place at,
             k++;
         }
         if (!k->key) {
-            unknown_key(b, n, table);
-            good = false;
+            good = unknown_key(b, n, table) && good;
         }
     }
     for (const struct bind_key *k = table; k->key; k++) {

@@ -24,7 +24,10 @@ enum bind_type {
     BIND_RATE,     /* uint64_t, bit/s. */
     BIND_SIZE,     /* uint64_t, bytes. */
     BIND_PERCENT,  /* uint32_t, milli-percent. */
-    BIND_IPV4,     /* struct in_addr: a host's address. */
+    BIND_ADDRESS,  /* struct address: one host's, of either family. */
+    BIND_DATE,     /* const char *: "2026-02-01". */
+    BIND_FILE,     /* const char *: a file's name without a folder. */
+    BIND_URL,      /* const char *: http or https, no password in it. */
     BIND_DSCP,     /* uint8_t */
     BIND_INSTANT,  /* struct instant */
     BIND_WORD,     /* int (an enum): one of 'words'. */
@@ -55,6 +58,7 @@ struct bind_key {
 struct bind {
     struct pool *pool; /* Texts and lists go there. */
     struct faults *faults;
+    bool lenient; /* What a table does not know is a warning: it was written by a newer release. */
 };
 
 /* Sets all of 'object' that 'table' speaks of.  'map' NULL, or a null:

@@ -11,51 +11,73 @@
 #define FILES_MAX 4096u
 #define FOLDER_SIZE_MAX (64u << 20)
 
-/* Sections that later releases read; this one only knows their names. */
-static const char *const later_sections[] = {"routers", "alarms",   "groups", "connectors",
-                                             "tunnels", "services", "slas",   "hooks"};
+/* Keys of the top that are read as they come, each by its own function. */
+static bool
+read_format_key(struct loader *l, const struct yaml_node *n)
+{
+    if (strcmp(n->key, "inventory") == 0 || strcmp(n->key, "slice") == 0) {
+        check_format(l, n);
+        return true;
+    }
+    if (l->slice_seen && strcmp(n->key, "slice_of") == 0) {
+        check_slice_of(l, n);
+        return true;
+    }
+    if (l->slice_seen && strcmp(n->key, "generation") == 0) {
+        check_generation(l, n);
+        return true;
+    }
+    return false;
+}
+
+/* A key of the top that holds what inventory.c reads.  What a newer release may
+ * have put into a slice is passed over; elsewhere it is a fault. */
+static bool
+is_section(struct loader *l, const struct yaml_node *n)
+{
+    struct nearest near = {.wanted = n->key};
+    char hint[96], list[192] = "inventory, interval";
+
+    nearest_offer(&near, "inventory");
+    nearest_offer(&near, "interval");
+    if (strcmp(n->key, "interval") == 0) {
+        return true;
+    }
+    for (unsigned k = 0; k < KINDS; k++) {
+        const char *name = inventory_kind_section((enum kind)k);
+        size_t length = strlen(list);
+        if (strcmp(n->key, name) == 0) {
+            return true;
+        }
+        nearest_offer(&near, name);
+        snprintf(list + length, sizeof list - length, ", %s", name);
+    }
+    if (l->slice_seen) {
+        fault_warning(l->faults, n->key_at, "unknown key '%.63s' is passed over", n->key);
+    } else {
+        fault_error(l->faults, n->key_at, "unknown key '%.63s'%s (expected: %s)", n->key,
+                    nearest_text(&near, hint, sizeof hint), list);
+    }
+    return false;
+}
 
 /* Takes one file's top level into the whole.  The format is each file's own; a
  * section may be in many files, its objects in one. */
 static void
 merge_file(struct loader *l, struct yaml_node *file)
 {
-    static const char *const sections[] = {"interval", "sites", "probes",
-                                           "classes",  "links", "tenants"};
     struct yaml_node *next;
 
     if (!bind_expect(&l->bind, file, YAML_MAP,
                      "a map with sites, probes, classes, links, tenants")) {
         return;
     }
+    if (yaml_get(file, "slice")) {
+        l->slice_seen = l->bind.lenient = true;
+    }
     for (struct yaml_node *n = file->first; n; n = next) {
-        bool known = false;
-        struct nearest near = {.wanted = n->key};
         next = n->next;
-        if (strcmp(n->key, "inventory") == 0) {
-            check_format(l, n);
-            continue;
-        }
-        nearest_offer(&near, "inventory");
-        for (size_t i = 0; i < sizeof sections / sizeof sections[0]; i++) {
-            known = known || strcmp(n->key, sections[i]) == 0;
-            nearest_offer(&near, sections[i]);
-        }
-        for (size_t i = 0; i < sizeof later_sections / sizeof later_sections[0]; i++) {
-            nearest_offer(&near, later_sections[i]);
-            if (strcmp(n->key, later_sections[i]) == 0) {
-                known = true;
-                fault_warning(l->faults, n->key_at,
-                              "'%s' is not used yet by this release, and not checked", n->key);
-            }
-        }
-        if (!known) {
-            char hint[96];
-            fault_error(
-                l->faults, n->key_at,
-                "unknown key '%.63s'%s (expected: inventory, interval, sites, probes, classes, "
-                "links, tenants)",
-                n->key, nearest_text(&near, hint, sizeof hint));
+        if (read_format_key(l, n) || !is_section(l, n)) {
             continue;
         }
         struct yaml_node *have = NULL;

@@ -1,13 +1,17 @@
 /* inventory_parts.h - what the files of inventory.h share, and nobody else.
  *
- * inventory_files.c merges, inventory.c reads, inventory_check.c judges,
- * inventory_print.c writes. */
+ * inventory_files.c merges files into one tree; inventory.c goes through its
+ * sections in the order in which they need each other; inventory_net.c,
+ * inventory_link.c, inventory_sold.c, inventory_sla.c and inventory_told.c read
+ * them; inventory_check.c and inventory_cross.c judge; inventory_print.c,
+ * inventory_print_sold.c and inventory_slice.c write. */
 #ifndef PLUMBLINE_INVENTORY_PARTS_H
 #define PLUMBLINE_INVENTORY_PARTS_H
 
 #include "bind.h"
 #include "fault.h"
 #include "inventory.h"
+#include "inventory_sold.h"
 #include "pool.h"
 #include "yaml.h"
 
@@ -15,17 +19,25 @@
  * until it is final. */
 #define PACKETS_PER_DT_MAX 1000000
 
-/* One object while it is read: the tables' offsets are in here. */
-struct draft {
-    struct inv_site site;
-    struct inv_probe probe;
-    struct inv_class class_;
-    struct inv_link link;
-    struct inv_end end;
-    struct inv_tenant tenant;
-    struct span limit;
-    int word, second_word; /* Enumerations, before they become one. */
-    const struct yaml_node *first_ref, *second_ref, *address, *labels, *limits;
+/* Most things in one list of keys, most members of one map of objects inside an
+ * object. */
+#define NAMES_MAX 64u
+
+enum kind {
+    KIND_SITE,
+    KIND_PROBE,
+    KIND_ROUTER,
+    KIND_CLASS,
+    KIND_LINK,
+    KIND_ALARM,
+    KIND_GROUP,
+    KIND_TENANT,
+    KIND_CONNECTOR,
+    KIND_TUNNEL,
+    KIND_SERVICE,
+    KIND_SLA,
+    KIND_HOOK,
+    KINDS
 };
 
 struct loader {
@@ -35,23 +47,121 @@ struct loader {
     struct inventory *inv;
     struct yaml_node *root; /* All files' top levels as one map. */
     struct bind bind;
-    const struct yaml_node **link_nodes; /* As many as links. */
-    struct place first_place;            /* Where the first file begins. */
-    bool format_seen;
+    const struct yaml_node **nodes[KINDS];  /* Of each object, in the objects' order. */
+    const struct yaml_node **group_members; /* Until all that can be a member is read. */
+    struct draft_link *links; /* Links and tests while they are read; then they are sorted. */
+    size_t link_count;
+    struct place first_place; /* Where the first file begins. */
+    bool format_seen, slice_seen;
+    bool retired;       /* The object that is being read: it may name what is retired. */
     size_t comparisons; /* That went into suggestions. */
 };
+
+/* A link that may still move, and the test of a connector from which it comes. */
+struct draft_link {
+    struct inv_link link;
+    const struct yaml_node *node;
+    struct inv_attachment *attachment; /* NULL: from 'links'. */
+};
+
+/* --- inventory.c: what all readers use ------------------------------------ */
+
+extern const struct bind_word inventory_state_words[];
+
+/* The table lines of struct inv_head, for a draft that begins with its object. */
+#define HEAD_KEYS                                                                                  \
+    {.key = "label", .type = BIND_STRING, .offset = offsetof(struct inv_head, label)},             \
+    {                                                                                              \
+        .key = "state", .type = BIND_WORD, .offset = offsetof(struct inv_head, state),             \
+        .words = inventory_state_words, .fallback = "active"                                       \
+    }
+
+/* The place of a member, or of the object where it is a default that is wrong. */
+struct place inventory_place(const struct yaml_node *object, const char *key);
+
+/* The key of a member as an object's name, or NULL (told). */
+const char *inventory_key(struct loader *l, const struct yaml_node *member);
+
+/* Reads one object whose key is set. */
+typedef void inventory_reader(struct loader *l, const struct yaml_node *member, void *object);
+
+/* All objects of a section, sorted by key. */
+void inventory_read_kind(struct loader *l, enum kind kind, inventory_reader *read);
+
+/* The object of 'kind' that 'node' names, or NULL (told, with the nearest). */
+const void *inventory_resolve(struct loader *l, const struct yaml_node *node, enum kind kind);
+
+/* Which kinds a reference may be of: bits 1 << enum kind; MAY_ATTACHMENT too. */
+#define MAY_ATTACHMENT (1u << KINDS)
+bool inventory_resolve_ref(struct loader *l, const struct yaml_node *node, unsigned kinds,
+                           struct inv_ref *out);
+/* A list of at least one, none twice. */
+void inventory_resolve_refs(struct loader *l, const struct yaml_node *list, unsigned kinds,
+                            struct inv_ref **out, size_t *count);
+void inventory_resolve_classes(struct loader *l, const struct yaml_node *list,
+                               const struct inv_class ***out, size_t *count);
+
+/* Free text by name.  'map' may be NULL. */
+void inventory_read_labels(struct loader *l, const struct yaml_node *map, struct inv_labels *out);
+
+size_t inventory_count(const struct inventory *inv, enum kind kind);
+const void *inventory_object(const struct inventory *inv, enum kind kind, size_t i);
+const char *inventory_kind_name(enum kind kind);
+const char *inventory_kind_section(enum kind kind);
 
 /* From the merged tree: binds, resolves, checks.  0, or -EINVAL when the loader's
  * faults have an error. */
 int inventory_compile(struct loader *l, struct inventory **out);
 
-/* Each adds the faults that it finds. */
+/* --- Readers of one kind each --------------------------------------------- */
+
+inventory_reader inventory_read_site, inventory_read_probe, inventory_read_router,
+    inventory_read_class;                    /* inventory_net.c */
+void inventory_read_links(struct loader *l); /* inventory_link.c */
+/* inventory_limit.c: what SLAs ask links to count; what a slice says of it. */
+void inventory_derive_limits(struct loader *l);
+void inventory_read_link_limits(struct loader *l, const struct yaml_node *list,
+                                struct inv_link *link);
+void print_link_limits(FILE *to, const struct inv_link *link);
+void inventory_read_test(struct loader *l, const struct yaml_node *node,
+                         struct inv_attachment *attachment);
+void inventory_sort_links(struct loader *l);
+inventory_reader inventory_read_group, inventory_read_tenant, inventory_read_connector,
+    inventory_read_tunnel, inventory_read_service; /* inventory_sold.c */
+void inventory_read_members(struct loader *l);
+inventory_reader inventory_read_sla;                        /* inventory_sla.c */
+inventory_reader inventory_read_alarm, inventory_read_hook; /* inventory_told.c */
+
+/* "flr", "rt_p99" ...; told if it is none. */
+bool inventory_read_metric(struct loader *l, const struct yaml_node *node, struct inv_metric *out);
+/* A value in the unit of 'metric'. */
+bool inventory_read_limit(struct loader *l, const struct yaml_node *node, struct inv_metric metric,
+                          uint64_t *out);
+
+/* --- Checks: each adds the faults that it finds ---------------------------- */
+
 void check_format(struct loader *l, const struct yaml_node *node);
+void check_slice_of(struct loader *l, const struct yaml_node *node);
+void check_generation(struct loader *l, const struct yaml_node *node);
 void check_interval(struct loader *l, const struct yaml_node *node);
 void check_timezone(struct loader *l, const struct yaml_node *object, const char *zone);
 void check_class(struct loader *l, const struct yaml_node *node, const struct inv_class *class_);
-void check_ends(struct loader *l, const struct yaml_node *ends, const struct inv_link *link);
+void check_link(struct loader *l, const struct yaml_node *node, const struct inv_link *link);
 void check_links(struct loader *l);
+void check_cross(struct loader *l);    /* inventory_cross.c: between objects of many kinds. */
+void check_promises(struct loader *l); /* inventory_promise.c: can it be measured? */
+
+/* --- Writing --------------------------------------------------------------- */
+
+void print_head(FILE *to, const void *object);
+void print_quoted(FILE *to, const char *text);
+void print_text(FILE *to, const char *indent, const char *key, const char *text);
+void print_span(FILE *to, const char *indent, const char *key, struct span s);
+void print_labels(FILE *to, const char *key, const struct inv_labels *labels);
+void print_class_list(FILE *to, const struct inv_class *const *classes, size_t count);
+void print_far(FILE *to, const char *indent, const struct inv_end *e);
+void print_auth(FILE *to, const char *indent, const struct inv_auth *auth);
+void print_sold(FILE *to, const struct inventory *inv);
 
 /* First 63 bits of SHA-256 over the canonical text. */
 int64_t inventory_generation(const struct inventory *inv);

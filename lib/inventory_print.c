@@ -1,8 +1,8 @@
-/* inventory_print.c - the canonical text of an inventory, its generation, and
- * the sessions that follow from it. */
+/* inventory_print.c - the canonical text of an inventory: what is measured; its
+ * generation, and the sessions that follow from it.  What is sold is in
+ * inventory_print_sold.c. */
 #include "inventory_parts.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -15,11 +15,10 @@
 #include "wire.h"
 
 static const char *const clock_names[] = {"ntp", "ptp", "gnss"};
-static const char *const state_names[] = {"planned", "active", "retired"};
 static const char *const metric_names[] = {"delay", "ifdv"};
 
 /* Free text, always in double quotes. */
-static void
+void
 print_quoted(FILE *to, const char *text)
 {
     fputc('"', to);
@@ -32,62 +31,101 @@ print_quoted(FILE *to, const char *text)
     fputc('"', to);
 }
 
-static void
-print_text(FILE *to, const char *key, const char *text)
+void
+print_text(FILE *to, const char *indent, const char *key, const char *text)
 {
     if (text) {
-        fprintf(to, "    %s: ", key);
+        fprintf(to, "%s%s: ", indent, key);
         print_quoted(to, text);
         fputc('\n', to);
     }
 }
 
-static void
-print_span(FILE *to, const char *key, struct span s)
+/* Not if it is 0: then it was not given. */
+void
+print_span(FILE *to, const char *indent, const char *key, struct span s)
 {
     char buf[VALUE_TEXT_SIZE];
-    fprintf(to, "    %s: %s\n", key, value_format_span(s, buf, sizeof buf));
+
+    if (s.ns) {
+        fprintf(to, "%s%s: %s\n", indent, key, value_format_span(s, buf, sizeof buf));
+    }
 }
 
-static void
-print_labels(FILE *to, const struct inv_label *labels, size_t count)
+void
+print_head(FILE *to, const void *object)
 {
-    if (count) {
-        fputs("    labels:\n", to);
+    struct inv_head head;
+
+    memcpy(&head, object, sizeof head);
+    fprintf(to, "  \"%s\":\n    state: %s\n", head.key, inventory_state_words[head.state].word);
+    print_text(to, "    ", "label", head.label);
+}
+
+void
+print_labels(FILE *to, const char *key, const struct inv_labels *labels)
+{
+    if (labels->count) {
+        fprintf(to, "    %s:\n", key);
     }
-    for (size_t i = 0; i < count; i++) {
-        fprintf(to, "      \"%s\": ", labels[i].name);
-        print_quoted(to, labels[i].value);
+    for (size_t i = 0; i < labels->count; i++) {
+        fprintf(to, "      \"%s\": ", labels->list[i].name);
+        print_quoted(to, labels->list[i].value);
         fputc('\n', to);
     }
 }
 
 static void
-print_address(FILE *to, const char *indent, struct in_addr address)
+print_address(FILE *to, const char *indent, const char *key, const struct address *address)
 {
-    char buf[INET_ADDRSTRLEN];
+    char buf[VALUE_TEXT_SIZE];
 
-    if (address.s_addr) {
-        fprintf(to, "%saddress: %s\n", indent, inet_ntop(AF_INET, &address, buf, sizeof buf));
+    if (address_is_set(address)) {
+        fprintf(to, "%s%s: \"%s\"\n", indent, key, value_format_address(address, buf, sizeof buf));
     }
 }
 
-/* "{}" where an object has nothing to say. */
+void
+print_class_list(FILE *to, const struct inv_class *const *classes, size_t count)
+{
+    fputs("    classes: [", to);
+    for (size_t i = 0; i < count; i++) {
+        fprintf(to, "%s\"%s\"", i ? ", " : "", classes[i]->key);
+    }
+    fputs("]\n", to);
+}
+
 static void
 print_site(FILE *to, const struct inv_site *s)
 {
-    fprintf(to, "  \"%s\":%s\n", s->key, s->label || s->timezone ? "" : " {}");
-    print_text(to, "label", s->label);
-    print_text(to, "timezone", s->timezone);
+    print_head(to, s);
+    print_text(to, "    ", "timezone", s->timezone);
+    print_labels(to, "labels", &s->labels);
 }
 
 static void
 print_probe(FILE *to, const struct inv_probe *p)
 {
-    fprintf(to, "  \"%s\":\n    site: \"%s\"\n", p->key, p->site->key);
-    print_text(to, "label", p->label);
-    print_address(to, "    ", p->address);
+    print_head(to, p);
+    fprintf(to, "    site: \"%s\"\n", p->site->key);
+    print_address(to, "    ", "address", &p->address);
     fprintf(to, "    clock: %s\n", clock_names[p->clock]);
+    print_labels(to, "labels", &p->labels);
+}
+
+static void
+print_router(FILE *to, const struct inv_router *r)
+{
+    char buf[VALUE_TEXT_SIZE];
+
+    print_head(to, r);
+    fprintf(to, "    site: \"%s\"\n", r->site->key);
+    for (size_t i = 0; i < r->bmp_from_count; i++) {
+        fprintf(to, "%s\"%s\"%s", i ? ", " : "    bmp: { from: [",
+                value_format_address(&r->bmp_from[i], buf, sizeof buf),
+                i + 1 == r->bmp_from_count ? "] }\n" : "");
+    }
+    print_labels(to, "labels", &r->labels);
 }
 
 static void
@@ -95,13 +133,12 @@ print_class(FILE *to, const struct inv_class *c)
 {
     char buf[VALUE_TEXT_SIZE];
 
-    fprintf(to, "  \"%s\":\n", c->key);
-    print_text(to, "label", c->label);
+    print_head(to, c);
     fprintf(to, "    dscp: %s\n", value_format_dscp(c->dscp, buf, sizeof buf));
-    print_span(to, "period", c->period);
+    print_span(to, "    ", "period", c->period);
     fprintf(to, "    size: %" PRIu32 "\n", c->size);
-    print_span(to, "dt", c->dt);
-    print_span(to, "tmax", c->tmax);
+    print_span(to, "    ", "dt", c->dt);
+    print_span(to, "    ", "tmax", c->tmax);
     fprintf(to, "    n: %" PRIu32 "\n    p: %" PRIu32 "\n", c->n, c->p);
     fprintf(to, "    loss_threshold: %s\n", value_format_percent(c->c_milli, buf, sizeof buf));
     fprintf(to, "    ifdv: %s\n", c->ifdv ? "true" : "false");
@@ -115,54 +152,85 @@ print_class(FILE *to, const struct inv_class *c)
     }
 }
 
-static void
-print_end(FILE *to, const struct inv_end *e)
+/* What a foreign end is. */
+void
+print_far(FILE *to, const char *indent, const struct inv_end *e)
 {
-    fprintf(to, "      - probe: \"%s\"\n", e->probe->key);
-    if (e->router) {
-        fprintf(to, "        router: \"%s\"\n", e->router);
+    fprintf(to, "%sprotocol: %s\n", indent, inv_protocol_name(e->protocol));
+    print_address(to, indent, "address", &e->address);
+    if (e->protocol != INV_ICMP) {
+        fprintf(to, "%sport: %u\n", indent, e->port);
+        if (e->source_port) {
+            fprintf(to, "%ssource_port: %u\n", indent, e->source_port);
+        }
+        fprintf(to, "%sreflector: %s\n%stimestamp: %s\n", indent,
+                e->reflector == INV_STATELESS ? "stateless" : "stateful", indent,
+                e->timestamp == INV_TIMESTAMP_PTP ? "ptp" : "ntp");
     }
-    if (e->interface) {
-        fputs("        interface: ", to);
-        print_quoted(to, e->interface);
-        fputc('\n', to);
+    fprintf(to, "%suse: %s\n", indent, e->use == INV_USE_EVIDENCE ? "evidence" : "sla");
+}
+
+void
+print_auth(FILE *to, const char *indent, const struct inv_auth *auth)
+{
+    if (auth->mode == INV_AUTH_NONE) {
+        return;
     }
-    if (e->vrf) {
-        fprintf(to, "        vrf: \"%s\"\n", e->vrf);
+    fprintf(to, "%sauth: { mode: %s, key_file: ", indent,
+            auth->mode == INV_AUTH_TLV ? "tlv" : "packet");
+    print_quoted(to, auth->key_file);
+    if (auth->next_key_file) {
+        fputs(", next_key_file: ", to);
+        print_quoted(to, auth->next_key_file);
     }
-    print_address(to, "        ", e->address);
-    fprintf(to, "        port: %u\n", e->port);
+    fputs(" }\n", to);
 }
 
 static void
-print_link(FILE *to, const struct inv_link *l)
+print_end(FILE *to, const struct inv_end *e)
+{
+    if (e->probe) {
+        fprintf(to, "      - probe: \"%s\"\n", e->probe->key);
+        print_address(to, "        ", "address", &e->address);
+        fprintf(to, "        port: %u\n", e->port);
+    } else {
+        fputs("      -\n", to);
+        print_far(to, "        ", e);
+    }
+    if (e->router) {
+        fprintf(to, "        router: \"%s\"\n", e->router->key);
+    }
+    print_text(to, "        ", "interface", e->interface);
+    print_text(to, "        ", "vrf", e->vrf);
+}
+
+/* 'all': limits that follow from SLAs too, which a slice cannot derive. */
+static void
+print_link(FILE *to, const struct inv_link *l, bool all)
 {
     char buf[VALUE_TEXT_SIZE];
 
-    fprintf(to, "  \"%s\":\n", l->key);
-    print_text(to, "label", l->label);
-    fprintf(to, "    state: %s\n", state_names[l->state]);
+    print_head(to, l);
     if (l->in_service.ns) {
         fprintf(to, "    in_service: %s\n", instant_format(l->in_service, 9, buf, sizeof buf));
     }
     fputs("    ends:\n", to);
     print_end(to, &l->ends[0]);
     print_end(to, &l->ends[1]);
-    fputs("    classes: [", to);
-    for (size_t i = 0; i < l->class_count; i++) {
-        fprintf(to, "%s\"%s\"", i ? ", " : "", l->classes[i]->key);
+    print_class_list(to, l->classes, l->class_count);
+    if (all) {
+        print_link_limits(to, l);
     }
-    fprintf(to, "]\n    flows: %u\n    probe_from: %s\n", l->flows,
-            l->probe_from_both ? "both" : "first");
+    fprintf(to, "    flows: %u\n    probe_from: %s\n    nat: %s\n", l->flows,
+            l->probe_from_both ? "both" : "first", l->nat ? "true" : "false");
+    print_auth(to, "    ", &l->auth);
     if (l->capacity_bps) {
         fprintf(to, "    capacity: %s\n", value_format_rate(l->capacity_bps, buf, sizeof buf));
     }
     if (l->mtu) {
         fprintf(to, "    mtu: %" PRIu32 "\n", l->mtu);
     }
-    if (l->rt_floor.ns) {
-        print_span(to, "rt_floor", l->rt_floor);
-    }
+    print_span(to, "    ", "rt_floor", l->rt_floor);
     if (l->risk_count) {
         fputs("    risks: [", to);
         for (size_t i = 0; i < l->risk_count; i++) {
@@ -170,24 +238,14 @@ print_link(FILE *to, const struct inv_link *l)
         }
         fputs("]\n", to);
     }
-    print_labels(to, l->labels, l->label_count);
+    print_labels(to, "labels", &l->labels);
 }
 
 static void
-print_tenant(FILE *to, const struct inv_tenant *t)
+print_measured(FILE *to, const struct inventory *inv)
 {
-    fprintf(to, "  \"%s\":%s\n", t->key, t->label || t->timezone || t->label_count ? "" : " {}");
-    print_text(to, "label", t->label);
-    print_text(to, "timezone", t->timezone);
-    print_labels(to, t->labels, t->label_count);
-}
+    bool any = false;
 
-int
-inventory_print(const struct inventory *inv, FILE *to)
-{
-    char buf[VALUE_TEXT_SIZE];
-
-    fprintf(to, "inventory: 1\ninterval: %s\n", value_format_span(inv->interval, buf, sizeof buf));
     fputs(inv->site_count ? "sites:\n" : "", to);
     for (size_t i = 0; i < inv->site_count; i++) {
         print_site(to, &inv->sites[i]);
@@ -196,18 +254,37 @@ inventory_print(const struct inventory *inv, FILE *to)
     for (size_t i = 0; i < inv->probe_count; i++) {
         print_probe(to, &inv->probes[i]);
     }
+    fputs(inv->router_count ? "routers:\n" : "", to);
+    for (size_t i = 0; i < inv->router_count; i++) {
+        print_router(to, &inv->routers[i]);
+    }
     fputs(inv->class_count ? "classes:\n" : "", to);
     for (size_t i = 0; i < inv->class_count; i++) {
         print_class(to, &inv->classes[i]);
     }
-    fputs(inv->link_count ? "links:\n" : "", to);
     for (size_t i = 0; i < inv->link_count; i++) {
-        print_link(to, &inv->links[i]);
+        if (!inv->links[i].attachment) { /* Else its connector says it. */
+            fputs(any ? "" : "links:\n", to);
+            any = true;
+            print_link(to, &inv->links[i], inv->slice_of != NULL);
+        }
     }
-    fputs(inv->tenant_count ? "tenants:\n" : "", to);
-    for (size_t i = 0; i < inv->tenant_count; i++) {
-        print_tenant(to, &inv->tenants[i]);
+}
+
+int
+inventory_print(const struct inventory *inv, FILE *to)
+{
+    char buf[VALUE_TEXT_SIZE];
+
+    if (inv->slice_of) {
+        fprintf(to, "slice: 1\nslice_of: \"%s\"\ngeneration: \"%016" PRIx64 "\"\n", inv->slice_of,
+                (uint64_t)inv->generation);
+    } else {
+        fputs("inventory: 1\n", to);
     }
+    fprintf(to, "interval: %s\n", value_format_span(inv->interval, buf, sizeof buf));
+    print_measured(to, inv);
+    print_sold(to, inv);
     return fflush(to) || ferror(to) ? -EIO : 0;
 }
 
@@ -245,14 +322,17 @@ static void
 session_key_of(const struct inv_link *link, const struct inv_class *class_, unsigned end,
                uint16_t flow, struct session_key *key)
 {
+    const struct inv_probe *far = link->ends[1 - end].probe;
+    const char *protocol = inv_protocol_name(far ? INV_STAMP : link->ends[1 - end].protocol);
+
     memset(key, 0, sizeof *key);
     copy_name(key->object, link->key);
     copy_name(key->observer, link->ends[end].probe->key);
-    copy_name(key->far, link->ends[1 - end].probe->key);
+    copy_name(key->far, far ? far->key : "");
     copy_name(key->class_name, class_->key);
-    memcpy(key->protocol, "stamp", sizeof "stamp");
+    snprintf(key->protocol, sizeof key->protocol, "%s", protocol);
     key->flow = flow;
-    key->family = 4;
+    key->family = link->ends[1].address.family;
     key->observer_end = (uint8_t)end;
     key->dt = class_->dt;
     key->tmax = class_->tmax;
@@ -260,10 +340,16 @@ session_key_of(const struct inv_link *link, const struct inv_class *class_, unsi
     key->size = class_->size;
     key->dscp = class_->dscp;
     key->ifdv = class_->ifdv;
-    key->limit_count = class_->limit_count;
     for (unsigned i = 0; i < class_->limit_count; i++) {
-        key->limits[i] = class_->limits[i];
-        key->limits[i].direction = session_direction(key, class_->limits[i].direction);
+        key->limits[key->limit_count++] = class_->limits[i];
+    }
+    for (size_t i = 0; i < link->limit_count && key->limit_count < SERIES_LIMITS_MAX; i++) {
+        if (link->limits[i].class_ == class_) {
+            key->limits[key->limit_count++] = link->limits[i].limit;
+        }
+    }
+    for (unsigned i = 0; i < key->limit_count; i++) {
+        key->limits[i].direction = session_direction(key, key->limits[i].direction);
     }
 }
 
@@ -274,7 +360,8 @@ inventory_sessions(const struct inventory *inv, const char *probe, inventory_ses
     for (size_t i = 0; i < inv->link_count; i++) {
         const struct inv_link *link = &inv->links[i];
         unsigned end = strcmp(link->ends[0].probe->key, probe) == 0 ? 0 : 1;
-        if (link->state == INV_RETIRED || strcmp(link->ends[end].probe->key, probe) != 0 ||
+        const struct inv_probe *near = link->ends[end].probe;
+        if (link->state == INV_RETIRED || !near || strcmp(near->key, probe) != 0 ||
             (end == 1 && !link->probe_from_both)) {
             continue;
         }

@@ -383,6 +383,92 @@ value_parse_instant(const char *text, struct instant *out)
 }
 
 bool
+value_is_date(const char *text)
+{
+    int64_t year, month, day;
+    const char *at = text;
+
+    return fixed_digits(&at, 4, &year) && one_of(&at, "-") && fixed_digits(&at, 2, &month) &&
+           one_of(&at, "-") && fixed_digits(&at, 2, &day) && *at == '\0' && year >= 1970 &&
+           is_day(year, month, day);
+}
+
+bool
+value_parse_address(const char *text, struct address *out)
+{
+    struct address a = {.family = 4};
+
+    if (value_parse_ipv4(text, &a.v4)) {
+        *out = a;
+        return true;
+    }
+    a = (struct address){.family = 6};
+    if (inet_pton(AF_INET6, text, &a.v6) != 1 || IN6_IS_ADDR_V4MAPPED(&a.v6)) {
+        return false;
+    }
+    *out = a;
+    return true;
+}
+
+char *
+value_format_address(const struct address *a, char *buf, size_t size)
+{
+    if (a->family == 0 ||
+        !inet_ntop(a->family == 4 ? AF_INET : AF_INET6, &a->v6, buf, (socklen_t)size)) {
+        buf[0] = '\0';
+    }
+    return buf;
+}
+
+/* Whether no bit is set behind the first 'length'. */
+static bool
+is_network(const struct prefix *p)
+{
+    const uint8_t *octets = p->address.v6.s6_addr;
+
+    for (unsigned bit = p->length; bit < 8 * address_size(&p->address); bit++) {
+        if (octets[bit / 8] & (0x80u >> bit % 8)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool
+value_parse_prefix(const char *text, struct prefix *out)
+{
+    const char *slash = strchr(text, '/');
+    char host[VALUE_TEXT_SIZE];
+    struct prefix p;
+    uint64_t length;
+
+    if (!slash || (size_t)(slash - text) >= sizeof host ||
+        !value_parse_unsigned(slash + 1, &length)) {
+        return false;
+    }
+    memcpy(host, text, (size_t)(slash - text));
+    host[slash - text] = '\0';
+    if (!value_parse_address(host, &p.address) || length > 8 * address_size(&p.address)) {
+        return false;
+    }
+    p.length = (uint8_t)length;
+    if (!is_network(&p)) {
+        return false;
+    }
+    *out = p;
+    return true;
+}
+
+char *
+value_format_prefix(const struct prefix *p, char *buf, size_t size)
+{
+    value_format_address(&p->address, buf, size);
+    size_t length = strlen(buf);
+    snprintf(buf + length, size - length, "/%u", p->length);
+    return buf;
+}
+
+bool
 value_is_name(const char *text)
 {
     size_t length = strlen(text);

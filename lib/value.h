@@ -14,9 +14,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "address.h"
 #include "nstime.h"
 
-#define VALUE_TEXT_SIZE 48u
+#define VALUE_TEXT_SIZE 56u
 
 /* "ns us ms s m h d".  Not negative. */
 bool value_parse_span(const char *text, struct span *out);
@@ -42,6 +43,18 @@ bool value_parse_dscp(const char *text, uint8_t *out);
 char *value_format_dscp(uint8_t dscp, char *buf, size_t size);
 
 bool value_parse_ipv4(const char *text, struct in_addr *out);
+
+/* Of either family; an IPv4-mapped IPv6 address is none. */
+bool value_parse_address(const char *text, struct address *out);
+/* "" for none. */
+char *value_format_address(const struct address *a, char *buf, size_t size);
+
+/* "10.20.0.0/16".  Bits behind the length are an error. */
+bool value_parse_prefix(const char *text, struct prefix *out);
+char *value_format_prefix(const struct prefix *p, char *buf, size_t size);
+
+/* "2026-02-01": 1970 to 2261, a day that there was. */
+bool value_is_date(const char *text);
 
 /* RFC 3339 with "Z" or an offset; 1970 to 2261. */
 bool value_parse_instant(const char *text, struct instant *out);

@@ -55,8 +55,8 @@ static bool
 same_path(const struct timing_session *t, const struct inv_end *near, const struct inv_end *far,
           uint16_t source_port)
 {
-    return t->source.s_addr == near->address.s_addr &&
-           t->destination.s_addr == far->address.s_addr && t->source_port == source_port &&
+    return t->source.s_addr == near->address.v4.s_addr &&
+           t->destination.s_addr == far->address.v4.s_addr && t->source_port == source_port &&
            t->destination_port == far->port &&
            strcmp(t->interface ? t->interface : "", near->interface ? near->interface : "") == 0;
 }
@@ -83,6 +83,13 @@ copy_interface(const char **to, const char *from)
     return from && !*to ? -ENOMEM : 0;
 }
 
+/* What this probe can send: STAMP over IPv4 between probes. */
+static bool
+is_sent(const struct inv_link *link)
+{
+    return link->ends[1].probe && link->ends[1].address.family == 4;
+}
+
 static int
 add_session(const struct inv_link *link, const struct inv_class *class_, unsigned end,
             const struct session_key *key, void *aux)
@@ -94,8 +101,12 @@ add_session(const struct inv_link *link, const struct inv_class *class_, unsigne
     int64_t id = session_id_of(key);
     uint16_t source_port = (uint16_t)(b->config->source_port + key->flow);
     const struct timing_session *old = old_session(b->old, id, near, far, source_port);
-    void *more = reallocarray(p->sessions, i + 1, sizeof p->sessions[0]);
+    void *more;
 
+    if (!is_sent(link)) {
+        return 0;
+    }
+    more = reallocarray(p->sessions, i + 1, sizeof p->sessions[0]);
     if (!more) {
         return -ENOMEM;
     }
@@ -112,8 +123,8 @@ add_session(const struct inv_link *link, const struct inv_class *class_, unsigne
     p->sessions[i] = (struct plan_session){.key = *key, .id = id};
     p->timing.sessions[i] = (struct timing_session){
         .index = index,
-        .source = near->address,
-        .destination = far->address,
+        .source = near->address.v4,
+        .destination = far->address.v4,
         .source_port = source_port,
         .destination_port = far->port,
         .ssid = (uint16_t)(index + 1),
@@ -148,8 +159,8 @@ add_peer(struct plan *p, const struct inv_link *link, unsigned end)
         return -ENOMEM;
     }
     p->object_count++;
-    p->timing.peers[i] = (struct timing_peer){.local = link->ends[end].address,
-                                              .remote = link->ends[1 - end].address};
+    p->timing.peers[i] = (struct timing_peer){.local = link->ends[end].address.v4,
+                                              .remote = link->ends[1 - end].address.v4};
     p->timing.peer_count++;
     return copy_interface(&p->timing.peers[i].interface, link->ends[end].interface);
 }
@@ -200,7 +211,7 @@ plan_make(struct plan **out, const struct inventory *inv, const struct probe_con
     for (size_t i = 0; !err && i < inv->link_count; i++) {
         const struct inv_link *link = &inv->links[i];
         for (unsigned end = 0; !err && end < 2 && link->state != INV_RETIRED; end++) {
-            if (link->ends[end].probe == probe) {
+            if (link->ends[end].probe == probe && is_sent(link)) {
                 err = add_peer(p, link, end);
             }
         }

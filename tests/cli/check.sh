@@ -37,13 +37,17 @@ that()
 }
 
 printf 'inventory: 1\nsites:\n  par1: {}\n  par1: {}\nprobes: {p: {site: par2}}\n' >"$dir/bad.yaml"
-printf 'inventory: 1\nalarms: {}\n' >"$dir/warn.yaml"
+printf 'inventory: 1\nsites: {a: {timezone: No/Such}}\n' >"$dir/warn.yaml"
 printf 'inventory: %s/dist/inventory.yaml\n' "$(cd "$src" && pwd)" >"$dir/cli.yaml"
 printf 'inventory: %s/bad.yaml\n' "$dir" >"$dir/cli-bad.yaml"
 
-expect 0 out '^[^ ]*inventory.yaml: good: 3 sites, 3 probes, 4 links, 22 sessions, 165\.000 packets/s, 95040 rows/day$' \
+expect 0 out '^[^ ]*inventory.yaml: good: 3 sites, 3 probes, 4 links, 2 tests, 24 sessions, 167\.000 packets/s, 103680 rows/day$' \
     "$src/dist/inventory.yaml"
 that test ! -s "$dir/err"
+# 103680 rows of 327 B; summaries of 152 B: of 11 gold sessions 86400 a day each, of 11 be 43200, of 2 tail 8640.
+expect 0 out '^  PostgreSQL: 33\.9 MB a day \(rows of about 327 B\), 1\.4 GB in 40 days$' "$src/dist/inventory.yaml"
+expect 0 out '^  spools: 2[0-9][0-9]\.[0-9] MB a day \(summaries of about 152 B\), at most .* at one probe \(par1-p1\)$' \
+    "$src/dist/inventory.yaml"
 expect 2 err '^[^ ]*/bad.yaml:4:3: error: .*first at [^ ]*/bad.yaml:3:3$' "$dir/bad.yaml"
 that grep -q '^       |   ^$' "$dir/err"
 expect 2 err "^[^ ]*/bad.yaml:5:20: error: there is no site 'par2'; did you mean 'par1'\?$" "$dir/bad.yaml"
@@ -83,7 +87,7 @@ assert o["error_count"] == 2 and len(e) == 2 and o["inventories"] == [], o
 assert (e[0]["line"], e[0]["column"], e[0]["severity"]) == (4, 3, "error"), e
 assert e[0]["file"].endswith("/bad.yaml") and "twice" in e[0]["message"], e
 ' "$dir/out"
-expect 0 out '"rows_per_day":[[:space:]]*95040' --json "$src/dist/inventory.yaml"
+expect 0 out '"rows_per_day":[[:space:]]*103680' --json "$src/dist/inventory.yaml"
 that python3 -c 'import json, sys; assert json.load(open(sys.argv[1]))["ok"] is True' "$dir/out"
 
 echo "$passed passed, $failed failed"
