@@ -63,9 +63,19 @@ field_bytes(struct bytes *b, const void *from, size_t size)
 }
 
 static void
-field_over(struct bytes *b, const struct row *r, unsigned count)
+field_clock_error(struct bytes *b, uint64_t ns)
 {
-    if (!r->any_over || count == 0) {
+    if (ns == UINT64_MAX) {
+        field_null(b);
+    } else {
+        field_count(b, ns);
+    }
+}
+
+static void
+field_over(struct bytes *b, const uint64_t *over, unsigned count)
+{
+    if (count == 0) {
         field_null(b);
         return;
     }
@@ -76,7 +86,7 @@ field_over(struct bytes *b, const struct row *r, unsigned count)
     bytes_be32(b, count);
     bytes_be32(b, 1); /* Lower bound. */
     for (unsigned i = 0; i < count; i++) {
-        field_count(b, r->over[i]);
+        field_count(b, over[i]);
     }
 }
 
@@ -117,16 +127,61 @@ copy_row(struct bytes *b, const struct copy_place *p, const struct row *r)
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
         field_count(b, counts[i]);
     }
-    if (r->clock_error_ns == UINT64_MAX) {
-        field_null(b);
-    } else {
-        field_count(b, r->clock_error_ns);
-    }
+    field_clock_error(b, r->clock_error_ns);
     field_delays(b, r);
-    field_over(b, r, p->limit_count);
+    field_over(b, r->over, r->any_over ? p->limit_count : 0);
     field_bytes(b, r->hist, r->hist_size);
     field_bytes(b, r->ifdv, r->ifdv_size);
     field_bytes(b, r->dt, r->dt_size);
+}
+
+static void
+rollup_part(struct bytes *b, const struct rollup_part *p)
+{
+    field_i4(b, p->seconds);
+    field_i4(b, p->dt_count);
+    for (int i = 0; i < ROLLUP_COUNTS; i++) {
+        field_count(b, p->counts[i]);
+    }
+    field_clock_error(b, p->clock_error_ns);
+    field_count(b, p->delay_count);
+    field_i8(b, p->delay_sum_ns);
+    if (p->delay_count) {
+        field_i8(b, p->delay_min_ns);
+        field_i8(b, p->delay_max_ns);
+    } else {
+        field_null(b);
+        field_null(b);
+    }
+    field_over(b, p->over, p->over_count);
+    field_bytes(b, p->hist, p->hist_size);
+    field_bytes(b, p->ifdv, p->ifdv_size);
+}
+
+void
+copy_rollup(struct bytes *b, const struct copy_place *p, const struct rollup *r)
+{
+    bool any = r->part[ROLLUP_CLEAN].delay_count || r->part[ROLLUP_UNCLEAN].delay_count;
+
+    bytes_be16(b, 8 + ROLLUP_PARTS * 22 + ROW_QUANTILES);
+    field_i8(b, p->series_id);
+    field_i8(b, copy_timestamp(p->start));
+    field_i8(b, p->params_id);
+    field_i4(b, p->seconds);
+    field_i4(b, r->flags);
+    field_i4(b, p->revision);
+    field_i4(b, r->unknown_dt);
+    field_i4(b, r->undetermined_dt);
+    for (int i = 0; i < ROLLUP_PARTS; i++) {
+        rollup_part(b, &r->part[i]);
+    }
+    for (int i = 0; i < ROW_QUANTILES; i++) {
+        if (any) {
+            field_i8(b, r->quantile_ns[i]);
+        } else {
+            field_null(b);
+        }
+    }
 }
 
 void

@@ -1,11 +1,12 @@
 /* copy.h - rows in the form that COPY BINARY takes.
  *
- * After row.h, before store.h.  The columns are those of COPY_ROW_COLUMNS and
- * COPY_LIVENESS_COLUMNS, in that order. */
+ * After row.h and rollup.h, before rollwrite.h and store.h.  The columns are those of
+ * COPY_ROW_COLUMNS, COPY_ROLLUP_COLUMNS and COPY_LIVENESS_COLUMNS, in that order. */
 #ifndef PLUMBLINE_COPY_H
 #define PLUMBLINE_COPY_H
 
 #include "bytes.h"
+#include "rollup.h"
 #include "row.h"
 
 #define COPY_ROW_COLUMNS                                                                           \
@@ -14,6 +15,18 @@
     "stamped_user, stamped_hardware, clock_error_ns, delay_count, delay_sum_ns, delay_min_ns, "    \
     "delay_max_ns, delay_p50_ns, delay_p95_ns, delay_p99_ns, delay_p99_9_ns, over_limit, hist, "   \
     "ifdv, dt"
+#define COPY_PART_COLUMNS(part)                                                                    \
+    part "_seconds, " part "_dt, " part "_scheduled, " part "_sent, " part "_send_errors, " part   \
+         "_received, " part "_lost, " part "_lost_undirected, " part "_unknown, " part             \
+         "_late, " part "_duplicate, " part "_reordered, " part "_stamped_user, " part             \
+         "_stamped_hardware, " part "_clock_error_ns, " part "_delay_count, " part                 \
+         "_delay_sum_ns, " part "_delay_min_ns, " part "_delay_max_ns, " part "_over_limit, " part \
+         "_hist, " part "_ifdv"
+#define COPY_ROLLUP_COLUMNS                                                                        \
+    "series_id, start, params_id, seconds, flags, revision, unknown_dt, "                          \
+    "undetermined_dt, " COPY_PART_COLUMNS("clean") ", " COPY_PART_COLUMNS(                         \
+        "unclean") ", "                                                                            \
+                   "delay_p50_ns, delay_p95_ns, delay_p99_ns, delay_p99_9_ns"
 #define COPY_LIVENESS_COLUMNS "source_id, start, seconds, record"
 
 struct copy_place {
@@ -21,12 +34,13 @@ struct copy_place {
     struct instant start;
     uint32_t seconds;
     uint32_t revision;
-    unsigned limit_count;
+    unsigned limit_count; /* Not a rollup's. */
 };
 
 /* A COPY BINARY stream begins with the first, ends with the last. */
 void copy_begin(struct bytes *b);
 void copy_row(struct bytes *b, const struct copy_place *p, const struct row *r);
+void copy_rollup(struct bytes *b, const struct copy_place *p, const struct rollup *r);
 void copy_liveness(struct bytes *b, int64_t source_id, struct instant start, uint32_t seconds,
                    const void *record, size_t size);
 void copy_end(struct bytes *b);

@@ -9,11 +9,15 @@
 
 #include "assemble.h"
 #include "pg.h"
+#include "rollwrite.h"
 #include "telemetry.h"
 
 #define NUMBER_SIZE 24
 #define RECORDS_MAX 65536
 #define SECONDS_MAX 4096
+/* Judged in one transaction. */
+#define PENDING_MAX 300
+#define PENDING_LIMIT "300"
 #define LOCK "1886157934, 2"
 
 struct farend {
@@ -21,6 +25,9 @@ struct farend {
     struct dt_record *records; /* RECORDS_MAX */
     uint8_t *mark;
     uint8_t served[SECONDS_MAX];
+    struct rollwrite *rollwrite;
+    struct rollwrite_change changes[PENDING_MAX * DIRECTIONS];
+    size_t change_count;
 };
 
 struct pending {
@@ -39,7 +46,8 @@ farend_new(void)
         f->maker = row_maker_new();
         f->records = calloc(RECORDS_MAX, sizeof f->records[0]);
         f->mark = calloc(RECORDS_MAX, 1);
-        if (!f->maker || !f->records || !f->mark) {
+        f->rollwrite = rollwrite_new();
+        if (!f->maker || !f->records || !f->mark || !f->rollwrite) {
             farend_free(f);
             f = NULL;
         }
@@ -52,6 +60,7 @@ farend_free(struct farend *f)
 {
     if (f) {
         row_maker_free(f->maker);
+        rollwrite_free(f->rollwrite);
         free(f->records);
         free(f->mark);
         free(f);
@@ -301,6 +310,8 @@ revise(struct farend *f, PGconn *conn, const struct pending *p, const char *seri
         n = row_make(f->maker, f->records, count, p->key.limit_count, false, &row);
         if (n == 0) {
             n = update_row(conn, p, series, &row, why, why_size);
+            f->changes[f->change_count++] =
+                (struct rollwrite_change){strtoll(series, NULL, 10), p->start_s};
         }
     }
     PQclear(held);
@@ -347,6 +358,7 @@ settle(PGconn *conn, const struct pending *p, char *why, size_t why_size)
 static int
 judge_all(struct farend *f, PGconn *conn, const PGresult *r, char *why, size_t why_size)
 {
+    f->change_count = 0;
     for (int i = 0; i < PQntuples(r); i++) {
         struct pending p = {.source_id = PQgetvalue(r, i, 0),
                             .session_id = PQgetvalue(r, i, 1),
@@ -373,7 +385,8 @@ judge_all(struct farend *f, PGconn *conn, const PGresult *r, char *why, size_t w
             return -EIO;
         }
     }
-    return PQntuples(r);
+    int err = rollwrite_revise(f->rollwrite, conn, f->changes, f->change_count, why, why_size);
+    return err ? err : PQntuples(r);
 }
 
 int
@@ -396,9 +409,11 @@ farend_run(struct farend *f, PGconn *conn, char *why, size_t why_size)
                 "s.rt_series, s.entry, s.params_id "
                 "FROM plumbline_store.far_pending p "
                 "JOIN plumbline_store.source_position f ON f.source_id = p.far_source_id "
+                "JOIN plumbline_store.source_position o ON o.source_id = p.source_id "
                 "JOIN plumbline_store.session s "
                 "ON s.source_id = p.source_id AND s.session_id = p.session_id "
-                "WHERE f.written_until >= p.until OR f.closed ORDER BY p.start LIMIT 300",
+                "WHERE f.written_until >= p.until OR f.closed ORDER BY p.start "
+                "LIMIT " PENDING_LIMIT " FOR NO KEY UPDATE OF o SKIP LOCKED",
                 0, NULL, 0, why, why_size);
         done = r ? judge_all(f, conn, r, why, why_size) : -EIO;
         PQclear(r);

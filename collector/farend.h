@@ -1,11 +1,14 @@
 /* farend.h - was the far end there?  Loss towards a probe that was not serving
  * is not loss of the link.
  *
- * After row.h and assemble.h (liveness records); stands on committed rows only,
+ * After row.h, rollwrite.h and assemble.h (liveness records); stands on committed rows only,
  * so any collector can do it: whoever holds the job's advisory lock.  A row with
  * loss waits in far_pending until the far source has written past it; then each
  * delta-t with loss that touches a second in which the far source does not say
- * that it reflected on this link becomes undetermined. */
+ * that it reflected on this link becomes undetermined, and the quarter hours and days
+ * that hold the row are merged again, in the same transaction.  The observer's row in
+ * source_position is locked meanwhile: what commits rows and what changes them never
+ * pass each other unseen.  A source that is committing is left for the next time. */
 #ifndef PLUMBLINE_FAREND_H
 #define PLUMBLINE_FAREND_H
 

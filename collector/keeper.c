@@ -1,11 +1,15 @@
-/* keeper.c - orders the days that are over. */
+/* keeper.c - orders the partitions that are over, drops those that are too old. */
 #include "keeper.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "log.h"
@@ -14,85 +18,301 @@
 #define EVERY_S 600
 #define LOCK "1886157934, 3"
 
-/* A day is over for good when the sources' usual spools have come in. */
-#define CHORES                                                                                     \
-    "SELECT (SELECT bool_or(plumbline_store.order_day(day::date)) "                                \
-    "FROM generate_series((now() AT TIME ZONE 'UTC')::date - 9, "                                  \
-    "(now() AT TIME ZONE 'UTC')::date - 2, interval '1 day') day)"
+/* A busy partition is tried so often a round, so far apart: between two tries what
+ * queued behind us goes on. */
+#define TRIES 5
+#define TRY_EVERY_S 3
+
+/* How often we look for whoever waits; seen twice, the chore is given up. */
+#define LOOK_EVERY_MS 250
+
+static const char *const count_names[KEEPER_COUNTS] = {"ordered", "dropped",  "needed",
+                                                       "busy",    "given_up", "refused"};
 
 struct keeper {
-    const struct config_postgresql *config;
+    const struct collector_config *config;
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t wake;
     bool stopping;
-    PGcancel *cancel; /* Of what runs now. */
+    struct counter counters[KEEPER_COUNTS];
+    /* The thread's. */
+    PGconn *conn, *look; /* What works, and what looks for whoever waits. */
+    char why[256];
 };
 
+enum outcome { DONE, NOTHING, BUSY, GIVEN_UP, REFUSED };
+
 static void
-set_cancel(struct keeper *k, PGcancel *cancel)
+count(struct keeper *k, enum keeper_count what)
+{
+    counter_add(&k->counters[what], 1);
+}
+
+/* Until 'seconds' are over or we are to stop; whether we are not. */
+static bool
+sleep_for(struct keeper *k, int seconds)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += seconds;
+    pthread_mutex_lock(&k->lock);
+    while (!k->stopping && pthread_cond_timedwait(&k->wake, &k->lock, &until) != ETIMEDOUT) {
+    }
+    bool stopping = k->stopping;
+    pthread_mutex_unlock(&k->lock);
+    return !stopping;
+}
+
+static bool
+stopping(struct keeper *k)
 {
     pthread_mutex_lock(&k->lock);
-    if (k->cancel) {
-        PQfreeCancel(k->cancel);
-    }
-    k->cancel = cancel;
+    bool is = k->stopping;
     pthread_mutex_unlock(&k->lock);
+    return is;
+}
+
+/* --- One chore ------------------------------------------------------------ */
+
+static void
+cancel(struct keeper *k)
+{
+    char ignored[256];
+    PGcancel *c = PQgetCancel(k->conn);
+
+    if (c) {
+        PQcancel(c, ignored, sizeof ignored);
+        PQfreeCancel(c);
+    }
+}
+
+/* Whether somebody waits for a lock that our other connection has. */
+static bool
+somebody_waits(struct keeper *k)
+{
+    char pid[16];
+    const char *values[] = {pid};
+
+    snprintf(pid, sizeof pid, "%d", PQbackendPID(k->conn));
+    PGresult *r = pg_call(k->look,
+                          "SELECT EXISTS (SELECT FROM (SELECT DISTINCT pid FROM pg_locks "
+                          "WHERE NOT granted) w WHERE $1::integer = ANY(pg_blocking_pids(w.pid)))",
+                          1, values);
+    /* Who cannot look must not stand in the way. */
+    bool waits = PQresultStatus(r) != PGRES_TUPLES_OK || PQgetvalue(r, 0, 0)[0] == 't';
+    PQclear(r);
+    return waits;
+}
+
+/* Waits for the answer to what was sent, giving it up for whoever waits, and when we
+ * are to stop.  Returns whether it was given up. */
+static bool
+watch(struct keeper *k)
+{
+    struct pollfd fd = {.fd = PQsocket(k->conn), .events = POLLIN};
+    bool given_up = false;
+    int seen = 0;
+
+    while (PQconsumeInput(k->conn) && PQisBusy(k->conn)) {
+        if (poll(&fd, 1, LOOK_EVERY_MS) != 0) {
+            continue;
+        }
+        seen = somebody_waits(k) ? seen + 1 : 0;
+        if (seen >= 2 || stopping(k)) {
+            given_up = true;
+            cancel(k);
+        }
+    }
+    return given_up;
+}
+
+/* Calls one of the store's functions with a partition.  '*answer' (may be NULL) is its
+ * text. */
+static enum outcome
+call(struct keeper *k, const char *sql, const char *parent, const char *day, char *answer,
+     size_t answer_size)
+{
+    const char *values[] = {parent, day};
+    enum outcome outcome = REFUSED;
+
+    if (!PQsendQueryParams(k->conn, sql, 2, NULL, values, NULL, NULL, 0)) {
+        snprintf(k->why, sizeof k->why, "%s", PQerrorMessage(k->conn));
+        return REFUSED;
+    }
+    bool given_up = watch(k);
+    PGresult *r = PQgetResult(k->conn);
+    if (PQresultStatus(r) == PGRES_TUPLES_OK) {
+        outcome = strcmp(PQgetvalue(r, 0, 0), "f") == 0 ? NOTHING : DONE;
+        snprintf(answer, answer_size, "%s", PQgetvalue(r, 0, 0));
+    } else {
+        const char *state = PQresultErrorField(r, PG_DIAG_SQLSTATE);
+        pg_error(k->conn, r, k->why, sizeof k->why);
+        if (given_up) {
+            outcome = GIVEN_UP;
+        } else if (state && (strcmp(state, "55P03") == 0 || strcmp(state, "40P01") == 0)) {
+            outcome = BUSY; /* lock_timeout, or a deadlock that we were the victim of. */
+        }
+    }
+    while (r) {
+        PQclear(r);
+        r = PQgetResult(k->conn);
+    }
+    return outcome;
+}
+
+/* The same, again while it is busy. */
+static enum outcome
+try_call(struct keeper *k, const char *sql, const char *parent, const char *day, char *answer,
+         size_t answer_size)
+{
+    enum outcome outcome = BUSY;
+
+    for (int i = 0; i < TRIES && outcome == BUSY; i++) {
+        if (i && !sleep_for(k, TRY_EVERY_S)) {
+            return GIVEN_UP;
+        }
+        outcome = call(k, sql, parent, day, answer, answer_size);
+        if (outcome == BUSY) {
+            count(k, KEEPER_BUSY);
+        }
+    }
+    if (outcome == GIVEN_UP && !stopping(k)) {
+        count(k, KEEPER_GIVEN_UP);
+    }
+    if (outcome == REFUSED) {
+        count(k, KEEPER_REFUSED);
+    }
+    return outcome;
+}
+
+/* --- A round -------------------------------------------------------------- */
+
+static void
+tell(struct keeper *k, const char *what, const char *parent, const char *day, enum outcome outcome)
+{
+    if (outcome == BUSY || (outcome == GIVEN_UP && !stopping(k))) {
+        log_info("%s of %s is not %s: it is in use; tried again in %d min", parent, day, what,
+                 EVERY_S / 60);
+    } else if (outcome == REFUSED && !stopping(k)) {
+        log_warnx("%s of %s is not %s, tried again in %d min: %s", parent, day, what, EVERY_S / 60,
+                  k->why);
+    }
+}
+
+static void
+order(struct keeper *k, const char *parent, const char *day)
+{
+    char answer[8];
+    enum outcome done = try_call(k, "SELECT plumbline_store.order_partition($1, $2::date)", parent,
+                                 day, answer, sizeof answer);
+
+    if (done == DONE) {
+        count(k, KEEPER_ORDERED);
+        log_info("%s of %s was put in (series, time) order", parent, day);
+        (void)call(k, "SELECT plumbline_store.analyze_partition($1, $2::date)", parent, day, answer,
+                   sizeof answer);
+    }
+    tell(k, "put in order", parent, day, done);
+}
+
+static void
+drop(struct keeper *k, const char *parent, const char *day)
+{
+    char needed[256] = "";
+    enum outcome done = try_call(k, "SELECT plumbline_store.drop_partition($1, $2::date)", parent,
+                                 day, needed, sizeof needed);
+
+    if (done == DONE && !needed[0]) {
+        count(k, KEEPER_DROPPED);
+        log_info("%s of %s was dropped: its retention is over", parent, day);
+    } else if (done == DONE) {
+        count(k, KEEPER_NEEDED);
+        log_info("%s of %s is kept beyond its retention: %s", parent, day, needed);
+    }
+    tell(k, "dropped", parent, day, done);
+}
+
+static bool
+open_round(struct keeper *k)
+{
+    const struct pg_options options = {.application = "plumbline-collector keeper",
+                                       .role = "plumbline_writer",
+                                       .connect_timeout_s = 5};
+
+    k->conn = pg_connect(&k->config->postgresql, &options, k->why, sizeof k->why);
+    k->look = k->conn ? pg_connect(&k->config->postgresql, &options, k->why, sizeof k->why) : NULL;
+    if (!k->look) {
+        return false; /* The workers say that it is not there. */
+    }
+    PGresult *r = PQexec(k->conn, "SELECT pg_try_advisory_lock(" LOCK ")");
+    bool ours = PQresultStatus(r) == PGRES_TUPLES_OK && PQgetvalue(r, 0, 0)[0] == 't';
+    PQclear(r);
+    return ours;
+}
+
+/* What is there, oldest first, and whether it is to be ordered or dropped. */
+static PGresult *
+list(struct keeper *k)
+{
+    const struct span kept[] = {k->config->retention.interval, k->config->retention.quarter,
+                                k->config->retention.day};
+    char seconds[3][24];
+    const char *values[3];
+
+    for (int i = 0; i < 3; i++) {
+        snprintf(seconds[i], sizeof seconds[i], "%" PRId64, kept[i].ns / NS_PER_S);
+        values[i] = seconds[i];
+    }
+    return pg_call(
+        k->look,
+        "SELECT parent, day, to_order, keep > 0 AND until < now() AT TIME ZONE 'UTC' - "
+        "make_interval(secs => keep) "
+        "FROM (SELECT p.*, (CASE parent WHEN 'day_row' THEN $3 WHEN 'quarter_row' THEN $2 "
+        "ELSE $1 END)::bigint AS keep FROM plumbline_store.partitions() p) p ORDER BY day, parent",
+        3, values);
 }
 
 static void
 chores(struct keeper *k)
 {
-    const struct pg_options options = {.application = "plumbline-collector keeper",
-                                       .role = "plumbline_writer",
-                                       .connect_timeout_s = 5};
-    char why[256];
-    PGconn *conn = pg_connect(k->config, &options, why, sizeof why);
+    PGresult *r = open_round(k) ? list(k) : NULL;
 
-    if (!conn) {
-        return; /* The workers say that it is not there. */
+    if (r && PQresultStatus(r) != PGRES_TUPLES_OK) {
+        pg_error(k->look, r, k->why, sizeof k->why);
+        log_warnx("the partitions cannot be listed, tried again in %d min: %s", EVERY_S / 60,
+                  k->why);
     }
-    set_cancel(k, PQgetCancel(conn));
-    PGresult *r = PQexec(conn, "SET lock_timeout = '5s'; SELECT pg_try_advisory_lock(" LOCK ")");
-    bool ours = PQresultStatus(r) == PGRES_TUPLES_OK && PQgetvalue(r, 0, 0)[0] == 't';
-    PQclear(r);
-    if (ours) {
-        r = PQexec(conn, CHORES);
-        if (PQresultStatus(r) != PGRES_TUPLES_OK) {
-            pg_error(conn, r, why, sizeof why);
-            log_warnx("days that are over could not be put in order, tried again in %d min: %s",
-                      EVERY_S / 60, why);
-        } else if (PQgetvalue(r, 0, 0)[0] == 't') {
-            log_info("days that are over were put in (series, time) order");
+    for (int i = 0; r && i < PQntuples(r) && !stopping(k); i++) {
+        const char *parent = PQgetvalue(r, i, 0), *day = PQgetvalue(r, i, 1);
+        if (PQgetvalue(r, i, 3)[0] == 't') {
+            drop(k, parent, day);
+        } else if (PQgetvalue(r, i, 2)[0] == 't') {
+            order(k, parent, day);
         }
-        PQclear(r);
     }
-    set_cancel(k, NULL);
-    PQfinish(conn);
+    PQclear(r);
+    PQfinish(k->look);
+    PQfinish(k->conn);
+    k->conn = k->look = NULL;
 }
+
+/* --- Life ----------------------------------------------------------------- */
 
 static void *
 keep(void *aux)
 {
     struct keeper *k = aux;
 
-    pthread_mutex_lock(&k->lock);
-    while (!k->stopping) {
-        struct timespec until;
-        pthread_mutex_unlock(&k->lock);
+    do {
         chores(k);
-        pthread_mutex_lock(&k->lock);
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_sec += EVERY_S;
-        while (!k->stopping && pthread_cond_timedwait(&k->wake, &k->lock, &until) != ETIMEDOUT) {
-        }
-    }
-    pthread_mutex_unlock(&k->lock);
+    } while (sleep_for(k, EVERY_S));
     return NULL;
 }
 
 int
-keeper_start(struct keeper **out, const struct config_postgresql *config)
+keeper_start(struct keeper **out, const struct collector_config *config)
 {
     struct keeper *k = calloc(1, sizeof *k);
 
@@ -114,16 +334,11 @@ keeper_start(struct keeper **out, const struct config_postgresql *config)
 void
 keeper_stop(struct keeper *k)
 {
-    char ignored[256];
-
     if (!k) {
         return;
     }
     pthread_mutex_lock(&k->lock);
     k->stopping = true;
-    if (k->cancel) {
-        PQcancel(k->cancel, ignored, sizeof ignored);
-    }
     pthread_cond_signal(&k->wake);
     pthread_mutex_unlock(&k->lock);
     int err = pthread_join(k->thread, NULL);
@@ -132,4 +347,10 @@ keeper_stop(struct keeper *k)
     pthread_cond_destroy(&k->wake);
     pthread_mutex_destroy(&k->lock);
     free(k);
+}
+
+struct counter_group
+keeper_counters(struct keeper *k)
+{
+    return (struct counter_group){"keeper", count_names, k->counters, KEEPER_COUNTS};
 }

@@ -141,7 +141,7 @@ run(struct collector *c)
         err = start_workers(c);
     }
     if (!err) {
-        err = keeper_start(&c->keeper, &c->config->postgresql);
+        err = keeper_start(&c->keeper, c->config);
     }
     if (!err) {
         log_info("%s: release %s, %zu sources, %u workers", c->config->collector, PLUMBLINE_VERSION,

@@ -1,6 +1,7 @@
 /* store.c - claims and commits. */
 #include "store.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 #include "copy.h"
 #include "log.h"
 #include "pg.h"
+#include "rollwrite.h"
 
 #define NUMBER_SIZE 24
 #define DAYS_KNOWN 64
@@ -22,6 +24,7 @@
 
 struct store {
     PGconn *conn;
+    struct rollwrite *rollwrite;
     int64_t run;
     char name[128];
     char why[512];
@@ -49,8 +52,15 @@ store_open(const struct config_postgresql *config, const char *collector, char *
     }
     s->run = (int64_t)(random >> 1 | 1);
     snprintf(s->name, sizeof s->name, "%s", collector);
+    s->rollwrite = rollwrite_new();
+    if (!s->rollwrite) {
+        snprintf(why, why_size, "no memory");
+        free(s);
+        return NULL;
+    }
     s->conn = pg_connect(config, &options, why, why_size);
     if (!s->conn) {
+        rollwrite_free(s->rollwrite);
         free(s);
         return NULL;
     }
@@ -62,6 +72,7 @@ store_close(struct store *s)
 {
     if (s) {
         PQfinish(s->conn);
+        rollwrite_free(s->rollwrite);
         free(s);
     }
 }
@@ -349,6 +360,27 @@ day_make(struct store *s, int64_t day)
                : 0;
 }
 
+/* Merges what 'plan' says; partitions of days that an earlier release made lack the
+ * new tables'. */
+static int
+carry_out(struct store *s, int64_t source_id, const struct rollup_plan *plan, uint64_t *written)
+{
+    int err = 0;
+
+    for (size_t i = 0; i < plan->quarter_count && !err; i++) {
+        int64_t day = plan->quarters_s[i] / ROLLUP_DAY_S;
+        bool same = i && plan->quarters_s[i - 1] / ROLLUP_DAY_S == day;
+        err = same || day_known(s, day) ? 0 : day_make(s, day);
+    }
+    err = err ? err
+              : rollwrite_carry_out(s->rollwrite, s->conn, source_id, plan, written, s->why,
+                                    sizeof s->why);
+    if (err == -ENOMEM) {
+        snprintf(s->why, sizeof s->why, "no memory to merge rows in");
+    }
+    return err;
+}
+
 int
 store_days(struct store *s, struct instant now)
 {
@@ -368,9 +400,10 @@ store_days(struct store *s, struct instant now)
 
 /* --- Commit --------------------------------------------------------------- */
 
-/* 1: it is still ours, and the row is locked until the commit. */
+/* 1: it is still ours, and the row is locked until the commit.  '*rolled_s' is how far
+ * the source is merged. */
 static int
-fence(struct store *s, const struct store_write *w)
+fence(struct store *s, const struct store_write *w, int64_t *rolled_s)
 {
     char id[NUMBER_SIZE], old_e[NUMBER_SIZE], old_s[NUMBER_SIZE], run_text[NUMBER_SIZE];
     char new_e[NUMBER_SIZE], new_s[NUMBER_SIZE], until[NUMBER_SIZE];
@@ -383,45 +416,26 @@ fence(struct store *s, const struct store_write *w)
                             w->written_until.ns ? number(until, w->written_until.ns / NS_PER_S)
                                                 : NULL,
                             w->release};
-    int64_t n = run(s,
-                    "UPDATE plumbline_store.source_position SET epoch = $5, sequence = $6, "
-                    "written_until = to_timestamp($7::bigint), release = coalesce($8, release), "
-                    "committed_at = now(), closed = false "
-                    "WHERE source_id = $1 AND epoch = $2 AND sequence = $3 AND owner_run = $4",
-                    8, values);
-
-    return n < 0 ? -EIO : n == 1;
+    PGresult *r = ask(s,
+                      "UPDATE plumbline_store.source_position SET epoch = $5, sequence = $6, "
+                      "written_until = to_timestamp($7::bigint), release = coalesce($8, release), "
+                      "committed_at = now(), closed = false "
+                      "WHERE source_id = $1 AND epoch = $2 AND sequence = $3 AND owner_run = $4 "
+                      "RETURNING coalesce(extract(epoch FROM rolled_until)::bigint, 0)",
+                      8, values);
+    if (!r) {
+        return -EIO;
+    }
+    int held = PQntuples(r) == 1;
+    *rolled_s = held ? strtoll(PQgetvalue(r, 0, 0), NULL, 10) : 0;
+    PQclear(r);
+    return held;
 }
 
 static int
 copy_in(struct store *s, const char *sql, const struct bytes *stream)
 {
-    PGresult *r = PQexec(s->conn, sql);
-    int err = PQresultStatus(r) == PGRES_COPY_IN ? 0 : -EIO;
-
-    if (!err) {
-        for (size_t at = 0; at < stream->size && !err;) {
-            size_t part = stream->size - at < (1u << 20) ? stream->size - at : 1u << 20;
-            err = PQputCopyData(s->conn, (const char *)stream->at + at, (int)part) == 1 ? 0 : -EIO;
-            at += part;
-        }
-        PQclear(r);
-        if (PQputCopyEnd(s->conn, err ? "given up" : NULL) != 1) {
-            err = -EIO;
-        }
-        r = PQgetResult(s->conn);
-        if (PQresultStatus(r) != PGRES_COMMAND_OK) {
-            err = -EIO;
-        }
-    }
-    if (err) {
-        pg_error(s->conn, r, s->why, sizeof s->why);
-    }
-    PQclear(r);
-    while ((r = PQgetResult(s->conn))) {
-        PQclear(r);
-    }
-    return err;
+    return pg_copy(s->conn, sql, stream->at, stream->size, s->why, sizeof s->why);
 }
 
 /* Text arrays of PostgreSQL, "{a,b}", one a column. */
@@ -717,6 +731,21 @@ write_pending(struct store *s, struct store_write *w)
                : 0;
 }
 
+/* The quarter hours and days that this commit completes, and what an earlier release
+ * left to do. */
+static int
+write_rollups(struct store *s, struct store_write *w, int64_t rolled_s)
+{
+    const struct rollup_due due = {.rolled_s = rolled_s,
+                                   .before_s = w->written_before.ns / NS_PER_S,
+                                   .until_s = w->written_until.ns / NS_PER_S,
+                                   .quarters_s = w->quarters_s,
+                                   .quarter_count = w->quarter_count};
+    struct rollup_plan plan;
+
+    return rollup_plan(&due, &plan) ? carry_out(s, w->source_id, &plan, &w->rolled) : 0;
+}
+
 static int
 write_all(struct store *s, struct store_write *w)
 {
@@ -766,20 +795,65 @@ give_up(struct store *s)
     return good ? -EBADMSG : -EIO;
 }
 
+void
+store_write_begin(struct store_write *w, int64_t source_id, struct instant written_before)
+{
+    struct bytes *const pending[] = {&w->pending_session, &w->pending_start, &w->pending_until,
+                                     &w->pending_far};
+
+    w->source_id = source_id;
+    w->written_before = written_before;
+    copy_begin(&w->rows);
+    copy_begin(&w->liveness);
+    for (size_t i = 0; i < sizeof pending / sizeof pending[0]; i++) {
+        bytes_clear(pending[i]);
+    }
+    w->row_count = w->liveness_count = w->pending_count = w->quarter_count = 0;
+    w->day_first = INT64_MAX;
+    w->day_last = 0;
+}
+
+void
+store_write_interval(struct store_write *w, struct instant start)
+{
+    int64_t day = start.ns / (ROLLUP_DAY_S * NS_PER_S);
+    int64_t quarter = start.ns / (ROLLUP_QUARTER_S * NS_PER_S) * ROLLUP_QUARTER_S;
+
+    w->day_first = day < w->day_first ? day : w->day_first;
+    w->day_last = day > w->day_last ? day : w->day_last;
+    if (w->quarter_count == 0 || w->quarters_s[w->quarter_count - 1] != quarter) {
+        assert(w->quarter_count < STORE_INTERVALS_MAX);
+        w->quarters_s[w->quarter_count++] = quarter;
+    }
+}
+
+void
+store_write_fini(struct store_write *w)
+{
+    bytes_fini(&w->rows);
+    bytes_fini(&w->liveness);
+    bytes_fini(&w->pending_session);
+    bytes_fini(&w->pending_start);
+    bytes_fini(&w->pending_until);
+    bytes_fini(&w->pending_far);
+}
+
 int
 store_commit(struct store *s, struct store_write *w)
 {
     if (run(s, "BEGIN", 0, NULL) < 0) {
         return -EIO;
     }
-    int held = fence(s, w);
+    int64_t rolled_s = 0;
+    int held = fence(s, w, &rolled_s);
     if (held < 0) {
         return give_up(s);
     }
     if (held == 0) {
         return run(s, "ROLLBACK", 0, NULL) < 0 ? -EIO : 0;
     }
-    if (write_all(s, w) || run(s, "COMMIT", 0, NULL) < 0) {
+    w->rolled = 0;
+    if (write_all(s, w) || write_rollups(s, w, rolled_s) || run(s, "COMMIT", 0, NULL) < 0) {
         return give_up(s);
     }
     if (w->row_count || w->liveness_count) {
@@ -789,6 +863,59 @@ store_commit(struct store *s, struct store_write *w)
     }
     for (struct assemble_session *a = w->sessions; a; a = a->next) {
         a->stored = a->stored || assemble_session_due(a, w->safe);
+    }
+    return 1;
+}
+
+/* --- Closed sources ------------------------------------------------------- */
+
+/* The plan of one that is held by the lock of its row; 0: there is none. */
+static int
+closed_plan(struct store *s, int64_t *source_id, struct rollup_plan *plan)
+{
+    struct rollup_due due = {0};
+    PGresult *r = ask(s,
+                      "SELECT source_id, coalesce(extract(epoch FROM rolled_until)::bigint, 0), "
+                      "extract(epoch FROM written_until)::bigint "
+                      "FROM plumbline_store.source_position "
+                      "WHERE closed AND written_until IS NOT NULL "
+                      "AND (rolled_until IS NULL OR rolled_until < "
+                      "date_trunc('day', written_until - interval '1 second', 'UTC') "
+                      "+ interval '1 day') "
+                      "ORDER BY source_id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED",
+                      0, NULL);
+    if (!r) {
+        return -EIO;
+    }
+    int found = PQntuples(r);
+    if (found) {
+        *source_id = strtoll(PQgetvalue(r, 0, 0), NULL, 10);
+        due.rolled_s = strtoll(PQgetvalue(r, 0, 1), NULL, 10);
+        due.before_s = strtoll(PQgetvalue(r, 0, 2), NULL, 10);
+        /* Nothing more comes: the day that it was in counts as over. */
+        due.until_s = (due.before_s + ROLLUP_DAY_S - 1) / ROLLUP_DAY_S * ROLLUP_DAY_S;
+        (void)rollup_plan(&due, plan);
+    }
+    PQclear(r);
+    return found;
+}
+
+int
+store_roll_closed(struct store *s)
+{
+    struct rollup_plan plan;
+    int64_t source_id;
+    uint64_t written = 0;
+
+    if (run(s, "BEGIN", 0, NULL) < 0) {
+        return -EIO;
+    }
+    int found = closed_plan(s, &source_id, &plan);
+    if (found == 0) {
+        return run(s, "ROLLBACK", 0, NULL) < 0 ? -EIO : 0;
+    }
+    if (found < 0 || carry_out(s, source_id, &plan, &written) || run(s, "COMMIT", 0, NULL) < 0) {
+        return give_up(s);
     }
     return 1;
 }

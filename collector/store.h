@@ -1,6 +1,6 @@
 /* store.h - PostgreSQL as one worker sees it: claims, fence, lockstep commit.
  *
- * After copy.h and pg.h, before worker.h.  One connection a worker; with each
+ * After copy.h, rollwrite.h and pg.h, before worker.h.  One connection a worker; with each
  * connection begins a new *run*, a random number that source_position.owner_run
  * keeps, so that what an earlier connection believed can change nothing.  Calls
  * block.  After any negative result the connection is done for: store_close(),
@@ -15,6 +15,7 @@
 #include "bytes.h"
 #include "config.h"
 #include "nstime.h"
+#include "rollup.h"
 #include "spool.h"
 
 struct store;
@@ -67,12 +68,20 @@ int store_days(struct store *s, struct instant now);
  * heard of for which a far end's word has been awaited so long; how many. */
 int store_expire(struct store *s, struct span expiry);
 
+/* Merges what is left of a source that was closed into a quarter hour and a day.  1:
+ * of one source, there may be more; 0: nothing is left; -EBADMSG: PostgreSQL refused it,
+ * and the connection is good; -EIO. */
+int store_roll_closed(struct store *s);
+
 struct store_serving {
     int64_t id;
     char **objects;
     size_t object_count;
     struct store_serving *next;
 };
+
+/* A commit has no more intervals. */
+#define STORE_INTERVALS_MAX 64
 
 /* What one commit writes. */
 struct store_write {
@@ -87,8 +96,21 @@ struct store_write {
     size_t row_count, liveness_count;
     struct bytes pending_session, pending_start, pending_until, pending_far; /* "{1,2" */
     size_t pending_count;
-    int64_t day_first, day_last; /* Days since 1970 that rows are in; if there are rows. */
+    int64_t day_first, day_last;   /* Days since 1970 that rows are in; if there are rows. */
+    struct instant written_before; /* What 'written_until' was; 0: nothing. */
+    int64_t quarters_s[STORE_INTERVALS_MAX]; /* Quarter hours that rows are in. */
+    size_t quarter_count;
+    uint64_t rolled; /* Quarter hours and days of series that the commit wrote. */
 };
+
+/* Begins a commit of what comes after 'written_before': rows may be added to it. */
+void store_write_begin(struct store_write *w, int64_t source_id, struct instant written_before);
+
+/* The interval from 'start' on is in it, after those before. */
+void store_write_interval(struct store_write *w, struct instant start);
+
+/* Frees what it holds. */
+void store_write_fini(struct store_write *w);
 
 /* 1: committed; 0: the fence refused (nothing was changed: the claim is lost);
  * -EBADMSG: PostgreSQL refused what is in it, and the connection is good; -EIO. */

@@ -36,7 +36,7 @@
 
 /* One transaction holds about so much. */
 #define COMMIT_BYTES ((size_t)8 << 20)
-#define COMMIT_INTERVALS 64
+#define COMMIT_INTERVALS STORE_INTERVALS_MAX
 
 #define EXPIRE_EVERY_NS (60 * NS_PER_S)
 #define NEWER_WAIT_NS (60 * NS_PER_S)
@@ -53,7 +53,7 @@ static const char *const count_names[WORKER_COUNTS] = {
     "batches",         "rows",          "commits",         "claims",
     "releases",        "gaps",          "fence_refused",   "quarantined",
     "newer_format",    "far_judged",    "postgresql_lost", "redis_lost",
-    "commits_refused", "redis_refused", "unreadable"};
+    "commits_refused", "redis_refused", "unreadable",      "rollups"};
 
 struct source {
     const char *name;
@@ -411,23 +411,6 @@ verify(struct worker *w)
 /* --- Commit --------------------------------------------------------------- */
 
 static void
-write_begin(struct worker *w, struct source *s)
-{
-    struct store_write *out = &w->write;
-
-    out->source_id = s->id;
-    copy_begin(&out->rows);
-    copy_begin(&out->liveness);
-    bytes_clear(&out->pending_session);
-    bytes_clear(&out->pending_start);
-    bytes_clear(&out->pending_until);
-    bytes_clear(&out->pending_far);
-    out->row_count = out->liveness_count = out->pending_count = 0;
-    out->day_first = INT64_MAX;
-    out->day_last = 0;
-}
-
-static void
 pend(struct store_write *out, const struct assemble_session *s, struct instant start,
      uint32_t seconds)
 {
@@ -481,7 +464,6 @@ static int
 make_interval(struct worker *w, struct source *s, struct instant start, uint32_t seconds)
 {
     struct making m = {w, start, seconds};
-    int64_t day = start.ns / (86400 * NS_PER_S);
     int err = assemble_rows(s->assemble, make_rows, &m);
     size_t size;
 
@@ -493,8 +475,7 @@ make_interval(struct worker *w, struct source *s, struct instant start, uint32_t
         copy_liveness(&w->write.liveness, s->id, start, seconds, record, size);
         w->write.liveness_count++;
     }
-    w->write.day_first = day < w->write.day_first ? day : w->write.day_first;
-    w->write.day_last = day > w->write.day_last ? day : w->write.day_last;
+    store_write_interval(&w->write, start);
     assemble_done(s->assemble);
     return 0;
 }
@@ -549,6 +530,7 @@ commit(struct worker *w, struct source *s)
     servings_free(s);
     count(w, WORKER_COMMITS, 1);
     count(w, WORKER_ROWS, out->row_count);
+    count(w, WORKER_ROLLUPS, out->rolled);
     publish_ack(w, s);
     trim(w, s);
     return 0;
@@ -572,7 +554,7 @@ write_over(struct worker *w, struct source *s)
 
     while (!err && s->assemble && assemble_over(s->assemble, &start, &seconds)) {
         int n = 0;
-        write_begin(w, s);
+        store_write_begin(&w->write, s->id, assemble_written_until(s->assemble));
         do {
             err = make_interval(w, s, start, seconds);
         } while (!err && ++n < COMMIT_INTERVALS && w->write.rows.size < COMMIT_BYTES &&
@@ -1085,6 +1067,14 @@ keep_house(struct worker *w, struct span now)
         w->expired = now;
     }
     if (!err) {
+        int merged = store_roll_closed(w->store);
+        if (merged < 0 && log_bucket_pass(&w->far_bucket, now)) {
+            log_warnx("worker %u: what a closed source left is not merged yet: %s", w->number,
+                      store_why(w->store));
+        }
+        err = merged == -EIO ? -EIO : 0;
+    }
+    if (!err) {
         int judged = farend_run(w->farend, store_connection(w->store), why, sizeof why);
         if (judged < 0 && PQtransactionStatus(store_connection(w->store)) != PQTRANS_IDLE) {
             log_warnx("worker %u: far ends could not be asked about: %s", w->number, why);
@@ -1175,16 +1165,8 @@ worker_free(struct worker *w)
     for (size_t i = 0; i < w->source_count; i++) {
         drop(w, &w->sources[i]);
     }
-    struct bytes *const all[] = {&w->write.rows,
-                                 &w->write.liveness,
-                                 &w->write.pending_session,
-                                 &w->write.pending_start,
-                                 &w->write.pending_until,
-                                 &w->write.pending_far,
-                                 &w->live};
-    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
-        bytes_fini(all[i]);
-    }
+    store_write_fini(&w->write);
+    bytes_fini(&w->live);
     store_close(w->store);
     if (w->redis) {
         redis_free(w->redis);

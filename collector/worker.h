@@ -30,6 +30,7 @@ enum worker_count {
     WORKER_COMMITS_REFUSED, /* PostgreSQL took nothing of a source, which waits. */
     WORKER_REDIS_REFUSED,   /* Commands: an ACL, or no memory. */
     WORKER_UNREADABLE,      /* A source's stream cannot be read at all; it waits. */
+    WORKER_ROLLUPS,         /* Quarter hours and days of series, merged. */
     WORKER_COUNTS
 };
 

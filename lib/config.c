@@ -157,6 +157,18 @@ static const struct bind_key probe_keys[] = {
     {.key = NULL},
 };
 
+#define RETENTION(name, value)                                                                     \
+    {                                                                                              \
+        .key = #name, .type = BIND_SPAN, COLLECTOR(retention.name), .min = 0,                      \
+        .max = 36500 * DAY_NS, .fallback = value                                                   \
+    }
+static const struct bind_key retention_keys[] = {
+    RETENTION(interval, "90d"),
+    RETENTION(quarter, "400d"),
+    RETENTION(day, "0d"),
+    {.key = NULL},
+};
+
 static const struct bind_key collector_keys[] = {
     {.key = "collector", .type = BIND_NAME, COLLECTOR(collector)},
     {.key = "inventory", .type = BIND_STRING, COLLECTOR(inventory), .required = true},
@@ -175,6 +187,7 @@ static const struct bind_key collector_keys[] = {
      .min = 3600 * (uint64_t)NS_PER_S,
      .max = 365 * DAY_NS,
      .fallback = "8d"},
+    {.key = "retention", .type = BIND_TABLE, .offset = 0, .table = retention_keys},
     {.key = "user", .type = BIND_STRING, COLLECTOR(user)},
     {.key = "log_level",
      .type = BIND_WORD,
@@ -321,6 +334,22 @@ probe_config_load_into(const char *path, struct faults *faults, struct probe_con
     return 0;
 }
 
+/* 0 is for ever; what is under three days is a slip of the unit. */
+static void
+check_retention(struct faults *faults, const struct yaml_node *root,
+                const struct collector_config *c)
+{
+    static const char *const keys[] = {"interval", "quarter", "day"};
+    const struct span kept[] = {c->retention.interval, c->retention.quarter, c->retention.day};
+
+    for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++) {
+        if (kept[i].ns > 0 && kept[i].ns < 3 * (int64_t)DAY_NS) {
+            fault_error(faults, place_in(root, "retention", keys[i]),
+                        "expected 3d to 36500d, or 0d to keep them for ever");
+        }
+    }
+}
+
 int
 collector_config_load_into(const char *path, struct faults *faults, struct collector_config **out)
 {
@@ -333,6 +362,7 @@ collector_config_load_into(const char *path, struct faults *faults, struct colle
     if (root) {
         check_redis(faults, root, &held->config.redis);
         check_postgresql(faults, root, &held->config.postgresql);
+        check_retention(faults, root, &held->config);
     }
     pool_free(trees);
     if (faults_errors(faults)) {

@@ -55,6 +55,11 @@ struct collector_config {
     struct config_postgresql postgresql;
     uint32_t workers;          /* 1..64, default 1. */
     struct span source_expiry; /* 8d */
+    struct {                   /* How long rows are kept; 0: for ever. */
+        struct span interval;  /* 90d.  Rows of the inventory's interval, and liveness. */
+        struct span quarter;   /* 400d */
+        struct span day;       /* 0 */
+    } retention;
     const char *user;
     enum log_level log_level;
 };

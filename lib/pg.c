@@ -130,3 +130,34 @@ pg_run(PGconn *conn, const char *sql, int count, const char *const *values, char
     PQclear(r);
     return done;
 }
+
+int
+pg_copy(PGconn *conn, const char *sql, const void *bytes, size_t size, char *why, size_t why_size)
+{
+    PGresult *r = PQexec(conn, sql);
+    int err = PQresultStatus(r) == PGRES_COPY_IN ? 0 : -EIO;
+
+    if (!err) {
+        for (size_t at = 0; at < size && !err;) {
+            size_t part = size - at < (1u << 20) ? size - at : 1u << 20;
+            err = PQputCopyData(conn, (const char *)bytes + at, (int)part) == 1 ? 0 : -EIO;
+            at += part;
+        }
+        PQclear(r);
+        if (PQputCopyEnd(conn, err ? "given up" : NULL) != 1) {
+            err = -EIO;
+        }
+        r = PQgetResult(conn);
+        if (PQresultStatus(r) != PGRES_COMMAND_OK) {
+            err = -EIO;
+        }
+    }
+    if (err) {
+        pg_error(conn, r, why, why_size);
+    }
+    PQclear(r);
+    while ((r = PQgetResult(conn))) {
+        PQclear(r);
+    }
+    return err;
+}

@@ -32,6 +32,11 @@ PGresult *pg_call(PGconn *conn, const char *sql, int count, const char *const *v
 int64_t pg_run(PGconn *conn, const char *sql, int count, const char *const *values, char *why,
                size_t why_size);
 
+/* Runs a COPY FROM STDIN with 'size' bytes, in its form, as the data.  0, or -EIO with
+ * the reason in 'why'. */
+int pg_copy(PGconn *conn, const char *sql, const void *bytes, size_t size, char *why,
+            size_t why_size);
+
 /* First line of what the server said, without its line end. */
 void pg_error(const PGconn *conn, const PGresult *result, char *why, size_t why_size);
 

@@ -2,12 +2,15 @@
  * come from Redis, to committed rows; and a month of one series out again.
  *
  * usage: bench_ingest CONNINFO SOURCES SESSIONS INTERVALS
- *        bench_ingest CONNINFO month SERIES
+ *        bench_ingest CONNINFO month SERIES [TABLE]
+ *        bench_ingest CONNINFO merge
  *
  * The first form makes SOURCES x SESSIONS sessions with 10 packets a delta-t of
  * 1 s, 1 % of the rows unclean, and feeds INTERVALS minutes of them, one batch a
  * source and second in turn, through telemetry_parse, assemble, row, copy and
- * store.  Prints "name<TAB>value" lines.  Making batches is not in the figures. */
+ * store.  The second reads a month of interval_row, or of quarter_row; the third
+ * takes back the quarter hours of the one source and merges them again.  Prints
+ * "name<TAB>value" lines.  Making batches is not in the figures. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +21,7 @@
 #include "assemble.h"
 #include "copy.h"
 #include "pg.h"
+#include "rollwrite.h"
 #include "row.h"
 #include "store.h"
 #include "telemetry.h"
@@ -199,9 +203,7 @@ commit_over(struct bench *b, struct source *s)
     while (assemble_over(s->assemble, &b->start, &b->seconds)) {
         struct store_write *w = &b->write;
         size_t size;
-        copy_begin(&w->rows);
-        copy_begin(&w->liveness);
-        w->row_count = w->liveness_count = w->pending_count = 0;
+        store_write_begin(w, source_id_of(s->name), assemble_written_until(s->assemble));
         if (assemble_rows(s->assemble, make_rows, b)) {
             die(s->name, "rows");
         }
@@ -211,8 +213,7 @@ commit_over(struct bench *b, struct source *s)
         assemble_done(s->assemble);
         copy_end(&w->rows);
         copy_end(&w->liveness);
-        w->source_id = source_id_of(s->name);
-        w->day_first = w->day_last = b->start.ns / (86400 * NS_PER_S);
+        store_write_interval(w, b->start);
         w->old = s->committed;
         w->safe = assemble_safe(s->assemble);
         w->written_until = assemble_written_until(s->assemble);
@@ -328,62 +329,147 @@ run_ingest(struct bench *b, const struct config_postgresql *server, int64_t inte
         free(b->sources[i].ids);
     }
     free(b->sources);
-    bytes_fini(&b->write.rows);
-    bytes_fini(&b->write.liveness);
+    store_write_fini(&b->write);
     row_maker_free(b->maker);
     telemetry_arena_free(b->arena);
     store_close(b->store);
 }
 
-/* Fetches all histograms of one series and merges them: p50, p99, p99.9. */
 static void
-run_month(const struct config_postgresql *server, const char *series)
+add_hist(struct hist *h, const PGresult *r, int row, int column)
 {
-    const struct pg_options options = {.application = "bench", .connect_timeout_s = 5};
-    const char *values[] = {series};
-    char why[512];
-    PGconn *conn = pg_connect(server, &options, why, sizeof why);
-    struct hist *h = hist_new(HIST_DELAY);
-    int64_t best = INT64_MAX, min = INT64_MAX, max = INT64_MIN, q[3] = {0};
-    int rows = 0;
+    if (!PQgetisnull(r, row, column) &&
+        hist_merge_encoded(h, PQgetvalue(r, row, column), (size_t)PQgetlength(r, row, column)) !=
+            HIST_OK) {
+        die("month", "a histogram does not decode");
+    }
+}
 
-    if (!conn || !h) {
+struct month {
+    struct hist *hist;
+    int64_t min, max, q[3]; /* p50, p99, p99.9 */
+    int rows;
+};
+
+/* Columns: a clean and an unclean histogram, least and greatest delay. */
+static void
+read_month(PGconn *conn, const char *sql, const char *series, struct month *m)
+{
+    const char *values[] = {series};
+    PGresult *r = PQexecParams(conn, sql, 1, NULL, values, NULL, NULL, 1);
+
+    if (PQresultStatus(r) != PGRES_TUPLES_OK) {
+        die("month", PQerrorMessage(conn));
+    }
+    hist_clear(m->hist);
+    m->min = INT64_MAX;
+    m->max = INT64_MIN;
+    m->rows = PQntuples(r);
+    for (int i = 0; i < m->rows; i++) {
+        struct rd lo = rd_of(PQgetvalue(r, i, 2), 8), hi = rd_of(PQgetvalue(r, i, 3), 8);
+        int64_t row_min = (int64_t)rd_be64(&lo), row_max = (int64_t)rd_be64(&hi);
+        m->min = row_min < m->min ? row_min : m->min;
+        m->max = row_max > m->max ? row_max : m->max;
+        add_hist(m->hist, r, i, 0);
+        add_hist(m->hist, r, i, 1);
+    }
+    PQclear(r);
+    static const uint32_t at[3] = {500000, 990000, 999000};
+    for (int i = 0; i < 3; i++) {
+        m->q[i] = hist_quantile(m->hist, at[i], m->min, m->max);
+    }
+}
+
+/* Fetches all histograms of one series and merges them. */
+static void
+run_month(const struct config_postgresql *server, const char *series, const char *table)
+{
+    static const char until[] = " WHERE series_id = $1 "
+                                "AND start < date_trunc('day', now()) - interval '1 day'";
+    const struct pg_options options = {.application = "bench", .connect_timeout_s = 5};
+    bool quarters = strcmp(table, "quarter_row") == 0;
+    char why[512], sql[512];
+    PGconn *conn = pg_connect(server, &options, why, sizeof why);
+    struct month m = {.hist = hist_new(HIST_DELAY)};
+    int64_t best = INT64_MAX;
+
+    if (!conn || !m.hist) {
         die("PostgreSQL", why);
     }
+    snprintf(sql, sizeof sql, "SELECT %s FROM plumbline_store.%s%s",
+             quarters
+                 ? "clean_hist, unclean_hist, least(clean_delay_min_ns, unclean_delay_min_ns), "
+                   "greatest(clean_delay_max_ns, unclean_delay_max_ns)"
+                 : "hist, NULL::bytea, delay_min_ns, delay_max_ns",
+             quarters ? "quarter_row" : "interval_row", until);
     for (int k = 0; k < 5; k++) {
         int64_t began = clock_ns(CLOCK_MONOTONIC);
-        PGresult *r = PQexecParams(conn,
-                                   "SELECT hist, delay_min_ns, delay_max_ns "
-                                   "FROM plumbline_store.interval_row WHERE series_id = $1 "
-                                   "AND start < date_trunc('day', now()) - interval '1 day'",
-                                   1, NULL, values, NULL, NULL, 1);
-        if (PQresultStatus(r) != PGRES_TUPLES_OK) {
-            die("month", PQerrorMessage(conn));
-        }
-        hist_clear(h);
-        rows = PQntuples(r);
-        for (int i = 0; i < rows; i++) {
-            struct rd lo = rd_of(PQgetvalue(r, i, 1), 8), hi = rd_of(PQgetvalue(r, i, 2), 8);
-            int64_t row_min = (int64_t)rd_be64(&lo), row_max = (int64_t)rd_be64(&hi);
-            min = row_min < min ? row_min : min;
-            max = row_max > max ? row_max : max;
-            if (hist_merge_encoded(h, PQgetvalue(r, i, 0), (size_t)PQgetlength(r, i, 0)) !=
-                HIST_OK) {
-                die("month", "a histogram does not decode");
-            }
-        }
-        static const uint32_t at[3] = {500000, 990000, 999000};
-        for (int i = 0; i < 3; i++) {
-            q[i] = hist_quantile(h, at[i], min, max);
-        }
-        PQclear(r);
+        read_month(conn, sql, series, &m);
         int64_t took = clock_ns(CLOCK_MONOTONIC) - began;
         best = took < best ? took : best;
     }
-    printf("month_ms\t%.2f\nmonth_rows\t%d\nmonth_count\t%" PRIu64 "\n", (double)best / 1e6, rows,
-           hist_count(h));
-    printf("p50_ns\t%" PRId64 "\np99_ns\t%" PRId64 "\np99_9_ns\t%" PRId64 "\n", q[0], q[1], q[2]);
-    hist_free(h);
+    printf("month_ms\t%.2f\nmonth_rows\t%d\nmonth_count\t%" PRIu64 "\n", (double)best / 1e6, m.rows,
+           hist_count(m.hist));
+    printf("p50_ns\t%" PRId64 "\np99_ns\t%" PRId64 "\np99_9_ns\t%" PRId64 "\n", m.q[0], m.q[1],
+           m.q[2]);
+    hist_free(m.hist);
+    PQfinish(conn);
+}
+
+static int64_t
+ask_number(PGconn *conn, const char *sql)
+{
+    PGresult *r = PQexec(conn, sql);
+
+    if (PQresultStatus(r) != PGRES_TUPLES_OK || PQntuples(r) != 1) {
+        die(sql, PQerrorMessage(conn));
+    }
+    int64_t v = strtoll(PQgetvalue(r, 0, 0), NULL, 10);
+    PQclear(r);
+    return v;
+}
+
+/* Merges the complete quarter hours of the one source once more, in one transaction. */
+static void
+run_merge(const struct config_postgresql *server)
+{
+    const struct pg_options options = {
+        .application = "bench", .role = "plumbline_writer", .connect_timeout_s = 5};
+    char why[512], sql[256];
+    PGconn *conn = pg_connect(server, &options, why, sizeof why);
+    struct rollwrite *w = rollwrite_new();
+    struct rollup_plan plan = {0};
+    uint64_t written = 0;
+
+    if (!conn || !w) {
+        die("PostgreSQL", why);
+    }
+    PQclear(PQexec(conn, "DELETE FROM plumbline_store.quarter_row"));
+    int64_t source = ask_number(conn, "SELECT source_id FROM plumbline_store.source_position");
+    plan.rolled_s = ask_number(conn, "SELECT extract(epoch FROM rolled_until)::bigint "
+                                     "FROM plumbline_store.source_position");
+    int64_t from = plan.rolled_s - 2 * ROLLUP_QUARTER_S;
+    for (int64_t q = from; q < plan.rolled_s; q += ROLLUP_QUARTER_S) {
+        plan.quarters_s[plan.quarter_count++] = q;
+    }
+    snprintf(sql, sizeof sql,
+             "SELECT count(*) FROM plumbline_store.interval_row "
+             "WHERE start >= to_timestamp(%" PRId64 ") AND start < to_timestamp(%" PRId64 ")",
+             from, plan.rolled_s);
+    double rows = (double)ask_number(conn, sql);
+    int64_t cpu = clock_ns(CLOCK_THREAD_CPUTIME_ID), wall = clock_ns(CLOCK_MONOTONIC);
+    PQclear(PQexec(conn, "BEGIN"));
+    if (rollwrite_carry_out(w, conn, source, &plan, &written, why, sizeof why)) {
+        die("merge", why);
+    }
+    PQclear(PQexec(conn, "COMMIT"));
+    cpu = clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu;
+    wall = clock_ns(CLOCK_MONOTONIC) - wall;
+    printf("merge_rows\t%.0f\nmerge_written\t%" PRIu64 "\n", rows, written);
+    printf("merge_rows_per_s\t%.0f\nmerge_rows_per_cpu_s\t%.0f\n", rows * 1e9 / (double)wall,
+           rows * 1e9 / (double)cpu);
+    printf("merge_from\t%" PRId64 "\nmerge_until\t%" PRId64 "\n", from, plan.rolled_s);
+    rollwrite_free(w);
     PQfinish(conn);
 }
 
@@ -392,18 +478,22 @@ main(int argc, char **argv)
 {
     static struct bench b = {.random = 88172645463325252u};
 
-    if (argc == 4 && strcmp(argv[2], "month") == 0) {
-        const struct config_postgresql server = {.conninfo = argv[1]};
-        run_month(&server, argv[3]);
+    const struct config_postgresql server = {.conninfo = argc > 1 ? argv[1] : ""};
+    if ((argc == 4 || argc == 5) && strcmp(argv[2], "month") == 0) {
+        run_month(&server, argv[3], argc == 5 ? argv[4] : "interval_row");
+        return 0;
+    }
+    if (argc == 3 && strcmp(argv[2], "merge") == 0) {
+        run_merge(&server);
         return 0;
     }
     if (argc != 5) {
         fputs("usage: bench_ingest CONNINFO SOURCES SESSIONS INTERVALS\n"
-              "       bench_ingest CONNINFO month SERIES\n",
+              "       bench_ingest CONNINFO month SERIES [TABLE]\n"
+              "       bench_ingest CONNINFO merge\n",
               stderr);
         return 2;
     }
-    const struct config_postgresql server = {.conninfo = argv[1]};
     b.source_count = (unsigned)strtoul(argv[2], NULL, 10);
     b.session_count = (unsigned)strtoul(argv[3], NULL, 10);
     run_ingest(&b, &server, strtoll(argv[4], NULL, 10));

@@ -170,6 +170,10 @@ a_collector_has_its_defaults_and_bounds(void)
         {"workers: 0\n", "4:10", "expected 1 to 64"},
         {"workers: 65\n", "4:10", "expected 1 to 64"},
         {"source_expiry: 59m\n", "4:16", "expected 1h to 365d"},
+        {"retention: {interval: 71h}\n", "4:23", "expected 3d to 36500d, or 0d"},
+        {"retention: {quarter: 1ns}\n", "4:22", "expected 3d to 36500d, or 0d"},
+        {"retention: {day: 36501d}\n", "4:18", "expected"},
+        {"retention: {days: 40d}\n", "4:13", "days"},
     };
     static const char head[] = "inventory: /i\nredis: {address: '[2001:db8::1]:6379'}\n"
                                "postgresql: {conninfo: 'dbname=x'}\n";
@@ -181,6 +185,9 @@ a_collector_has_its_defaults_and_bounds(void)
     CU_ASSERT_TRUE(c->collector[0] != '\0');
     CU_ASSERT_EQUAL(c->workers, 1);
     CU_ASSERT_EQUAL(c->source_expiry.ns, 8 * 86400 * NS_PER_S);
+    CU_ASSERT_EQUAL(c->retention.interval.ns, 90 * 86400 * NS_PER_S);
+    CU_ASSERT_EQUAL(c->retention.quarter.ns, 400 * 86400 * NS_PER_S);
+    CU_ASSERT_EQUAL(c->retention.day.ns, 0);
     collector_config_free(c);
     unlink(f.path);
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
