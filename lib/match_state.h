@@ -66,6 +66,8 @@ struct far_end {
     bool heard;    /* A reply of this generation came: the sequences are valid. */
     bool reports;  /* A report came in this session. */
     bool stateful; /* Its own sequence is not a copy of ours. */
+    bool other;    /* ... but counts something else than what it got of this session. */
+    unsigned odd;  /* How often lately: up with each, down with each that fits. */
     uint8_t generation;
     uint32_t sequence_max; /* Greatest of its own, of this generation. */
     uint64_t reply_max;    /* Greatest of ours that it answered in this generation. */
@@ -87,6 +89,7 @@ struct match {
     bool started;       /* A packet was sent. */
     bool overrun;       /* Events were lost since the last SENT. */
     bool late_known;    /* 'usual' is valid. */
+    bool echo;          /* ICMP: there is no T2 and no T3. */
     uint32_t size;      /* Slots. */
     uint32_t size_max;
     struct packet *packets;
@@ -111,6 +114,13 @@ struct match {
     struct far_end far;
     struct counter counters[MATCH_COUNTS];
 };
+
+/* Whether the far end is not one of ours: what it stamps may mean anything. */
+static inline bool
+match_is_foreign(const struct match *m)
+{
+    return !m->key.far[0] && !m->far.reports;
+}
 
 static inline struct packet *
 match_slot(const struct match *m, uint64_t sequence)
