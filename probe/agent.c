@@ -32,8 +32,16 @@
  * through the ring. */
 #define TICK_PHASE_NS (30 * NS_PER_MS)
 
+/* What match counts of a far end that is not to be believed: told by name. */
+enum {
+    FAR_FIRST = MATCH_BAD_REFLECTOR_TIME,
+    FAR_LAST = MATCH_FAR_COUNT_OTHER,
+    FAR_COUNTS = FAR_LAST - FAR_FIRST + 1
+};
+
 struct agent_session {
     struct session_key key;
+    uint64_t far_told[FAR_COUNTS];
     int64_t id;
     struct match *match;
     bool in_plan; /* Used while a plan is replaced. */
@@ -57,6 +65,7 @@ struct agent {
     bool epoch_told, dictionary_due;
     uint64_t *counts_told; /* Values of the timing thread's counters, in their order. */
     size_t count_count;
+    uint64_t far_counts[FAR_COUNTS]; /* Since the batch before, of all sessions. */
     struct log_bucket batch_bucket;
     bool flushed_for_room;
     uint64_t batches_refused, parts_refused; /* Lost, and told in the log. */
@@ -267,7 +276,34 @@ add_liveness(struct agent *a)
     liveness_taken(&a->liveness);
 }
 
-/* What the timing thread counted since the batch before. */
+static void
+add_count(struct agent *a, const char *group, const char *what, uint64_t count)
+{
+    char name[96];
+    Plumbline__Telemetry__Refused m;
+
+    plumbline__telemetry__refused__init(&m);
+    snprintf(name, sizeof name, "%s.%s", group, what);
+    m.name = name;
+    m.count = count;
+    add_message(a, TELEMETRY_REFUSED, &m.base);
+}
+
+/* What was counted of a session's far end since the last time. */
+static void
+take_far_counts(struct agent *a, struct agent_session *s)
+{
+    struct counter_group g;
+
+    match_counters(s->match, &g);
+    for (unsigned i = 0; i < FAR_COUNTS; i++) {
+        uint64_t value = counter_get(&g.counters[FAR_FIRST + i]);
+        a->far_counts[i] += value - s->far_told[i];
+        s->far_told[i] = value;
+    }
+}
+
+/* What the timing thread and the sessions counted since the batch before. */
 static void
 add_refused(struct agent *a)
 {
@@ -277,17 +313,16 @@ add_refused(struct agent *a)
     for (size_t g = 0; g < group_count; g++) {
         for (unsigned i = 0; i < groups[g].count && k < a->count_count; i++, k++) {
             uint64_t value = counter_get(&groups[g].counters[i]);
-            char name[96];
-            Plumbline__Telemetry__Refused m;
-            if (value == a->counts_told[k]) {
-                continue;
+            if (value != a->counts_told[k]) {
+                add_count(a, groups[g].name, groups[g].names[i], value - a->counts_told[k]);
+                a->counts_told[k] = value;
             }
-            plumbline__telemetry__refused__init(&m);
-            snprintf(name, sizeof name, "%s.%s", groups[g].name, groups[g].names[i]);
-            m.name = name;
-            m.count = value - a->counts_told[k];
-            a->counts_told[k] = value;
-            add_message(a, TELEMETRY_REFUSED, &m.base);
+        }
+    }
+    for (unsigned i = 0; i < FAR_COUNTS; i++) {
+        if (a->far_counts[i]) {
+            add_count(a, "match", match_count_names[FAR_FIRST + i], a->far_counts[i]);
+            a->far_counts[i] = 0;
         }
     }
 }
@@ -366,6 +401,7 @@ advance_sessions(struct agent *a, struct instant now)
             struct match_sinks sinks = sinks_of(&call);
             match_set_clock_error(a->sessions[i]->match, own_error(a));
             match_advance(a->sessions[i]->match, now, &sinks);
+            take_far_counts(a, a->sessions[i]);
         }
     }
 }
@@ -556,6 +592,7 @@ session_end(struct agent *a, size_t index, struct instant now)
     struct match_sinks sinks = sinks_of(&call);
 
     match_finish(a->sessions[index]->match, now, &sinks);
+    take_far_counts(a, a->sessions[index]);
     session_free(a->sessions[index]);
     a->sessions[index] = NULL;
 }
