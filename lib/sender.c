@@ -35,6 +35,8 @@ struct session {
     uint32_t sequence;           /* Of the next packet. */
     struct span due;             /* Monotonic. */
     uint32_t planned;            /* Of 'packets'. */
+    uint8_t ptp_quarters; /* Of our second, in which its times could be PTP's against its Z bit. */
+    bool ptp_denied;      /* One could not. */
 };
 
 struct socket_slot {
@@ -496,6 +498,8 @@ add_session(struct sender *s, struct set *t, uint32_t place, const struct sender
         to->sequence = old->sequence;
         to->due = old->due;
         to->planned = old->planned;
+        to->ptp_quarters = old->ptp_quarters;
+        to->ptp_denied = old->ptp_denied;
     } else {
         to->due = first_due(n, now);
     }
@@ -760,11 +764,34 @@ is_near(const struct stamp_time *t, struct instant now)
     return t->source != TS_NONE && t->at.ns - now.ns < EPOCH_NS && now.ns - t->at.ns < EPOCH_NS;
 }
 
+/* Whether times that say NTP's format are PTP's.  By their seconds they may as well
+ * be NTP's of the wrong epoch, 1970: a fraction of 1e9 or more proves that, and it
+ * comes in all but 0.233 of a second.  So none has come in three quarters of it. */
+static bool
+proves_ptp(struct session *n, const struct stamp_reply *r, struct instant now)
+{
+    const uint64_t raw[2] = {r->t2, r->t3};
+    int64_t phase = now.ns - instant_floor(now, span_of_ns(NS_PER_S)).ns;
+
+    for (unsigned i = 0; i < 2; i++) {
+        int64_t off = (int64_t)(raw[i] >> 32) * NS_PER_S - now.ns;
+        if (raw[i] == 0) {
+            continue;
+        }
+        if (off > EPOCH_NS || off < -EPOCH_NS) {
+            return false;
+        }
+        n->ptp_denied = n->ptp_denied || (raw[i] & UINT32_MAX) >= (uint64_t)NS_PER_S;
+    }
+    n->ptp_quarters = (uint8_t)(n->ptp_quarters | 1U << phase / (NS_PER_S / 4));
+    return !n->ptp_denied && __builtin_popcount(n->ptp_quarters) >= 3;
+}
+
 /* T2 and T3.  Some peers give our Z bit back and stamp in the other format: read
  * so their times are 66 years away, and if the other reading is of today, that is
  * the one.  Returns the format. */
 static bool
-read_times(struct sender *s, const struct stamp_reply *r, struct exchange *e)
+read_times(struct sender *s, struct session *n, const struct stamp_reply *r, struct exchange *e)
 {
     bool ptp = stamp_error_is_ptp(r->error);
 
@@ -773,7 +800,9 @@ read_times(struct sender *s, const struct stamp_reply *r, struct exchange *e)
     if (!e->has_report && (r->t2 || r->t3) && !is_near(&e->t2, e->t4.at) &&
         !is_near(&e->t3, e->t4.at)) {
         struct stamp_time t2 = stamp_of(r->t2, !ptp), t3 = stamp_of(r->t3, !ptp);
-        if ((r->t2 == 0 || is_near(&t2, e->t4.at)) && (r->t3 == 0 || is_near(&t3, e->t4.at))) {
+        bool near =
+            (r->t2 == 0 || is_near(&t2, e->t4.at)) && (r->t3 == 0 || is_near(&t3, e->t4.at));
+        if (ptp ? near : proves_ptp(n, r, e->t4.at)) {
             count(s, SENDER_REPLY_OTHER_FORMAT);
             e->t2 = t2;
             e->t3 = t3;
@@ -784,7 +813,7 @@ read_times(struct sender *s, const struct stamp_reply *r, struct exchange *e)
 }
 
 static void
-tell_reply(struct sender *s, const struct session *n, const struct tstamp_packet *p,
+tell_reply(struct sender *s, struct session *n, const struct tstamp_packet *p,
            const struct stamp_reply *r)
 {
     struct stamp_error error = stamp_error_parse(r->error);
@@ -804,7 +833,7 @@ tell_reply(struct sender *s, const struct session *n, const struct tstamp_packet
         .far_error_ns = error.error_ns,
         .report = r->report,
     };
-    bool ptp = read_times(s, r, &e);
+    bool ptp = read_times(s, n, r, &e);
 
     if (has_report && !r->t2_user && e.t2.source != TS_NONE) {
         e.t2.source = TS_KERNEL;
@@ -827,7 +856,7 @@ tell_reply(struct sender *s, const struct session *n, const struct tstamp_packet
 }
 
 /* The session of a reply, or NULL (counted). */
-static const struct session *
+static struct session *
 reply_session(struct sender *s, uint16_t slot, const struct tstamp_packet *p, uint16_t ssid)
 {
     const struct set *t = &s->set;
@@ -880,7 +909,7 @@ take_reply(struct sender *s, uint16_t slot, const struct tstamp_packet *p)
 {
     struct stamp_reply r;
     enum stamp_verdict v = stamp_reply_parse(p->data, p->size, &r);
-    const struct session *n;
+    struct session *n;
 
     if (v != STAMP_OK) {
         count(s, v == STAMP_SHORT ? SENDER_REPLY_SHORT : SENDER_REPLY_OVERLONG);
