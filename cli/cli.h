@@ -12,6 +12,8 @@ enum { EXIT_GOOD = 0, EXIT_BAD = 1, EXIT_USAGE = 2, EXIT_UNAVAILABLE = 3 };
  * prints data. */
 int cli_check(int argc, char **argv);
 int cli_migrate(int argc, char **argv);
+int cli_apply(int argc, char **argv);
+int cli_slice(int argc, char **argv);
 int cli_status(int argc, char **argv);
 int cli_ping(int argc, char **argv);
 int cli_reflect(int argc, char **argv);

@@ -11,6 +11,8 @@ static const struct {
 } verbs[] = {
     {"check", cli_check, "check an inventory: all errors at once, each with its place"},
     {"migrate", cli_migrate, "bring the database to this release's schema"},
+    {"apply", cli_apply, "show what an inventory changes, and put it in force"},
+    {"slice", cli_slice, "print what one probe needs of the inventory"},
     {"status", cli_status, "what is measured now, worst first"},
     {"ping", cli_ping, "test a path to any STAMP or TWAMP-Light reflector"},
     {"reflect", cli_reflect, "answer test packets in the foreground"},

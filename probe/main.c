@@ -83,6 +83,13 @@ load_plan(struct probe *p, const struct plan *old, struct instant not_before, st
     if (err) {
         return err;
     }
+    if (inv->slice_of && strcmp(inv->slice_of, p->config->probe) != 0) {
+        log_errorx("%s: %s is the slice of probe '%s'; `plumbline slice --probe %s` makes this "
+                   "one's",
+                   p->config_path, p->config->inventory, inv->slice_of, p->config->probe);
+        inventory_free(inv);
+        return -EINVAL;
+    }
     if (old) {
         struct instant in_force = instant_add(instant_now(), span_of_ns(REPLACE_NS));
         not_before = instant_before(not_before, in_force) ? in_force : not_before;

@@ -42,6 +42,28 @@ count_session(const struct inv_link *link, const struct inv_class *class_, unsig
     return ++*count >= 1000;
 }
 
+/* A probe's slice reads as what it was printed from, and makes as many sessions. */
+static void
+check_slice(const struct inventory *inv, const char *probe)
+{
+    struct faults *faults = faults_new();
+    struct inventory *slice = NULL, *read = NULL;
+    unsigned of_whole = 0, of_slice = 0;
+    size_t size;
+
+    must(inventory_slice(inv, probe, &slice) == 0, "a probe without a slice");
+    char *text = canonical(slice, &size);
+    must(inventory_read(faults, "slice", text, size, &read) == 0, "a slice is refused");
+    must(read->generation == inv->generation, "a slice of another generation");
+    inventory_sessions(inv, probe, count_session, &of_whole);
+    inventory_sessions(read, probe, count_session, &of_slice);
+    must(of_whole == of_slice, "a slice makes other sessions");
+    free(text);
+    inventory_free(read);
+    inventory_free(slice);
+    faults_free(faults);
+}
+
 static void
 check_accepted(const struct inventory *inv)
 {
@@ -59,6 +81,7 @@ check_accepted(const struct inventory *inv)
     must(inv->generation == again->generation, "the generation is not the text's");
     for (size_t i = 0; i < inv->probe_count && i < 8; i++) {
         inventory_sessions(inv, inv->probes[i].key, count_session, &sessions);
+        check_slice(inv, inv->probes[i].key);
     }
     free(text);
     free(again_text);
