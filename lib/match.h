@@ -67,6 +67,8 @@ enum match_count {
     MATCH_FAR_TIME_OFF,       /* They were a second or more off: subtracted, not one-way. */
     MATCH_FAR_CLOCK_DENIED,   /* It claimed a clock error that its stamps deny. */
     MATCH_FAR_COUNT_OTHER,    /* Its sequence counts something else: no direction from it. */
+    MATCH_TTL_CHANGED,        /* From one packet to the next, on either way. */
+    MATCH_REMARKED,           /* Came back with another DSCP than it was sent with. */
     MATCH_FAR_EPOCH,          /* The reflector began anew. */
     MATCH_CLOCK_STEP,
     MATCH_OVERRUN,
@@ -86,6 +88,12 @@ struct match_packet {
     uint8_t ttl, reply_ttl;
 };
 
+/* What changed on the way of a session: told once, after the delta-t whose last
+ * packet showed it.  A TTL from 0: the first that was seen. */
+enum match_change { MATCH_TTL_FWD = 1, MATCH_TTL_BWD, MATCH_DSCP };
+
+typedef void match_change_fn(const struct session_key *key, enum match_change what, uint8_t from,
+                             uint8_t to, struct instant dt_start, void *aux);
 typedef void match_packet_fn(const struct session_key *key, const struct match_packet *p,
                              void *aux);
 typedef void match_final_fn(const struct session_key *key, const struct summary *s, void *aux);
@@ -94,7 +102,8 @@ typedef void match_early_fn(const struct session_key *key, const struct early *e
 struct match_sinks {
     match_packet_fn *packet; /* May be NULL. */
     match_final_fn *final;
-    match_early_fn *early; /* May be NULL. */
+    match_early_fn *early;   /* May be NULL. */
+    match_change_fn *change; /* May be NULL. */
     void *aux;
 };
 

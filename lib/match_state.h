@@ -22,6 +22,12 @@ enum packet_bit {
     PACKET_REORDERED_BWD = 1 << 5
 };
 
+/* TTL there and back, and the DSCP that came back, of a delta-t's last packet. */
+struct way {
+    uint8_t seen[MATCH_DSCP + 1]; /* By enum match_change. */
+    bool known[MATCH_DSCP + 1];
+};
+
 /* A delta-t that is not final. */
 struct open_dt {
     struct open_dt *next;
@@ -29,6 +35,7 @@ struct open_dt {
     int64_t offset; /* match.offset when it began. */
     uint64_t first; /* Its first packet; valid if 'packets'. */
     bool packets;
+    struct way way;
     struct summary summary;
 };
 
@@ -109,7 +116,8 @@ struct match {
         int64_t scheduled;
         int64_t delay[DIRECTIONS];
         bool valid[DIRECTIONS];
-    } before; /* The packet made final last: for IFDV. */
+    } before;              /* The packet made final last: for IFDV. */
+    struct way last, told; /* Of the packet before; of what the sinks know. */
     struct hist *early_hists[DIRECTIONS];
     struct far_end far;
     struct counter counters[MATCH_COUNTS];

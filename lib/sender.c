@@ -828,6 +828,7 @@ tell_reply(struct sender *s, struct session *n, const struct tstamp_packet *p,
         .reflector_sequence = r->sequence,
         .ttl = r->sender_ttl,
         .reply_ttl = p->ttl,
+        .reply_dscp = p->tos >> 2,
         .has_report = has_report,
         .far_synchronised = error.synchronised && error.error_ns != UINT64_MAX,
         .far_error_ns = error.error_ns,
@@ -899,6 +900,7 @@ take_echo(struct sender *s, uint16_t slot, const struct tstamp_packet *p)
                     .t4 = p->at,
                     .reflector_sequence = r.sequence,
                     .reply_ttl = p->ttl,
+                    .reply_dscp = p->tos >> 2,
                     .far_error_ns = UINT64_MAX,
                 });
     }

@@ -601,6 +601,78 @@ a_sequence_that_counts_something_else_gives_no_direction(void)
     }
 }
 
+static struct {
+    enum match_change what;
+    uint8_t from, to;
+    int64_t dt;
+} changes_told[32];
+static unsigned change_count;
+
+static void
+on_change(const struct session_key *key, enum match_change what, uint8_t from, uint8_t to,
+          struct instant start, void *aux)
+{
+    (void)aux;
+    changes_told[change_count % 32].what = what;
+    changes_told[change_count % 32].from = from;
+    changes_told[change_count % 32].to = to;
+    changes_told[change_count++ % 32].dt = (start.ns - WORLD_DAY) / key->dt.ns;
+}
+
+/* Ten seconds; from the fifth on the way is another. */
+static struct match *
+change_way(const char *far, bool ttl, bool dscp)
+{
+    struct world *w = world_new(REPORTING, 100);
+    struct match_sinks sinks = {.packet = world_packet, .final = world_final, .aux = w};
+
+    strcpy(w->key.far, far);
+    w->key.dscp = 46;
+    world_play(w);
+    struct match *m = match_new(&w->key, instant_of_ns(WORLD_DAY));
+    sinks.change = on_change;
+    change_count = 0;
+    for (size_t k = 0; k < w->event_count; k++) {
+        struct exchange *e = &w->events[k];
+        if (e->kind == EXCHANGE_REPLY) {
+            e->ttl = ttl && e->sequence >= 50 ? 250 : 251;
+            e->reply_ttl = 252;
+            e->reply_dscp = dscp && e->sequence >= 50 ? 8 : 46;
+        }
+        CU_ASSERT_EQUAL(match_event(m, e), 0);
+    }
+    match_advance(m, instant_of_ns(WORLD_DAY + 60 * NS_PER_S), &sinks);
+    world_free(w);
+    return m;
+}
+
+static void
+a_change_of_the_way_is_told_once(void)
+{
+    struct match *m = change_way("far", false, false);
+    CU_ASSERT_EQUAL(change_count, 2); /* The first TTL of each way. */
+    CU_ASSERT(changes_told[0].what == MATCH_TTL_FWD && changes_told[0].from == 0 &&
+              changes_told[0].to == 251);
+    CU_ASSERT(changes_told[1].what == MATCH_TTL_BWD && changes_told[1].to == 252);
+    CU_ASSERT_EQUAL(count_of(m, MATCH_TTL_CHANGED) + count_of(m, MATCH_REMARKED), 0);
+    match_free(m);
+    m = change_way("far", true, true);
+    CU_ASSERT_EQUAL(change_count, 4);
+    CU_ASSERT(changes_told[2].what == MATCH_TTL_FWD && changes_told[2].from == 251 &&
+              changes_told[2].to == 250 && changes_told[2].dt == 5);
+    CU_ASSERT(changes_told[3].what == MATCH_DSCP && changes_told[3].from == 46 &&
+              changes_told[3].to == 8 && changes_told[3].dt == 5);
+    CU_ASSERT_EQUAL(count_of(m, MATCH_TTL_CHANGED), 1);
+    CU_ASSERT_EQUAL(count_of(m, MATCH_REMARKED), 50);
+    match_free(m);
+    /* One that is not ours may give any DSCP back: only its change is told. */
+    m = change_way("", false, true);
+    CU_ASSERT_EQUAL(change_count, 3);
+    CU_ASSERT(changes_told[2].what == MATCH_DSCP && changes_told[2].from == 46);
+    CU_ASSERT_EQUAL(count_of(m, MATCH_REMARKED), 0);
+    match_free(m);
+}
+
 static void
 ifdv_is_taken_of_neighbours_that_both_came_back(void)
 {
@@ -1012,6 +1084,7 @@ main(void)
          an_echo_has_the_round_trip_and_misses_nothing},
         {"a_sequence_that_counts_something_else_gives_no_direction",
          a_sequence_that_counts_something_else_gives_no_direction},
+        {"a_change_of_the_way_is_told_once", a_change_of_the_way_is_told_once},
         {"ifdv_is_taken_of_neighbours_that_both_came_back",
          ifdv_is_taken_of_neighbours_that_both_came_back},
         {"under_nine_tenths_sent_is_suspect", under_nine_tenths_sent_is_suspect},
