@@ -8,6 +8,7 @@
 
 #include <openssl/evp.h>
 
+#include "stamp.h"
 #include "wire.h"
 
 /* An SSID is 16 bits, and 0 means "none" (RFC 8972, section 3). */
@@ -19,8 +20,15 @@ struct plan_indexes {
     uint64_t words[(PLAN_SESSIONS_MAX + 64) / 64];
 };
 
+/* A link with an 'mtu' has one session more, of so many octets each second, by a
+ * socket of its own, whose port comes after those of 256 flows. */
+#define LARGE_PORT 256
+#define LARGE_PERIOD NS_PER_S
+
 struct plan_builder {
     struct plan *plan;
+    const struct inv_link *link; /* The last one. */
+    uint32_t large;              /* Its session of full-size packets; UINT32_MAX: none. */
     struct plan_indexes *taken;
     const struct probe_config *config;
     const struct plan *old;
@@ -67,7 +75,8 @@ same_text(const char *a, const char *b)
 static bool
 same_socket(const struct timing_session *a, const struct timing_session *b)
 {
-    return a->source_port == b->source_port && a->destination_port == b->destination_port &&
+    return a->whole == b->whole && a->source_port == b->source_port &&
+           a->destination_port == b->destination_port &&
            (a->protocol == SENDER_ICMP) == (b->protocol == SENDER_ICMP) &&
            address_equal(&a->destination, &b->destination) && same_text(a->interface, b->interface);
 }
@@ -162,13 +171,12 @@ session_of(const struct inv_link *link, const struct inv_class *class_, unsigned
     };
 }
 
+/* Adds 't' with a port, an index and a begin; 'key' names it. */
 static int
-add_session(const struct inv_link *link, const struct inv_class *class_, unsigned end,
-            const struct session_key *key, void *aux)
+add_timed(struct plan_builder *b, struct timing_session t, const struct session_key *key,
+          uint32_t mtu)
 {
-    struct plan_builder *b = aux;
     struct plan *p = b->plan;
-    struct timing_session t = session_of(link, class_, end, key, b->config);
     int64_t id = session_id_of(key);
     int err = choose_port(&p->timing, &t);
 
@@ -184,11 +192,54 @@ add_session(const struct inv_link *link, const struct inv_class *class_, unsigne
         return -EUSERS;
     }
     t.ssid = (uint16_t)(t.index + 1);
-    t.begin = old ? old->begin : instant_ceil(b->not_before, class_->dt);
+    t.begin = old ? old->begin : instant_ceil(b->not_before, t.dt);
     size_t i = p->timing.session_count++;
-    p->sessions[i] = (struct plan_session){.key = *key, .id = id};
+    p->sessions[i] = (struct plan_session){.key = *key, .id = id, .mtu = mtu, .large = UINT32_MAX};
     p->timing.sessions[i] = t;
     return copy_interface(&p->timing.sessions[i].interface, t.interface);
+}
+
+/* Full-size packets beside those of the link's first class. */
+static int
+add_large(struct plan_builder *b, const struct inv_link *link, struct timing_session t,
+          const struct session_key *key)
+{
+    uint32_t headers = t.destination.family == 4 ? 28 : 48;
+
+    t.size = link->mtu - headers;
+    t.size = t.size > STAMP_SIZE_MAX ? STAMP_SIZE_MAX : t.size;
+    t.period = t.dt = span_of_ns(LARGE_PERIOD);
+    t.source_port = (uint16_t)(t.source_port + LARGE_PORT);
+    t.whole = true;
+    int err = add_timed(b, t, key, t.size + headers);
+    if (!err) {
+        b->large = b->plan->timing.sessions[b->plan->timing.session_count - 1].index;
+    }
+    return err;
+}
+
+static int
+add_session(const struct inv_link *link, const struct inv_class *class_, unsigned end,
+            const struct session_key *key, void *aux)
+{
+    struct plan_builder *b = aux;
+    struct timing_session t = session_of(link, class_, end, key, b->config);
+    int err = 0;
+
+    if (b->link != link) {
+        b->link = link;
+        b->large = UINT32_MAX;
+        if (link->mtu >= STAMP_SIZE_BASE + 48) {
+            err = add_large(b, link, t, key);
+        }
+    }
+    if (!err) {
+        err = add_timed(b, t, key, 0);
+    }
+    if (!err) {
+        b->plan->sessions[b->plan->timing.session_count - 1].large = b->large;
+    }
+    return err;
 }
 
 /* The probe answers on every link that it is an end of, whichever end sends. */
@@ -251,7 +302,12 @@ plan_make(struct plan **out, const struct inventory *inv, const struct probe_con
     const struct inv_probe *probe = inventory_probe(inv, config->probe);
     struct plan *p = probe ? calloc(1, sizeof *p) : NULL;
     struct plan_indexes taken = {{0}};
-    struct plan_builder b = {p, &taken, config, old, next_index, not_before};
+    struct plan_builder b = {.plan = p,
+                             .taken = &taken,
+                             .config = config,
+                             .old = old,
+                             .next_index = next_index,
+                             .not_before = not_before};
     int err;
 
     if (!p) {
