@@ -889,6 +889,10 @@ take_echo(struct sender *s, uint16_t slot, const struct tstamp_packet *p)
         count(s, v == ECHO_SHORT ? SENDER_REPLY_SHORT : SENDER_REPLY_BAD_ECHO);
         return;
     }
+    if (r.identifier != s->sockets[slot].socket.port) {
+        count(s, SENDER_REPLY_STRANGER);
+        return;
+    }
     n = reply_session(s, slot, p, 0);
     if (n) {
         emit(s, &(struct exchange){
