@@ -64,6 +64,10 @@ HEAD
     done
 }
 
+servers() {
+    redis_start "$TEST_DIR/redis" && lab_database && lab_collector collector
+}
+
 # value SQL: of the view, one line.
 value() {
     pg_sql plumbline "SELECT $1 FROM plumbline.v_interval WHERE $2" | tr '\t' ' '
@@ -85,7 +89,7 @@ done
 start habits ns_exec far python3 "$here/habits.py" "$TEST_DIR/habits.tsv" "${arguments[@]}"
 check 'the reflectors listen' wait_for 30 grep -q ready "$TEST_DIR/habits.log"
 check 'the inventory is good' "$LAB_BUILD/plumbline" check "$LAB_INVENTORY"
-check 'the servers start' eval 'redis_start "$TEST_DIR/redis" && lab_database && lab_collector collector' || test_end
+check 'the servers start' servers || test_end
 start monitor redis-cli -s "$REDIS_DIR/redis.sock" monitor
 ns_exec near sh -c 'echo "0 2147483647" >/proc/sys/net/ipv4/ping_group_range'
 lab_probe near near-p1

@@ -22,6 +22,10 @@ six() {
         echo 0 >/proc/sys/net/ipv6/conf/default/disable_ipv6'
 }
 
+servers() {
+    redis_start "$TEST_DIR/redis" && lab_database && lab_collector collector
+}
+
 LAB_INVENTORY=$TEST_DIR/inventory.yaml
 cat >"$LAB_INVENTORY" <<'END'
 inventory: 1
@@ -54,7 +58,7 @@ ip -n "$TEST_ID-left" addr add fe80::1/64 dev w1 nodad
 ip -n "$TEST_ID-right" addr add fe80::2/64 dev w1 nodad
 start sniff ns_exec right python3 "$here/sniff.py" w1 "$TEST_DIR/wire.tsv"
 check 'the inventory is good' "$LAB_BUILD/plumbline" check "$LAB_INVENTORY"
-check 'the servers start' eval 'redis_start "$TEST_DIR/redis" && lab_database && lab_collector collector' || test_end
+check 'the servers start' servers || test_end
 wait_for 30 grep -q ready "$TEST_DIR/sniff.log"
 lab_probe right right-p1
 lab_probe left left-p1

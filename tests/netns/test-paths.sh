@@ -17,6 +17,10 @@ need_lab
 need_program nft
 test_init paths
 
+servers() {
+    redis_start "$TEST_DIR/redis" && lab_database && lab_collector collector
+}
+
 LAB_INVENTORY=$TEST_DIR/inventory.yaml
 cat >"$LAB_INVENTORY" <<'END'
 inventory: 1
@@ -43,7 +47,7 @@ ip -n "$TEST_ID-left" route add 10.77.2.2/32 via 10.77.1.2 dev w0
 ip -n "$TEST_ID-right" route add 10.77.2.1/32 via 10.77.1.1 dev w0
 start sniff ns_exec right python3 "$here/sniff.py" w0 "$TEST_DIR/wire.tsv"
 check 'the emulator runs' emu_start "$LAB_BUILD/tests/netns/linkemu" --seed 3
-check 'the servers start' eval 'redis_start "$TEST_DIR/redis" && lab_database && lab_collector collector' || test_end
+check 'the servers start' servers || test_end
 wait_for 30 grep -q ready "$TEST_DIR/sniff.log"
 lab_probe right right-p1
 lab_probe left left-p1 'source_port: 51000'
