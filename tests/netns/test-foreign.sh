@@ -41,8 +41,8 @@ interval: 10s
 sites: { near: { timezone: Europe/Paris } }
 probes: { near-p1: { site: near } }
 classes:
-  fast: { dscp: ef, period: 50ms, size: 128, dt: 1s, tmax: 1s }
-  slow: { dscp: cs0, period: 100ms, size: 512, dt: 1s, tmax: 1s }
+  fast: { dscp: ef, period: 50ms, size: 128, dt: 1s, tmax: 4s }
+  slow: { dscp: cs0, period: 100ms, size: 512, dt: 1s, tmax: 4s }
 tenants: { acme: { timezone: Europe/Paris } }
 connectors:
   cloud:

@@ -32,7 +32,7 @@ inventory: 1
 interval: 10s
 sites: { left: { timezone: Europe/Paris }, right: { timezone: Europe/London } }
 probes: { left-p1: { site: left, address: "fd78::1" }, right-p1: { site: right } }
-classes: { fast: { dscp: ef, period: 20ms, size: 128, dt: 1s, tmax: 1s } }
+classes: { fast: { dscp: ef, period: 20ms, size: 128, dt: 1s, tmax: 4s } }
 links:
   four:
     ends: [ { probe: left-p1, interface: w0, address: 10.77.0.1 }, { probe: right-p1, interface: w0, address: 10.77.0.2 } ]
