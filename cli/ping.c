@@ -1,5 +1,5 @@
 /* ping.c - `plumbline ping`: a one-shot test of a path to any STAMP or
- * TWAMP-Light reflector, without a server. */
+ * TWAMP-Light reflector, or by ICMP echo, without a server. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
@@ -25,9 +25,13 @@
 static const char help[] =
     "usage: plumbline ping [OPTION ...] ADDRESS\n"
     "\n"
-    "Sends test packets to a STAMP or TWAMP-Light reflector; prints a line a packet, then\n"
-    "loss (by direction, where the reflector tells it) and delay.  Ctrl-C ends it early.\n"
+    "Sends test packets to a STAMP or TWAMP-Light reflector, or ICMP echo requests; prints a\n"
+    "line a packet, then loss (by direction, where the reflector tells it) and delay.  Ctrl-C\n"
+    "ends it early.\n"
     "\n"
+    "  --protocol NAME   stamp (default), twamp-light or icmp (round trip only)\n"
+    "  --stateless       the reflector copies our sequence: no direction of anything is told\n"
+    "  --timestamp FORM  ntp (default) or ptp: how our send time is written\n"
     "  --count N         packets to send (10)\n"
     "  --interval SPAN   between two packets (1s; not under 100us)\n"
     "  --size OCTETS     of UDP payload, 44 to 9000 (128).  From 76 on a plumbline\n"
@@ -36,6 +40,7 @@ static const char help[] =
     "  --dscp DSCP       0 to 63, or a name such as ef (0)\n"
     "  --port PORT       of the reflector (862)\n"
     "  --source ADDRESS  send from this address\n"
+    "  --source-port PORT  send from this port (one is chosen); of icmp the identifier\n"
     "  --tmax SPAN       later than this is lost (2s)\n"
     "  --quiet           no line a packet\n"
     "  --json            print one JSON object at the end instead of text\n"
@@ -45,6 +50,8 @@ static const char help[] =
     "\n"
     "Examples:\n"
     "  plumbline ping 192.0.2.7\n"
+    "  plumbline ping --protocol icmp 2001:db8::7\n"
+    "  plumbline ping --protocol twamp-light --stateless --source-port 50310 192.0.2.7\n"
     "  plumbline ping --count 1000 --interval 10ms --dscp ef 192.0.2.7\n"
     "  plumbline ping --json --count 100 --interval 20ms 192.0.2.7 | jq .rt_ns.p99\n";
 
@@ -53,6 +60,9 @@ enum { RECENT = 4096 };
 
 #define LINGER_NS (50 * NS_PER_MS)
 
+/* A reflector's time that is further from ours is of another epoch. */
+#define DAY_NS (86400 * NS_PER_S)
+
 struct recent {
     uint32_t sequence;
     bool replied;
@@ -60,7 +70,10 @@ struct recent {
 };
 
 struct ping {
-    struct in_addr to, source;
+    struct address to, source;
+    enum sender_protocol protocol;
+    bool stateless, ptp;
+    uint16_t source_port;
     uint32_t count, size;
     uint16_t port;
     uint8_t dscp;
@@ -90,6 +103,9 @@ struct ping {
     uint64_t untimed;        /* Received, with T2/T3 that could not be true or were not there. */
 };
 
+/* By enum sender_protocol. */
+static const char *const protocol_names[] = {"stamp", "twamp-light", "icmp"};
+
 static volatile sig_atomic_t interrupted;
 
 static void
@@ -118,6 +134,39 @@ take_number(const char *what, const char *text, uint64_t least, uint64_t most, u
     }
     snprintf(expected, sizeof expected, "a number from %" PRIu64 " to %" PRIu64, least, most);
     return wrong(what, text, expected);
+}
+
+/* What the far end is. */
+static int
+take_far_option(struct ping *p, int option, const char *text)
+{
+    uint64_t n = 0;
+    int err;
+
+    switch (option) {
+    case 'P':
+        for (unsigned i = 0; i < 3; i++) {
+            if (strcmp(text, protocol_names[i]) == 0) {
+                p->protocol = (enum sender_protocol)i;
+                return EXIT_GOOD;
+            }
+        }
+        return wrong("--protocol", text, "stamp, twamp-light or icmp");
+    case 'T':
+        p->ptp = strcmp(text, "ptp") == 0;
+        return p->ptp || strcmp(text, "ntp") == 0 ? EXIT_GOOD
+                                                  : wrong("--timestamp", text, "ntp or ptp");
+    case 'r':
+        err = take_number("--source-port", text, 1, UINT16_MAX, &n);
+        p->source_port = (uint16_t)n;
+        return err;
+    case 'l':
+        p->stateless = true;
+        return EXIT_GOOD;
+    default:
+        fputs("`plumbline ping --help` shows the options\n", stderr);
+        return EXIT_USAGE;
+    }
 }
 
 static int
@@ -152,8 +201,9 @@ take_option(struct ping *p, int option, const char *text)
         return value_parse_dscp(text, &p->dscp) ? EXIT_GOOD
                                                 : wrong("--dscp", text, "0 to 63, or a name");
     case 'S':
-        return value_parse_ipv4(text, &p->source) ? EXIT_GOOD
-                                                  : wrong("--source", text, "an IPv4 address");
+        return value_parse_address(text, &p->source)
+                   ? EXIT_GOOD
+                   : wrong("--source", text, "an IPv4 or IPv6 address");
     case 'j':
         p->json = true;
         return EXIT_GOOD;
@@ -161,29 +211,37 @@ take_option(struct ping *p, int option, const char *text)
         p->quiet = true;
         return EXIT_GOOD;
     default:
-        fputs("`plumbline ping --help` shows the options\n", stderr);
-        return EXIT_USAGE;
+        return take_far_option(p, option, text);
     }
 }
 
 static int
 resolve(struct ping *p, const char *name)
 {
-    struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_DGRAM};
+    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_DGRAM};
     struct addrinfo *found;
-    struct sockaddr_in address;
     int err;
 
-    if (value_parse_ipv4(name, &p->to)) {
+    if (value_parse_address(name, &p->to)) {
         return EXIT_GOOD;
+    }
+    if (p->source.family) {
+        hints.ai_family = p->source.family == 4 ? AF_INET : AF_INET6;
     }
     err = getaddrinfo(name, NULL, &hints, &found);
     if (err) {
         fprintf(stderr, "plumbline ping: '%s': %s\n", name, gai_strerror(err));
         return err == EAI_NONAME ? EXIT_USAGE : EXIT_UNAVAILABLE;
     }
-    memcpy(&address, found->ai_addr, sizeof address);
-    p->to = address.sin_addr;
+    if (found->ai_family == AF_INET) {
+        struct sockaddr_in in;
+        memcpy(&in, found->ai_addr, sizeof in);
+        p->to = address_of_v4(in.sin_addr);
+    } else {
+        struct sockaddr_in6 in6;
+        memcpy(&in6, found->ai_addr, sizeof in6);
+        p->to = address_of_v6(&in6.sin6_addr);
+    }
     freeaddrinfo(found);
     return EXIT_GOOD;
 }
@@ -198,6 +256,10 @@ take_arguments(struct ping *p, int argc, char **argv)
                                             {"dscp", required_argument, NULL, 'd'},
                                             {"port", required_argument, NULL, 'p'},
                                             {"source", required_argument, NULL, 'S'},
+                                            {"source-port", required_argument, NULL, 'r'},
+                                            {"protocol", required_argument, NULL, 'P'},
+                                            {"timestamp", required_argument, NULL, 'T'},
+                                            {"stateless", no_argument, NULL, 'l'},
                                             {"tmax", required_argument, NULL, 't'},
                                             {"quiet", no_argument, NULL, 'q'},
                                             {"json", no_argument, NULL, 'j'},
@@ -220,10 +282,25 @@ take_arguments(struct ping *p, int argc, char **argv)
               stderr);
         return EXIT_USAGE;
     }
-    return resolve(p, argv[optind]);
+    int err = resolve(p, argv[optind]);
+    if (!err && p->source.family && p->source.family != p->to.family) {
+        err = wrong("--source", "of the other family", "one of the same family as the address");
+    }
+    return err;
 }
 
 /* --- Events. --- */
+
+/* As match.c judges them, at a glance. */
+static bool
+times_can_be_used(const struct exchange *e, int64_t around)
+{
+    int64_t there = e->t3.at.ns - e->t2.at.ns;
+    int64_t off = e->t2.at.ns - e->t4.at.ns;
+
+    return e->t2.source != TS_NONE && e->t3.source != TS_NONE && there >= 0 && there <= around &&
+           (e->has_report || (off < DAY_NS && off > -DAY_NS));
+}
 
 static void
 print_reply(const struct ping *p, const struct exchange *e)
@@ -234,14 +311,21 @@ print_reply(const struct ping *p, const struct exchange *e)
     int64_t around = e->t4.at.ns - t1.at.ns;
     char rt[24], fwd[24], bwd[24];
 
-    if (e->t2.source == TS_NONE || e->t3.source == TS_NONE || there < 0 || there > around) {
-        printf("seq %" PRIu32 "  rt %s  (the reflector's times cannot be used)\n", e->sequence,
+    bool echo = p->protocol == SENDER_ICMP;
+
+    if (echo || !times_can_be_used(e, around)) {
+        printf("seq %" PRIu32 "  rt %s", e->sequence,
                span_format(span_of_ns(around), rt, sizeof rt));
+        if (echo) {
+            printf("  ttl %u\n", e->reply_ttl);
+        } else {
+            puts("  (the reflector's times cannot be used)");
+        }
         return;
     }
     printf("seq %" PRIu32 "  rt %s", e->sequence,
            span_format(span_of_ns(around - there), rt, sizeof rt));
-    if (p->clock.synchronised && e->far_synchronised) {
+    if (p->clock.synchronised && e->far_synchronised && !p->stateless) {
         printf("  fwd %s  bwd %s", span_format(span_of_ns(e->t2.at.ns - t1.at.ns), fwd, sizeof fwd),
                span_format(span_of_ns(e->t4.at.ns - e->t3.at.ns), bwd, sizeof bwd));
     }
@@ -414,14 +498,15 @@ make_key(const struct ping *p)
         .observer = "here",
         .far = "",
         .class_name = "ping",
-        .protocol = "stamp",
-        .family = 4,
+        .family = p->to.family,
+        .rt_only = p->stateless || p->protocol == SENDER_ICMP,
         .dt = span_of_ns(p->interval.ns * periods),
         .tmax = p->tmax,
         .period = p->interval,
         .size = p->size,
         .dscp = p->dscp,
     };
+    strcpy(k.protocol, protocol_names[p->protocol]);
     return k;
 }
 
@@ -430,9 +515,12 @@ open_all(struct ping *p)
 {
     struct sender_clock now;
     struct sender_session s = {
+        .protocol = p->protocol,
+        .ptp = p->ptp,
         .source = p->source,
         .destination = p->to,
-        .destination_port = p->port,
+        .source_port = p->source_port,
+        .destination_port = p->protocol == SENDER_ICMP ? 0 : p->port,
         .dscp = p->dscp,
         .size = p->size,
         .period = p->interval,
@@ -528,6 +616,27 @@ clock_object(bool known, bool synchronised, uint64_t error_ns)
     return o;
 }
 
+/* What was odd about the replies, by name. */
+static cJSON *
+far_object(const struct ping *p)
+{
+    struct counter_group groups[2];
+    cJSON *o = cJSON_CreateObject();
+
+    match_counters(p->match, &groups[0]);
+    sender_counters(p->sender, &groups[1]);
+    for (unsigned g = 0; g < 2; g++) {
+        unsigned end = g == 0 ? groups[g].count : (unsigned)SENDER_SKIPPED;
+        for (unsigned i = g == 0 ? MATCH_BAD_REFLECTOR_TIME : 0; i < end; i++) {
+            uint64_t value = counter_get(&groups[g].counters[i]);
+            if (value) {
+                cJSON_AddNumberToObject(o, groups[g].names[i], (double)value);
+            }
+        }
+    }
+    return o;
+}
+
 static void
 print_json(const struct ping *p)
 {
@@ -553,11 +662,12 @@ print_json(const struct ping *p)
     static const char *const names[4] = {"t1", "t2", "t3", "t4"};
     cJSON *o = cJSON_CreateObject();
     cJSON *stamps;
-    char address[INET_ADDRSTRLEN];
+    char address[VALUE_TEXT_SIZE];
     char *text;
 
-    cJSON_AddStringToObject(o, "address", inet_ntop(AF_INET, &p->to, address, sizeof address));
-    cJSON_AddNumberToObject(o, "port", p->port);
+    cJSON_AddStringToObject(o, "address", value_format_address(&p->to, address, sizeof address));
+    cJSON_AddStringToObject(o, "protocol", protocol_names[p->protocol]);
+    cJSON_AddNumberToObject(o, "port", p->protocol == SENDER_ICMP ? 0 : p->port);
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
         cJSON_AddNumberToObject(o, counts[i].name, (double)counts[i].value);
     }
@@ -570,6 +680,7 @@ print_json(const struct ping *p)
         cJSON_AddStringToObject(t, "worst", s->received ? ts_source_name(p->worst[i]) : "none");
         cJSON_AddNumberToObject(t, "kernel", (double)p->kernel[i]);
     }
+    cJSON_AddItemToObject(o, "far", far_object(p));
     cJSON_AddItemToObject(o, "clock", clock_object(true, p->clock.synchronised, p->clock.error_ns));
     cJSON_AddItemToObject(o, "reflector_clock",
                           clock_object(p->heard, p->far_synchronised, p->far_error_ns));
@@ -616,6 +727,9 @@ print_one_way(const struct ping *p)
     const struct summary *s = &p->total;
     char bound[24], other[24];
 
+    if (p->key.rt_only) {
+        return; /* Nobody asked for it. */
+    }
     if (s->delay[DIR_FWD].count == 0) {
         puts("one-way delay: the reflector's times cannot be used");
         return;

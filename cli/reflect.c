@@ -37,7 +37,7 @@ static const char help[] =
 enum { ALLOW_MAX = 1024 };
 
 struct reflect {
-    struct in_addr address;
+    struct address address; /* None: any. */
     uint16_t port;
     bool json;
     struct reflector_peer peers[ALLOW_MAX];
@@ -53,24 +53,30 @@ on_signal(int number)
     interrupted = 1;
 }
 
-/* "ADDRESS" or "ADDRESS/BITS". */
+/* "ADDRESS" or "ADDRESS/BITS", of either family. */
 static bool
 parse_prefix(const char *text, struct reflector_peer *out)
 {
     const char *slash = strchr(text, '/');
     size_t size = slash ? (size_t)(slash - text) : strlen(text);
-    char address[INET_ADDRSTRLEN];
-    uint64_t bits = 32;
+    char address[INET6_ADDRSTRLEN];
+    uint64_t bits = 0;
 
-    *out = (struct reflector_peer){.remote_bits = 32};
-    if (size >= sizeof address ||
-        (slash && (!value_parse_unsigned(slash + 1, &bits) || bits > 32))) {
+    *out = (struct reflector_peer){.remote_bits = 0};
+    if (size >= sizeof address) {
         return false;
     }
     memcpy(address, text, size);
     address[size] = '\0';
-    out->remote_bits = (uint8_t)bits;
-    return value_parse_ipv4(address, &out->remote);
+    if (!value_parse_address(address, &out->remote)) {
+        return false;
+    }
+    uint64_t most = 8 * address_size(&out->remote);
+    if (slash && (!value_parse_unsigned(slash + 1, &bits) || bits > most)) {
+        return false;
+    }
+    out->remote_bits = (uint8_t)(slash ? bits : most);
+    return true;
 }
 
 static int
@@ -93,15 +99,16 @@ take_option(struct reflect *r, int option, const char *text)
         r->port = (uint16_t)n;
         return EXIT_GOOD;
     case 'a':
-        return value_parse_ipv4(text, &r->address) ? EXIT_GOOD
-                                                   : wrong("--address", text, "an IPv4 address");
+        return value_parse_address(text, &r->address)
+                   ? EXIT_GOOD
+                   : wrong("--address", text, "an IPv4 or IPv6 address");
     case 'A':
         if (r->peer_count == ALLOW_MAX) {
             return wrong("--allow", text, "at most 1024 prefixes");
         }
         return parse_prefix(text, &r->peers[r->peer_count++])
                    ? EXIT_GOOD
-                   : wrong("--allow", text, "an IPv4 prefix such as 192.0.2.0/24");
+                   : wrong("--allow", text, "a prefix such as 192.0.2.0/24 or 2001:db8::/32");
     case 'j':
         r->json = true;
         return EXIT_GOOD;

@@ -520,7 +520,8 @@ write_series(struct store *s, const struct store_write *w)
     struct column c[COLUMNS] = {0};
 
     for (const struct assemble_session *a = w->sessions; a; a = a->next) {
-        for (int d = 0; d < DIRECTIONS && assemble_session_due(a, w->safe); d++) {
+        int first = a->key.rt_only ? DIR_RT : 0;
+        for (int d = first; d < DIRECTIONS && assemble_session_due(a, w->safe); d++) {
             column_number(&c[ID], a->series[d]);
             column_text(&c[OBJECT], a->key.object);
             column_text(&c[OBSERVER], a->key.observer);
@@ -630,6 +631,7 @@ column_entry(struct column *c, const struct session_key *key)
     m.size = key->size;
     m.dscp = key->dscp;
     m.ifdv = key->ifdv;
+    m.rt_only = key->rt_only;
     m.n_limits = key->limit_count;
     m.limits = limits;
     for (unsigned i = 0; i < key->limit_count; i++) {

@@ -440,7 +440,7 @@ make_rows(const struct assemble_session *s, struct dt_record *const records[DIRE
     const struct making *m = aux;
     struct store_write *out = &m->w->write;
 
-    for (int d = 0; d < DIRECTIONS; d++) {
+    for (int d = s->key.rt_only ? DIR_RT : 0; d < DIRECTIONS; d++) {
         const struct copy_place place = {.series_id = s->series[d],
                                          .params_id = s->params_id,
                                          .start = m->start,

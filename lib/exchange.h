@@ -51,8 +51,10 @@ struct exchange {
     struct instant scheduled;    /* SENT: when it was due (realtime at due moment). */
     uint32_t reflector_sequence; /* REPLY: equals 'sequence' from a stateless reflector. */
     uint16_t error;              /* SEND_ERROR: errno. */
-    uint8_t ttl;       /* REPLY: TTL with which the reflector saw the packet (0: not known). */
-    uint8_t reply_ttl; /* REPLY: TTL with which the reply came (0: not known). */
+    uint8_t ttl;        /* REPLY: TTL with which the reflector saw the packet (0: not known). */
+    uint8_t reply_ttl;  /* REPLY: TTL with which the reply came (0: not known). */
+    uint8_t reply_dscp; /* REPLY: DSCP with which it came: a Plumbline reflector gives back the one
+                           that it got. */
     bool has_report, has_follow_up;
     bool far_synchronised; /* S of the reflector's Error Estimate. */
     uint64_t far_error_ns; /* Reflector's error bound; UINT64_MAX: not valid. */

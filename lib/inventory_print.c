@@ -340,6 +340,7 @@ session_key_of(const struct inv_link *link, const struct inv_class *class_, unsi
     key->size = class_->size;
     key->dscp = class_->dscp;
     key->ifdv = class_->ifdv;
+    key->rt_only = !inv_link_has_directions(link);
     for (unsigned i = 0; i < class_->limit_count; i++) {
         key->limits[key->limit_count++] = class_->limits[i];
     }

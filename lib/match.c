@@ -20,6 +20,17 @@
 /* One-way delays of more than this are of clocks that are not set. */
 #define ONE_WAY_MAX_NS (INT64_C(1) << 60)
 
+/* A foreign far end's stamps that are further from ours are of another epoch ... */
+#define FAR_EPOCH_NS (86400 * NS_PER_S)
+/* ... and those that lie so far outside our own are of no clock of UTC. */
+#define FAR_OFF_NS NS_PER_S
+
+const char *const match_count_names[MATCH_COUNTS] = {
+    "reply_unknown", "t1_unknown",     "t1_missing",   "t3_missing",       "bad_reflector_time",
+    "far_time_zero", "far_time_epoch", "far_time_off", "far_clock_denied", "far_count_other",
+    "ttl_changed",   "remarked",       "far_epoch",    "clock_step",       "overrun",
+};
+
 /* --- Life ----------------------------------------------------------------- */
 
 static struct open_dt *
@@ -95,6 +106,7 @@ match_new(const struct session_key *key, struct instant begin)
         return NULL;
     }
     m->key = *key;
+    m->echo = strcmp(key->protocol, "icmp") == 0;
     m->next_number = m->early_number = m->least_number = begin.ns / key->dt.ns;
     m->step_number = INT64_MIN;
     m->clock_error_ns = UINT64_MAX;
@@ -204,6 +216,7 @@ open_take(struct match *m, int64_t number)
         o->number = number;
         o->offset = number <= m->step_number ? m->step_offset : m->offset;
         o->packets = false;
+        o->way = (struct way){.known = {false}};
     }
     return o;
 }
@@ -375,15 +388,82 @@ best_t1(const struct packet *p)
                                                                                 : p->t1;
 }
 
-static void
-note_clock_error(const struct match *m, struct summary *s, const struct exchange *e)
+/* Whether the reflector's stamps lie so far outside ours that one of the clocks is
+ * further from UTC than both say. */
+static bool
+denies_error(const struct packet *p, uint64_t error)
 {
+    int64_t bound = error < (uint64_t)ONE_WAY_MAX_NS ? (int64_t)error : ONE_WAY_MAX_NS;
+
+    return (p->source2 != TS_NONE && p->t2 < p->t1_user - bound) ||
+           (p->source3 != TS_NONE && p->t3 - bound > p->t4);
+}
+
+static void
+note_clock_error(struct match *m, const struct packet *p, const struct exchange *e)
+{
+    struct summary *s = &p->dt->summary;
     uint64_t error = UINT64_MAX;
 
     if (e->far_synchronised && m->clock_error_ns <= UINT64_MAX - e->far_error_ns) {
         error = m->clock_error_ns + e->far_error_ns;
+        if (match_is_foreign(m) && denies_error(p, error)) {
+            counter_add(&m->counters[MATCH_FAR_CLOCK_DENIED], 1);
+            error = UINT64_MAX;
+        }
     }
     s->clock_error_ns = error > s->clock_error_ns ? error : s->clock_error_ns;
+}
+
+static void
+note_seen(struct match *m, struct open_dt *o, enum match_change what, uint8_t value)
+{
+    bool changed = m->last.known[what] && m->last.seen[what] != value;
+
+    if (what != MATCH_DSCP && changed) {
+        counter_add(&m->counters[MATCH_TTL_CHANGED], 1);
+    }
+    m->last.seen[what] = o->way.seen[what] = value;
+    m->last.known[what] = o->way.known[what] = true;
+}
+
+/* What a reply shows of the way.  Only a probe of ours gives back the DSCP that it
+ * got; of others it may be anything, as long as it stays. */
+static void
+note_way(struct match *m, struct open_dt *o, const struct exchange *e)
+{
+    if (e->ttl) {
+        note_seen(m, o, MATCH_TTL_FWD, e->ttl);
+    }
+    if (e->reply_ttl) {
+        note_seen(m, o, MATCH_TTL_BWD, e->reply_ttl);
+    }
+    note_seen(m, o, MATCH_DSCP, e->reply_dscp);
+    if (m->key.far[0] && e->reply_dscp != m->key.dscp) {
+        counter_add(&m->counters[MATCH_REMARKED], 1);
+    }
+}
+
+static void
+tell_changes(struct match *m, const struct open_dt *o, const struct match_sinks *sinks)
+{
+    for (int what = MATCH_TTL_FWD; what <= MATCH_DSCP; what++) {
+        uint8_t from = m->told.seen[what], to = o->way.seen[what];
+        bool first = !m->told.known[what];
+        if (what == MATCH_DSCP && first && m->key.far[0]) {
+            from = m->key.dscp;
+            first = false;
+        }
+        if (!o->way.known[what]) {
+            continue;
+        }
+        m->told.seen[what] = to;
+        m->told.known[what] = true;
+        if (sinks->change && (first ? what != MATCH_DSCP : from != to)) {
+            sinks->change(&m->key, (enum match_change)what, first ? 0 : from, to, o->summary.start,
+                          sinks->aux);
+        }
+    }
 }
 
 static void
@@ -399,13 +479,14 @@ take_first_reply(struct match *m, uint64_t sequence, struct packet *p, const str
     p->ttl = e->ttl;
     p->reply_ttl = e->reply_ttl;
     p->bits |= PACKET_REPLIED;
-    note_clock_error(m, &p->dt->summary, e);
     int64_t rt = p->t4 - best_t1(p);
     if (rt >= 0 && rt <= m->key.tmax.ns) {
         m->usual_rt_ns = m->late_known ? m->usual_rt_ns + (rt - m->usual_rt_ns) / 16 : rt;
         m->late_known = true;
     }
     match_far_reply(m, sequence, p, e);
+    note_clock_error(m, p, e);
+    note_way(m, p->dt, e);
 }
 
 static void
@@ -523,26 +604,47 @@ match_event(struct match *m, const struct exchange *e)
 struct delays {
     struct stamp_time t[4]; /* As used. */
     int64_t delay[DIRECTIONS];
-    bool one_way;   /* fwd and bwd are valid, and rt is without the reflector. */
-    bool follow_up; /* T3 is the true one. */
+    bool subtracted;      /* rt is without the time in the reflector. */
+    bool one_way;         /* fwd and bwd are valid too. */
+    bool follow_up;       /* T3 is the true one. */
+    enum match_count bad; /* What is wrong with T2 and T3; MATCH_COUNTS: nothing. */
 };
 
-/* Whether the reflector's stamps can be true between our own; then fills the
- * delays. */
 static bool
-split_delay(struct delays *d, int64_t t1, int64_t t2, int64_t t3, int64_t t4)
+apart(int64_t a, int64_t b, int64_t most)
 {
-    int64_t fwd, bwd, inside;
+    int64_t d;
 
-    if (t2 == 0 || t3 == 0 || __builtin_sub_overflow(t3, t2, &inside) || inside < 0 ||
-        inside > t4 - t1 || __builtin_sub_overflow(t2, t1, &fwd) ||
-        __builtin_sub_overflow(t4, t3, &bwd) || fwd > ONE_WAY_MAX_NS || fwd < -ONE_WAY_MAX_NS ||
-        bwd > ONE_WAY_MAX_NS || bwd < -ONE_WAY_MAX_NS) {
+    return __builtin_sub_overflow(a, b, &d) || d > most || d < -most;
+}
+
+/* Whether the reflector's stamps can be true between our own; then fills the
+ * delays.  What is wrong with them goes to d->bad. */
+static bool
+split_delay(const struct match *m, struct delays *d, const int64_t t[4])
+{
+    bool foreign = match_is_foreign(m);
+    int64_t inside;
+
+    d->bad = MATCH_BAD_REFLECTOR_TIME;
+    if (__builtin_sub_overflow(t[2], t[1], &inside) || inside < 0 || inside > t[3] - t[0]) {
         return false;
     }
-    d->delay[DIR_FWD] = fwd;
-    d->delay[DIR_BWD] = bwd;
-    d->delay[DIR_RT] = (t4 - t1) - inside;
+    if (apart(t[1], t[0], foreign ? FAR_EPOCH_NS : ONE_WAY_MAX_NS) ||
+        apart(t[3], t[2], foreign ? FAR_EPOCH_NS : ONE_WAY_MAX_NS)) {
+        d->bad = foreign ? MATCH_FAR_TIME_EPOCH : MATCH_BAD_REFLECTOR_TIME;
+        return false;
+    }
+    d->bad = MATCH_COUNTS;
+    d->delay[DIR_FWD] = t[1] - t[0];
+    d->delay[DIR_BWD] = t[3] - t[2];
+    d->delay[DIR_RT] = (t[3] - t[0]) - inside;
+    d->subtracted = true;
+    d->one_way = !m->key.rt_only;
+    if (foreign && (d->delay[DIR_FWD] < -FAR_OFF_NS || d->delay[DIR_BWD] < -FAR_OFF_NS)) {
+        d->bad = MATCH_FAR_TIME_OFF;
+        d->one_way = false;
+    }
     return true;
 }
 
@@ -551,23 +653,30 @@ static struct delays
 delays_of(const struct match *m, const struct packet *p)
 {
     const struct follow_up *u = match_far_true_t3(m, p);
-    int64_t t1 = best_t1(p);
+    int64_t t[4] = {best_t1(p), p->t2, p->t3, p->t4};
     struct delays d = {
-        .t = {{instant_of_ns(t1),
-               t1 == p->t1_user && p->source1 == TS_NONE ? TS_USER : (enum ts_source)p->source1},
+        .t = {{instant_of_ns(t[0]),
+               t[0] == p->t1_user && p->source1 == TS_NONE ? TS_USER : (enum ts_source)p->source1},
               {instant_of_ns(p->t2), (enum ts_source)p->source2},
               {instant_of_ns(p->t3), (enum ts_source)p->source3},
               {instant_of_ns(p->t4), (enum ts_source)p->source4}},
+        .bad = MATCH_COUNTS,
     };
 
-    if (p->source2 != TS_NONE && u && split_delay(&d, t1, p->t2, u->t3, p->t4)) {
+    if (p->source2 != TS_NONE && u) {
+        t[2] = u->t3;
+        d.follow_up = split_delay(m, &d, t);
+        t[2] = p->t3;
+    }
+    if (d.follow_up) {
         d.t[2] = (struct stamp_time){instant_of_ns(u->t3), (enum ts_source)u->source};
-        d.one_way = d.follow_up = true;
-    } else if (p->source2 != TS_NONE && p->source3 != TS_NONE &&
-               split_delay(&d, t1, p->t2, p->t3, p->t4)) {
-        d.one_way = true;
+    } else if (p->source2 == TS_NONE || p->source3 == TS_NONE || p->t2 == 0 || p->t3 == 0) {
+        d.bad = m->echo ? MATCH_COUNTS : MATCH_FAR_TIME_ZERO;
     } else {
-        d.delay[DIR_RT] = p->t4 - t1;
+        (void)split_delay(m, &d, t);
+    }
+    if (!d.subtracted) {
+        d.delay[DIR_RT] = p->t4 - t[0];
     }
     return d;
 }
@@ -577,7 +686,7 @@ worst_source(const struct delays *d)
 {
     enum ts_source worst = d->t[0].source < d->t[3].source ? d->t[0].source : d->t[3].source;
 
-    if (d->one_way) {
+    if (d->subtracted) {
         worst = d->t[1].source < worst ? d->t[1].source : worst;
         worst = d->t[2].source < worst ? d->t[2].source : worst;
     }
@@ -598,7 +707,7 @@ late_fate(const struct match *m, const struct packet *p)
 {
     struct delays d = delays_of(m, p);
 
-    if (!m->far.reports && !m->far.stateful) {
+    if (m->key.rt_only || (!m->far.reports && (!m->far.stateful || m->far.other))) {
         return FATE_LOST_UNDIRECTED;
     }
     return d.one_way && d.delay[DIR_BWD] >= 0 && d.delay[DIR_FWD] > m->key.tmax.ns ? FATE_LOST_FWD
@@ -651,18 +760,18 @@ add_received(struct match *m, struct summary *s, uint64_t sequence, const struct
 {
     s->received++;
     s->stamped[worst_source(d)]++;
-    s->reordered_fwd +=
-        (p->bits & PACKET_REORDERED_FWD) != 0 && (m->far.reports || m->far.stateful);
-    s->reordered_bwd +=
-        (p->bits & PACKET_REORDERED_BWD) != 0 && (m->far.reports || m->far.stateful);
-    if (!d->follow_up) {
+    if (m->far.reports || (m->far.stateful && !m->far.other)) {
+        s->reordered_fwd += (p->bits & PACKET_REORDERED_FWD) != 0;
+        s->reordered_bwd += (p->bits & PACKET_REORDERED_BWD) != 0;
+    }
+    if (!d->follow_up && !m->echo) {
         counter_add(&m->counters[MATCH_T3_MISSING], 1);
     }
     if (p->bits & PACKET_STEPPED) {
         return;
     }
-    if (!d->one_way) {
-        counter_add(&m->counters[MATCH_BAD_REFLECTOR_TIME], 1);
+    if (d->bad != MATCH_COUNTS) {
+        counter_add(&m->counters[d->bad], 1);
     }
     for (int i = 0; i < DIRECTIONS; i++) {
         if ((i == DIR_RT || d->one_way) &&
@@ -756,6 +865,7 @@ finalise_oldest(struct match *m, struct instant end, const struct match_sinks *s
     m->next_number++;
     m->least_number = m->least_number < m->next_number ? m->next_number : m->least_number;
     sinks->final(&m->key, s, sinks->aux);
+    tell_changes(m, o, sinks);
     open_give(m, o);
     return 0;
 }
@@ -904,10 +1014,8 @@ match_set_clock_error(struct match *m, uint64_t own_error_ns)
 void
 match_counters(struct match *m, struct counter_group *out)
 {
-    static const char *const names[MATCH_COUNTS] = {
-        "reply_unknown",      "t1_unknown", "t1_missing", "t3_missing",
-        "bad_reflector_time", "far_epoch",  "clock_step", "overrun"};
-
-    *out = (struct counter_group){
-        .name = "match", .names = names, .counters = m->counters, .count = MATCH_COUNTS};
+    *out = (struct counter_group){.name = "match",
+                                  .names = match_count_names,
+                                  .counters = m->counters,
+                                  .count = MATCH_COUNTS};
 }

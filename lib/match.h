@@ -13,14 +13,20 @@
  * received packets between two reports of one epoch when it fell one way whole;
  * else, and where nothing was heard before the summary is final, it is
  * undirected.  Without reports (a stateful reflector's own sequence): a gap is
- * split only when it fell one way whole; from a stateless one never.
+ * split only when it fell one way whole; from a stateless one never, nor from
+ * one whose sequence counts more or less than what this session got to it.  A
+ * session that is rt_only has no direction of anything, whatever comes back.
  *
  * A sample waits for its true T3 (follow-up telemetry) until the summary is
  * final; then it takes the T3 of the reply.  fwd = T2 - T1, bwd = T4 - T3,
  * rt = (T4 - T1) - (T3 - T2); IFDV is |d(i+1) - d(i)| of packets scheduled one
  * period apart, both received.  T2/T3 that cannot be true (zero, T3 < T2, or
  * T3 - T2 > T4 - T1) are not subtracted: the sample has rt = T4 - T1 alone, no
- * direction, and is counted.
+ * direction, and is counted.  Of a foreign far end (key->far is empty and no
+ * report came) nor are those a day from our clock: another epoch, and so perhaps
+ * another unit; and where they are a second outside [T1, T4] they are subtracted,
+ * but make no one-way delay.  Such a far end that calls itself synchronised
+ * within less than its own stamps deny has no clock error that is known.
  *
  * A reply later than Tmax leaves its packet lost and counted in 'late': it was
  * received there, so lost_bwd, unless T2 - T1 alone passed Tmax.
@@ -55,7 +61,14 @@ enum match_count {
     MATCH_T1_UNKNOWN,         /* A transmit stamp for such a sequence. */
     MATCH_T1_MISSING,         /* A packet final without a kernel stamp. */
     MATCH_T3_MISSING,         /* A received packet final without follow-up. */
-    MATCH_BAD_REFLECTOR_TIME, /* T2/T3 could not be true. */
+    MATCH_BAD_REFLECTOR_TIME, /* T2/T3 could not be true: order, or longer than the round trip. */
+    MATCH_FAR_TIME_ZERO,      /* T2 or T3 was not there. */
+    MATCH_FAR_TIME_EPOCH,     /* They were of another epoch than ours. */
+    MATCH_FAR_TIME_OFF,       /* They were a second or more off: subtracted, not one-way. */
+    MATCH_FAR_CLOCK_DENIED,   /* It claimed a clock error that its stamps deny. */
+    MATCH_FAR_COUNT_OTHER,    /* Its sequence counts something else: no direction from it. */
+    MATCH_TTL_CHANGED,        /* From one packet to the next, on either way. */
+    MATCH_REMARKED,           /* Came back with another DSCP than it was sent with. */
     MATCH_FAR_EPOCH,          /* The reflector began anew. */
     MATCH_CLOCK_STEP,
     MATCH_OVERRUN,
@@ -75,6 +88,12 @@ struct match_packet {
     uint8_t ttl, reply_ttl;
 };
 
+/* What changed on the way of a session: told once, after the delta-t whose last
+ * packet showed it.  A TTL from 0: the first that was seen. */
+enum match_change { MATCH_TTL_FWD = 1, MATCH_TTL_BWD, MATCH_DSCP };
+
+typedef void match_change_fn(const struct session_key *key, enum match_change what, uint8_t from,
+                             uint8_t to, struct instant dt_start, void *aux);
 typedef void match_packet_fn(const struct session_key *key, const struct match_packet *p,
                              void *aux);
 typedef void match_final_fn(const struct session_key *key, const struct summary *s, void *aux);
@@ -83,7 +102,8 @@ typedef void match_early_fn(const struct session_key *key, const struct early *e
 struct match_sinks {
     match_packet_fn *packet; /* May be NULL. */
     match_final_fn *final;
-    match_early_fn *early; /* May be NULL. */
+    match_early_fn *early;   /* May be NULL. */
+    match_change_fn *change; /* May be NULL. */
     void *aux;
 };
 
@@ -113,5 +133,8 @@ struct instant match_next_start(const struct match *m);
 void match_set_clock_error(struct match *m, uint64_t own_error_ns); /* UINT64_MAX: not known. */
 
 void match_counters(struct match *m, struct counter_group *out);
+
+/* Their names, for a sum over sessions. */
+extern const char *const match_count_names[MATCH_COUNTS];
 
 #endif

@@ -14,6 +14,11 @@
 #define RESTART_DISTANCE 128
 #define START_DISTANCE 8
 
+/* A reflector whose sequence does not fit ours for one reply in 16 or more, over
+ * a while: each that does not weighs as much as 16 that do. */
+#define ODD_WEIGHT 16
+#define ODD_MOST 128
+
 static inline int32_t
 sequence_diff(uint32_t a, uint32_t b)
 {
@@ -210,7 +215,7 @@ take_report(struct match *m, uint64_t sequence, struct packet *p, const struct e
 static void
 gap_resolve(struct match *m, struct gap *g)
 {
-    if (g->last < g->first || !m->far.stateful) {
+    if (g->last < g->first || !m->far.stateful || m->far.other) {
         return;
     }
     if (g->there == 0) {
@@ -270,6 +275,33 @@ restarted(const struct far_end *f, uint64_t sequence, uint32_t reflected)
            (rise < -RESTART_DISTANCE || (reflected < START_DISTANCE && rise < -START_DISTANCE));
 }
 
+/* 'there' is by how much its sequence rose beyond the reply before, which ought to
+ * be no more than 'gap', the packets between.  One counter for all its sessions
+ * rises by more, one that stands still by less, and a gap may look whole by
+ * chance: so many of them, and its sequence is not believed any more. */
+static void
+judge_sequence(struct match *m, int64_t there, uint64_t gap)
+{
+    struct far_end *f = &m->far;
+
+    if (there >= 0 && there <= (int64_t)gap) {
+        f->odd -= f->odd > 0;
+        return;
+    }
+    f->odd += ODD_WEIGHT;
+    if (f->odd > ODD_MOST && !f->other) {
+        counter_add(&m->counters[MATCH_FAR_COUNT_OTHER], 1);
+        f->other = true;
+        for (unsigned i = 0; i < MATCH_GAPS; i++) {
+            struct gap *g = &f->gaps[i];
+            if (g->last >= g->first) {
+                clear_run(m, m->no, g->first, g->last);
+                clear_run(m, m->yes, g->first, g->last);
+            }
+        }
+    }
+}
+
 static void
 take_own_sequence(struct match *m, uint64_t sequence, uint32_t reflected)
 {
@@ -289,6 +321,7 @@ take_own_sequence(struct match *m, uint64_t sequence, uint32_t reflected)
         return;
     }
     int64_t there = (int64_t)sequence_diff(reflected, f->sequence_max) - 1;
+    judge_sequence(m, there, sequence - f->reply_max - 1);
     if (there > (int64_t)(sequence - f->reply_max - 1)) {
         gaps_doubt(m, sequence);
     } else if (sequence > f->reply_max + 1) {
@@ -354,6 +387,9 @@ match_far_reply(struct match *m, uint64_t sequence, struct packet *p, const stru
 {
     struct far_end *f = &m->far;
 
+    if (m->key.rt_only) {
+        return;
+    }
     if (e->has_report) {
         take_report(m, sequence, p, &e->report);
         if (e->report.epoch != f->epoch) {
@@ -376,10 +412,10 @@ match_far_duplicate(struct match *m, uint64_t sequence, struct packet *p, const 
 {
     struct far_end *f = &m->far;
 
-    if (e->has_report) {
+    if (e->has_report && !m->key.rt_only) {
         take_report(m, sequence, p, &e->report);
     }
-    if (e->reflector_sequence == p->reflector_sequence) {
+    if (e->reflector_sequence == p->reflector_sequence || m->key.rt_only) {
         p->duplicates_bwd++;
         return;
     }

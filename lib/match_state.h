@@ -23,6 +23,12 @@ enum packet_bit {
     PACKET_REORDERED_BWD = 1 << 5
 };
 
+/* TTL there and back, and the DSCP that came back, of a delta-t's last packet. */
+struct way {
+    uint8_t seen[MATCH_DSCP + 1]; /* By enum match_change. */
+    bool known[MATCH_DSCP + 1];
+};
+
 /* A delta-t that is not final. */
 struct open_dt {
     struct open_dt *next;
@@ -30,6 +36,7 @@ struct open_dt {
     int64_t offset; /* match.offset when it began. */
     uint64_t first; /* Its first packet; valid if 'packets'. */
     bool packets;
+    struct way way;
     struct summary summary;
 };
 
@@ -67,6 +74,8 @@ struct far_end {
     bool heard;    /* A reply of this generation came: the sequences are valid. */
     bool reports;  /* A report came in this session. */
     bool stateful; /* Its own sequence is not a copy of ours. */
+    bool other;    /* ... but counts something else than what it got of this session. */
+    unsigned odd;  /* How often lately: up with each, down with each that fits. */
     uint8_t generation;
     uint32_t sequence_max; /* Greatest of its own, of this generation. */
     uint64_t reply_max;    /* Greatest of ours that it answered in this generation. */
@@ -88,6 +97,7 @@ struct match {
     bool started;       /* A packet was sent. */
     bool overrun;       /* Events were lost since the last SENT. */
     bool late_known;    /* 'usual' is valid. */
+    bool echo;          /* ICMP: there is no T2 and no T3. */
     uint32_t size;      /* Slots of packets and follow-ups. */
     uint32_t size_max;
     uint32_t bit_count; /* Places of 'yes' and 'no'. */
@@ -108,11 +118,19 @@ struct match {
         int64_t scheduled;
         int64_t delay[DIRECTIONS];
         bool valid[DIRECTIONS];
-    } before; /* The packet made final last: for IFDV. */
+    } before;              /* The packet made final last: for IFDV. */
+    struct way last, told; /* Of the packet before; of what the sinks know. */
     struct hist *early_hists[DIRECTIONS];
     struct far_end far;
     struct counter counters[MATCH_COUNTS];
 };
+
+/* Whether the far end is not one of ours: what it stamps may mean anything. */
+static inline bool
+match_is_foreign(const struct match *m)
+{
+    return !m->key.far[0] && !m->far.reports;
+}
 
 static inline struct packet *
 match_slot(const struct match *m, uint64_t sequence)

@@ -22,7 +22,7 @@ struct follow_up {
 };
 
 struct rsession {
-    struct in_addr peer, local;
+    struct address peer, local;
     uint16_t port;
     uint16_t ssid;
     bool used;
@@ -43,7 +43,7 @@ struct peer {
 
 /* A token bucket for each source address. */
 struct source {
-    struct in_addr address;
+    struct address address;
     uint32_t sessions;
     uint32_t tokens;
     struct span filled;
@@ -239,12 +239,22 @@ reflector_new(const struct reflector_config *config, struct tstamp_io *io)
 }
 
 int
-reflector_listen(struct reflector *r, struct in_addr address, uint16_t port)
+reflector_listen(struct reflector *r, struct address address, uint16_t port)
 {
     struct tstamp_config config = {.address = address, .port = port};
     struct tstamp socket;
-    int err = tstamp_open(&socket, &config, r->counters + REFLECTOR_SOCKET);
+    int err;
 
+    if (!address_is_set(&address)) {
+        config.address = address_any(6);
+        config.dual = true;
+    }
+    err = tstamp_open(&socket, &config, r->counters + REFLECTOR_SOCKET);
+    if (err == -EAFNOSUPPORT && config.dual) {
+        config.address = address_any(4);
+        config.dual = false;
+        err = tstamp_open(&socket, &config, r->counters + REFLECTOR_SOCKET);
+    }
     if (err) {
         return err;
     }
@@ -332,9 +342,9 @@ count(struct reflector *r, enum reflector_count which)
 /* --- Sources and sessions. --- */
 
 static uint32_t
-hash(uint32_t a, uint32_t b, uint32_t c)
+hash(uint64_t a, uint64_t b, uint32_t c)
 {
-    uint64_t h = ((uint64_t)a << 32 | b) * UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t h = (a << 32 ^ a >> 32 ^ b) * UINT64_C(0x9e3779b97f4a7c15);
     h = (h ^ h >> 29 ^ c) * UINT64_C(0xbf58476d1ce4e5b9);
     return (uint32_t)(h >> 32);
 }
@@ -342,7 +352,9 @@ hash(uint32_t a, uint32_t b, uint32_t c)
 static uint32_t
 session_home(const struct reflector *r, const struct rsession *s)
 {
-    return hash(s->peer.s_addr, s->local.s_addr, (uint32_t)s->port << 16 | s->ssid) & r->mask;
+    return hash(address_hash(&s->peer), address_hash(&s->local),
+                (uint32_t)s->port << 16 | s->ssid) &
+           r->mask;
 }
 
 static struct rsession *
@@ -353,8 +365,8 @@ session_find(const struct reflector *r, const struct rsession *key)
         if (r->table[i & r->mask] == NO_SESSION) {
             return NULL;
         }
-        if (s->peer.s_addr == key->peer.s_addr && s->port == key->port && s->ssid == key->ssid &&
-            s->local.s_addr == key->local.s_addr) {
+        if (s->port == key->port && s->ssid == key->ssid && address_equal(&s->peer, &key->peer) &&
+            address_equal(&s->local, &key->local)) {
             return s;
         }
     }
@@ -397,21 +409,21 @@ session_forget(struct reflector *r, struct rsession *s)
 /* A source without sessions is as good as a free place, so places are never
  * removed, only taken over. */
 static uint32_t
-source_find(const struct reflector *r, struct in_addr address)
+source_find(const struct reflector *r, const struct address *address)
 {
     uint32_t unused = UINT32_MAX;
-    uint32_t home = hash(address.s_addr, 0, 1);
+    uint32_t home = hash(address_hash(address), 0, 1);
 
     for (uint32_t i = 0; i <= r->mask; i++) {
         uint32_t at = (home + i) & r->mask;
         const struct source *s = &r->sources[at];
-        if (s->address.s_addr == address.s_addr) {
+        if (address_equal(&s->address, address)) {
             return at;
         }
         if (s->sessions == 0 && unused == UINT32_MAX) {
             unused = at;
         }
-        if (s->address.s_addr == INADDR_ANY) {
+        if (!address_is_set(&s->address)) {
             break;
         }
     }
@@ -440,18 +452,17 @@ rate_allows(struct reflector *r, struct source *s, struct span mono)
 }
 
 static const struct peer *
-peer_find(const struct reflector *r, struct in_addr remote, struct in_addr local, unsigned ifindex,
-          unsigned *reply_by)
+peer_find(const struct reflector *r, const struct address *remote, const struct address *local,
+          unsigned ifindex, unsigned *reply_by)
 {
     for (size_t i = 0; i < r->peer_count; i++) {
         const struct peer *p = &r->peers[i];
-        uint8_t bits = p->is.remote_bits;
-        uint32_t mask = bits == 0 ? 0 : htonl(UINT32_MAX << (32 - bits));
-        if (((remote.s_addr ^ p->is.remote.s_addr) & mask) != 0 ||
-            (p->is.local.s_addr != INADDR_ANY && p->is.local.s_addr != local.s_addr)) {
+        if ((address_is_set(&p->is.remote) &&
+             !address_in_prefix(remote, &p->is.remote, p->is.remote_bits)) ||
+            (address_is_host(&p->is.local) && !address_equal(&p->is.local, local))) {
             continue;
         }
-        *reply_by = p->interface[0] ? ifindex : 0;
+        *reply_by = p->interface[0] || address_is_link_local(remote) ? ifindex : 0;
         if (!p->interface[0] || if_nametoindex(p->interface) == ifindex) {
             return p;
         }
@@ -485,7 +496,7 @@ session_make(struct reflector *r, const struct rsession *key, unsigned ifindex, 
     struct rsession *s;
     uint32_t i;
 
-    if (!peer_find(r, key->peer, key->local, ifindex, &reply_by)) {
+    if (!peer_find(r, &key->peer, &key->local, ifindex, &reply_by)) {
         count(r, REFLECTOR_STRANGER);
         return NULL;
     }
@@ -496,9 +507,9 @@ session_make(struct reflector *r, const struct rsession *key, unsigned ifindex, 
         count(r, REFLECTOR_FULL);
         return NULL;
     }
-    uint32_t place = source_find(r, key->peer);
+    uint32_t place = source_find(r, &key->peer);
     struct source *source = &r->sources[place];
-    bool known = source->address.s_addr == key->peer.s_addr;
+    bool known = address_equal(&source->address, &key->peer);
     /* No source may have more than it leaves to the others, so that one that forges
      * SSIDs cannot shut them out. */
     if (known && source->sessions >= r->free_count) {
@@ -540,7 +551,7 @@ reflector_allow(struct reflector *r, const struct reflector_peer *peers, size_t 
     for (size_t i = 0; i < peer_count; i++) {
         copy[i].is = peers[i];
         copy[i].is.interface = NULL;
-        if (peers[i].remote_bits > 32 ||
+        if (peers[i].remote_bits > 8 * address_size(&peers[i].remote) ||
             (peers[i].interface && strlen(peers[i].interface) >= IF_NAMESIZE)) {
             free(copy);
             return -EINVAL;
@@ -555,7 +566,7 @@ reflector_allow(struct reflector *r, const struct reflector_peer *peers, size_t 
     for (uint32_t i = 1; i <= r->limit; i++) {
         struct rsession *s = &r->sessions[i];
         unsigned reply_by;
-        if (s->used && !peer_find(r, s->peer, s->local, s->ifindex, &reply_by)) {
+        if (s->used && !peer_find(r, &s->peer, &s->local, s->ifindex, &reply_by)) {
             session_forget(r, s);
         }
     }
@@ -657,6 +668,7 @@ answer(struct reflector *r, struct rsession *s, const struct stamp_request *q,
     *o = (struct tstamp_out){
         .data = p->data,
         .to = p->peer,
+        .port = p->port,
         .source = p->local,
         .ifindex = s->ifindex,
         .tos = p->tos & 0xfc, /* The DSCP; ECN is not ours to copy. */
@@ -681,7 +693,7 @@ reflect(struct reflector *r, const struct tstamp_packet *p, struct instant now, 
         [STAMP_OVERLONG] = REFLECTOR_OVERLONG,
         [STAMP_BAD_ERROR] = REFLECTOR_BAD_ERROR,
     };
-    struct rsession key = {.peer = p->peer.sin_addr, .local = p->local, .port = p->peer.sin_port};
+    struct rsession key = {.peer = p->peer, .local = p->local, .port = p->port};
     struct stamp_request q;
     enum stamp_verdict v = stamp_request_parse(p->data, p->size, &q);
     struct rsession *s;

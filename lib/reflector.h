@@ -9,11 +9,11 @@
 #ifndef PLUMBLINE_REFLECTOR_H
 #define PLUMBLINE_REFLECTOR_H
 
-#include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "address.h"
 #include "counter.h"
 #include "nstime.h"
 #include "stamp.h"
@@ -21,9 +21,10 @@
 
 /* Whom it answers. */
 struct reflector_peer {
-    struct in_addr local; /* INADDR_ANY: any. */
-    struct in_addr remote;
-    uint8_t remote_bits;   /* Prefix length; 32: one address, 0: anybody. */
+    struct address local; /* address_any() or none: any. */
+    struct address remote;
+    uint8_t remote_bits;   /* Prefix length; 32 or 128: one address, 0: anybody of its family, or
+                              of both where 'remote' is none. */
     const char *interface; /* NULL: any, and replies are routed. */
 };
 
@@ -62,9 +63,10 @@ struct reflector;
 struct reflector *reflector_new(const struct reflector_config *config, struct tstamp_io *io);
 void reflector_free(struct reflector *r);
 
-/* Opens the socket (port 0: the kernel chooses) in place of the one before.  0 or
- * negative errno; on error the one before stays. */
-int reflector_listen(struct reflector *r, struct in_addr address, uint16_t port);
+/* Opens the socket (port 0: the kernel chooses) in place of the one before.  No
+ * address: any of both families, or of IPv4 where there is no IPv6.  0 or negative
+ * errno; on error the one before stays. */
+int reflector_listen(struct reflector *r, struct address address, uint16_t port);
 void reflector_close(struct reflector *r);
 
 /* Copies the list; sessions of those no longer in it are forgotten.  0 or

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/epoll.h>
 
+#include "echo.h"
+
 /* In the table of replies: any SSID of this peer (foreign ones do not echo it). */
 #define ANY_SSID UINT32_C(0x10000)
 /* ... and where several sessions share a peer, it stands for none of them. */
@@ -16,9 +18,14 @@
 
 enum { RUN_MAX = 512 };
 
+/* A foreign far end's time that is further from ours is of another epoch. */
+#define EPOCH_NS (86400 * NS_PER_S)
+
 static const char *const own_names[SENDER_SOCKET] = {
-    "reply_short",        "reply_overlong",           "reply_bad_tlv", "reply_stranger",
-    "reply_unknown_ssid", "reply_bad_error_estimate", "sends_skipped", "events_lost",
+    "reply_short",        "reply_overlong",     "reply_bad_tlv",
+    "reply_stranger",     "reply_unknown_ssid", "reply_bad_error_estimate",
+    "reply_other_format", "reply_bad_echo",     "sends_skipped",
+    "events_lost",
 };
 
 struct session {
@@ -28,12 +35,17 @@ struct session {
     uint32_t sequence;           /* Of the next packet. */
     struct span due;             /* Monotonic. */
     uint32_t planned;            /* Of 'packets'. */
+    uint8_t ptp_quarters; /* Of our second, in which its times could be PTP's against its Z bit. */
+    bool ptp_denied;      /* One could not. */
 };
 
 struct socket_slot {
     bool used, wanted; /* wanted: by the sessions being set. */
     char interface[IF_NAMESIZE];
     uint16_t port; /* As asked for. */
+    uint8_t family;
+    enum tstamp_kind kind;
+    bool whole;
     struct span rebound;
     uint32_t first_due, last_due; /* List through run[]; NO_SESSION: none. */
     struct tstamp socket;
@@ -51,7 +63,7 @@ struct heap_entry {
 };
 
 struct reply_key {
-    uint32_t address;
+    struct address address;
     uint32_t ssid; /* Or ANY_SSID. */
     uint16_t port;
     uint16_t socket;
@@ -73,7 +85,7 @@ struct sender {
     struct ring *events;
     struct tstamp_io *io;
     int epoll;
-    uint16_t error; /* Raw Error Estimate. */
+    uint16_t error, error_ptp; /* Raw Error Estimate, without Z and with it. */
     struct set set;
     struct socket_slot *sockets;
     unsigned socket_count; /* Slots ever used. */
@@ -154,7 +166,10 @@ sender_free(struct sender *s)
 void
 sender_set_error(struct sender *s, struct stamp_error error)
 {
+    error.ptp = false;
     s->error = stamp_error_format(&error);
+    error.ptp = true;
+    s->error_ptp = stamp_error_format(&error);
 }
 
 void
@@ -213,23 +228,23 @@ sender_due(const struct sender *s)
 /* --- The table from a reply to its session. --- */
 
 static uint32_t
-reply_hash(uint32_t address, uint16_t port, uint32_t ssid, uint16_t socket)
+reply_hash(const struct address *address, uint16_t port, uint32_t ssid, uint16_t socket)
 {
-    uint64_t h =
-        ((uint64_t)address << 32 | (uint32_t)port << 16 | socket) * UINT64_C(0x9e3779b97f4a7c15);
-    h = (h ^ h >> 29 ^ ssid) * UINT64_C(0xbf58476d1ce4e5b9);
-    return (uint32_t)(h >> 32);
+    uint64_t h = address_hash(address) ^ ((uint64_t)ssid << 32 | (uint32_t)port << 16 | socket);
+    return (uint32_t)(h * UINT64_C(0x9e3779b97f4a7c15) >> 32);
 }
 
 static struct reply_key *
-reply_find(const struct set *t, uint32_t address, uint16_t port, uint32_t ssid, uint16_t socket)
+reply_find(const struct set *t, const struct address *address, uint16_t port, uint32_t ssid,
+           uint16_t socket)
 {
     uint32_t i = reply_hash(address, port, ssid, socket);
 
     for (;; i++) {
         struct reply_key *k = &t->table[i & t->mask];
         if (k->session == NO_SESSION ||
-            (k->address == address && k->ssid == ssid && k->port == port && k->socket == socket)) {
+            (k->ssid == ssid && k->port == port && k->socket == socket &&
+             address_equal(&k->address, address))) {
             return k;
         }
     }
@@ -240,18 +255,24 @@ static int
 reply_add(struct set *t, uint32_t place)
 {
     const struct session *n = &t->sessions[place];
-    uint32_t address = n->is.destination.s_addr;
-    uint16_t port = htons(n->is.destination_port);
-    struct reply_key *k = reply_find(t, address, port, n->is.ssid, n->socket);
+    const struct address *address = &n->is.destination;
+    uint16_t port = n->is.destination_port;
     struct reply_key key = {
-        .address = address, .port = port, .socket = n->socket, .session = place};
+        .address = *address, .port = port, .socket = n->socket, .session = place};
+    struct reply_key *k;
 
-    if (k->session != NO_SESSION) {
+    if (!n->is.foreign) {
+        k = reply_find(t, address, port, n->is.ssid, n->socket);
+        if (k->session != NO_SESSION) {
+            return -EEXIST;
+        }
+        *k = key;
+        k->ssid = n->is.ssid;
+    }
+    k = reply_find(t, address, port, ANY_SSID, n->socket);
+    if (k->session != NO_SESSION && n->is.foreign) {
         return -EEXIST;
     }
-    *k = key;
-    k->ssid = n->is.ssid;
-    k = reply_find(t, address, port, ANY_SSID, n->socket);
     key.ssid = ANY_SSID;
     key.session = k->session == NO_SESSION ? place : AMBIGUOUS;
     *k = key;
@@ -260,17 +281,42 @@ reply_add(struct set *t, uint32_t place)
 
 /* --- Sockets. --- */
 
+/* Room for two seconds of packets at one each 'period'. */
+static uint32_t
+flight_for(struct span period)
+{
+    uint32_t flight = TSTAMP_FLIGHT_LEAST;
+
+    while (flight < TSTAMP_FLIGHT && flight * period.ns < 2 * NS_PER_S) {
+        flight *= 2;
+    }
+    return flight;
+}
+
 static int
-socket_open(struct sender *s, unsigned slot, const char *interface, uint16_t port)
+socket_open(struct sender *s, unsigned slot, const struct session *n)
 {
     struct socket_slot *k = &s->sockets[slot];
     struct tstamp_config config = {
-        .port = port, .interface = interface[0] ? interface : NULL, .shared = port != 0};
+        .kind = n->is.protocol == SENDER_ICMP ? TSTAMP_ICMP : TSTAMP_UDP,
+        .address = address_any(n->is.destination.family),
+        .port = n->is.source_port,
+        .interface = n->interface[0] ? n->interface : NULL,
+        .shared = n->is.source_port != 0,
+        .whole = n->is.whole,
+        /* A socket for many sends more than its first session does. */
+        .flight = n->is.foreign || n->is.whole ? flight_for(n->is.period) : TSTAMP_FLIGHT,
+    };
     struct epoll_event ev = {.events = EPOLLIN, .data.u64 = slot};
     int err;
 
-    *k = (struct socket_slot){.port = port, .first_due = NO_SESSION, .last_due = NO_SESSION};
-    memcpy(k->interface, interface, sizeof k->interface);
+    *k = (struct socket_slot){.port = n->is.source_port,
+                              .family = n->is.destination.family,
+                              .kind = config.kind,
+                              .whole = config.whole,
+                              .first_due = NO_SESSION,
+                              .last_due = NO_SESSION};
+    memcpy(k->interface, n->interface, sizeof k->interface);
     err = tstamp_open(&k->socket, &config, s->counters + SENDER_SOCKET);
     if (err) {
         return err;
@@ -284,8 +330,16 @@ socket_open(struct sender *s, unsigned slot, const char *interface, uint16_t por
     return 0;
 }
 
+static bool
+socket_fits(const struct socket_slot *k, const struct session *n)
+{
+    return k->port == n->is.source_port && k->family == n->is.destination.family &&
+           (k->kind == TSTAMP_ICMP) == (n->is.protocol == SENDER_ICMP) && k->whole == n->is.whole &&
+           strcmp(k->interface, n->interface) == 0;
+}
+
 static int
-socket_for(struct sender *s, const char *interface, uint16_t port)
+socket_for(struct sender *s, const struct session *n)
 {
     unsigned unused = SENDER_SOCKETS_MAX;
     int err;
@@ -294,7 +348,7 @@ socket_for(struct sender *s, const char *interface, uint16_t port)
         struct socket_slot *k = &s->sockets[i];
         if (!k->used) {
             unused = i;
-        } else if (k->port == port && strcmp(k->interface, interface) == 0) {
+        } else if (socket_fits(k, n)) {
             k->wanted = true;
             return (int)i;
         }
@@ -305,7 +359,7 @@ socket_for(struct sender *s, const char *interface, uint16_t port)
     if (unused >= SENDER_SOCKETS_MAX) {
         return -EMFILE;
     }
-    err = socket_open(s, unused, interface, port);
+    err = socket_open(s, unused, n);
     if (err) {
         return err;
     }
@@ -377,8 +431,9 @@ set_init(struct set *t, const struct sender_session *sessions, size_t session_co
 static bool
 same_parameters(const struct session *o, const struct sender_session *n)
 {
-    return o->is.source.s_addr == n->source.s_addr &&
-           o->is.destination.s_addr == n->destination.s_addr &&
+    return address_equal(&o->is.source, &n->source) &&
+           address_equal(&o->is.destination, &n->destination) && o->is.protocol == n->protocol &&
+           o->is.foreign == n->foreign && o->is.ptp == n->ptp && o->is.whole == n->whole &&
            o->is.source_port == n->source_port && o->is.destination_port == n->destination_port &&
            o->is.ssid == n->ssid && o->is.dscp == n->dscp && o->is.size == n->size &&
            o->is.period.ns == n->period.ns && o->is.packets == n->packets &&
@@ -421,7 +476,9 @@ add_session(struct sender *s, struct set *t, uint32_t place, const struct sender
 
     if (n->size < STAMP_SIZE_BASE || n->size > STAMP_SIZE_MAX || n->period.ns <= 0 ||
         n->dt.ns <= 0 || (n->interface && strlen(n->interface) >= IF_NAMESIZE) ||
-        t->by_index[n->index] != NO_SESSION) {
+        t->by_index[n->index] != NO_SESSION ||
+        (n->destination.family != 4 && n->destination.family != 6) ||
+        (n->source.family && n->source.family != n->destination.family)) {
         return -EINVAL;
     }
     if (n->index < s->set.index_count && s->set.by_index[n->index] != NO_SESSION) {
@@ -432,7 +489,7 @@ add_session(struct sender *s, struct set *t, uint32_t place, const struct sender
     if (n->interface) {
         strcpy(to->interface, n->interface);
     }
-    slot = socket_for(s, to->interface, n->source_port);
+    slot = socket_for(s, to);
     if (slot < 0) {
         return slot;
     }
@@ -441,6 +498,8 @@ add_session(struct sender *s, struct set *t, uint32_t place, const struct sender
         to->sequence = old->sequence;
         to->due = old->due;
         to->planned = old->planned;
+        to->ptp_quarters = old->ptp_quarters;
+        to->ptp_denied = old->ptp_denied;
     } else {
         to->due = first_due(n, now);
     }
@@ -520,26 +579,46 @@ on_sent(uint64_t cookie, struct instant at, void *aux)
                                .t1 = {.at = at, .source = TS_KERNEL}});
 }
 
+/* An echo is as long on the wire as a UDP packet of that payload: both headers
+ * have eight octets. */
+static void
+format_echo(const struct socket_slot *k, const struct session *n, struct tstamp_out *o)
+{
+    struct echo e = {.identifier = k->socket.port,
+                     .sequence = n->sequence,
+                     .t1 = stamp_time_format(o->at, false)};
+
+    o->size += ECHO_HEADER;
+    echo_request_format(&e, k->family, o->data, o->size);
+}
+
 static void
 prepare(struct sender *s, const struct socket_slot *k, const struct session *n, unsigned i)
 {
     struct tstamp_out *o = &tstamp_io_outs(s->io)[i];
-    struct stamp_request q = {.error = s->error, .ssid = n->is.ssid, .size = n->is.size};
+    bool light = n->is.protocol == SENDER_TWAMP_LIGHT;
+    struct stamp_request q = {.error = n->is.ptp ? s->error_ptp : s->error,
+                              .ssid = light ? 0 : n->is.ssid,
+                              .size = n->is.size,
+                              .no_report = n->is.foreign,
+                              .no_tlvs = light};
 
-    (void)k;
     *o = (struct tstamp_out){
         .data = tstamp_io_buffer(s->io, i),
         .size = n->is.size,
-        .to = {.sin_family = AF_INET,
-               .sin_port = htons(n->is.destination_port),
-               .sin_addr = n->is.destination},
+        .to = n->is.destination,
+        .port = n->is.destination_port,
         .source = n->is.source,
         .tos = (uint8_t)(n->is.dscp << 2),
         .cookie = (uint64_t)n->is.index << 32 | n->sequence,
         .at = instant_now(),
     };
+    if (n->is.protocol == SENDER_ICMP) {
+        format_echo(k, n, o);
+        return;
+    }
     q.sequence = n->sequence;
-    q.t1 = stamp_time_format(o->at, false);
+    q.t1 = stamp_time_format(o->at, n->is.ptp);
     stamp_request_format(&q, o->data);
 }
 
@@ -679,31 +758,85 @@ stamp_of(uint64_t raw, bool ptp)
     return t;
 }
 
-static void
-tell_reply(struct sender *s, const struct session *n, const struct tstamp_packet *p,
-           const struct stamp_reply *r)
+static bool
+is_near(const struct stamp_time *t, struct instant now)
+{
+    return t->source != TS_NONE && t->at.ns - now.ns < EPOCH_NS && now.ns - t->at.ns < EPOCH_NS;
+}
+
+/* Whether times that say NTP's format are PTP's.  By their seconds they may as well
+ * be NTP's of the wrong epoch, 1970: a fraction of 1e9 or more proves that, and it
+ * comes in all but 0.233 of a second.  So none has come in three quarters of it. */
+static bool
+proves_ptp(struct session *n, const struct stamp_reply *r, struct instant now)
+{
+    const uint64_t raw[2] = {r->t2, r->t3};
+    int64_t phase = now.ns - instant_floor(now, span_of_ns(NS_PER_S)).ns;
+
+    for (unsigned i = 0; i < 2; i++) {
+        int64_t off = (int64_t)(raw[i] >> 32) * NS_PER_S - now.ns;
+        if (raw[i] == 0) {
+            continue;
+        }
+        if (off > EPOCH_NS || off < -EPOCH_NS) {
+            return false;
+        }
+        n->ptp_denied = n->ptp_denied || (raw[i] & UINT32_MAX) >= (uint64_t)NS_PER_S;
+    }
+    n->ptp_quarters = (uint8_t)(n->ptp_quarters | 1U << phase / (NS_PER_S / 4));
+    return !n->ptp_denied && __builtin_popcount(n->ptp_quarters) >= 3;
+}
+
+/* T2 and T3.  Some peers give our Z bit back and stamp in the other format: read
+ * so their times are 66 years away, and if the other reading is of today, that is
+ * the one.  Returns the format. */
+static bool
+read_times(struct sender *s, struct session *n, const struct stamp_reply *r, struct exchange *e)
 {
     bool ptp = stamp_error_is_ptp(r->error);
+
+    e->t2 = stamp_of(r->t2, ptp);
+    e->t3 = stamp_of(r->t3, ptp);
+    if (!e->has_report && (r->t2 || r->t3) && !is_near(&e->t2, e->t4.at) &&
+        !is_near(&e->t3, e->t4.at)) {
+        struct stamp_time t2 = stamp_of(r->t2, !ptp), t3 = stamp_of(r->t3, !ptp);
+        bool near =
+            (r->t2 == 0 || is_near(&t2, e->t4.at)) && (r->t3 == 0 || is_near(&t3, e->t4.at));
+        if (ptp ? near : proves_ptp(n, r, e->t4.at)) {
+            count(s, SENDER_REPLY_OTHER_FORMAT);
+            e->t2 = t2;
+            e->t3 = t3;
+            ptp = !ptp;
+        }
+    }
+    return ptp;
+}
+
+static void
+tell_reply(struct sender *s, struct session *n, const struct tstamp_packet *p,
+           const struct stamp_reply *r)
+{
     struct stamp_error error = stamp_error_parse(r->error);
+    bool has_report = r->has_report && !n->is.foreign;
     struct exchange e = {
         .kind = EXCHANGE_REPLY,
         .session = n->is.index,
         .sequence = r->sender_sequence,
         .at = p->at.at,
         .t1 = stamp_of(r->t1, stamp_error_is_ptp(r->sender_error)),
-        .t2 = stamp_of(r->t2, ptp),
-        .t3 = stamp_of(r->t3, ptp),
         .t4 = p->at,
         .reflector_sequence = r->sequence,
         .ttl = r->sender_ttl,
         .reply_ttl = p->ttl,
-        .has_report = r->has_report,
+        .reply_dscp = p->tos >> 2,
+        .has_report = has_report,
         .far_synchronised = error.synchronised && error.error_ns != UINT64_MAX,
         .far_error_ns = error.error_ns,
         .report = r->report,
     };
+    bool ptp = read_times(s, n, r, &e);
 
-    if (r->has_report && !r->t2_user && e.t2.source != TS_NONE) {
+    if (has_report && !r->t2_user && e.t2.source != TS_NONE) {
         e.t2.source = TS_KERNEL;
     }
     if (r->has_follow_up) {
@@ -717,7 +850,64 @@ tell_reply(struct sender *s, const struct session *n, const struct tstamp_packet
     if ((r->error & 0xff) == 0) {
         count(s, SENDER_REPLY_BAD_ERROR);
     }
+    if (r->bad_tlv) {
+        count(s, SENDER_REPLY_BAD_TLV);
+    }
     emit(s, &e);
+}
+
+/* The session of a reply, or NULL (counted). */
+static struct session *
+reply_session(struct sender *s, uint16_t slot, const struct tstamp_packet *p, uint16_t ssid)
+{
+    const struct set *t = &s->set;
+    uint32_t place = reply_find(t, &p->peer, p->port, ssid, slot)->session;
+
+    if (place == NO_SESSION) {
+        place = reply_find(t, &p->peer, p->port, ANY_SSID, slot)->session;
+        if (place == NO_SESSION) {
+            count(s, SENDER_REPLY_STRANGER);
+            return NULL;
+        }
+        /* One that does not echo the SSID gives zero there; a foreign one, anything. */
+        if (place == AMBIGUOUS || (ssid != 0 && !t->sessions[place].is.foreign)) {
+            count(s, SENDER_REPLY_UNKNOWN_SSID);
+            return NULL;
+        }
+    }
+    return &t->sessions[place];
+}
+
+static void
+take_echo(struct sender *s, uint16_t slot, const struct tstamp_packet *p)
+{
+    struct echo r;
+    enum echo_verdict v = echo_reply_parse(p->data, p->size, p->peer.family, &r);
+    const struct session *n;
+
+    if (v != ECHO_OK) {
+        count(s, v == ECHO_SHORT ? SENDER_REPLY_SHORT : SENDER_REPLY_BAD_ECHO);
+        return;
+    }
+    if (r.identifier != s->sockets[slot].socket.port) {
+        count(s, SENDER_REPLY_STRANGER);
+        return;
+    }
+    n = reply_session(s, slot, p, 0);
+    if (n) {
+        emit(s, &(struct exchange){
+                    .kind = EXCHANGE_REPLY,
+                    .session = n->is.index,
+                    .sequence = r.sequence,
+                    .at = p->at.at,
+                    .t1 = stamp_of(r.t1, false),
+                    .t4 = p->at,
+                    .reflector_sequence = r.sequence,
+                    .reply_ttl = p->ttl,
+                    .reply_dscp = p->tos >> 2,
+                    .far_error_ns = UINT64_MAX,
+                });
+    }
 }
 
 static void
@@ -725,30 +915,21 @@ take_reply(struct sender *s, uint16_t slot, const struct tstamp_packet *p)
 {
     struct stamp_reply r;
     enum stamp_verdict v = stamp_reply_parse(p->data, p->size, &r);
-    uint32_t address = p->peer.sin_addr.s_addr;
-    uint32_t place;
+    struct session *n;
 
     if (v != STAMP_OK) {
         count(s, v == STAMP_SHORT ? SENDER_REPLY_SHORT : SENDER_REPLY_OVERLONG);
         return;
     }
-    place = reply_find(&s->set, address, p->peer.sin_port, r.ssid, slot)->session;
-    if (place == NO_SESSION) {
-        place = reply_find(&s->set, address, p->peer.sin_port, ANY_SSID, slot)->session;
-        if (place == NO_SESSION) {
-            count(s, SENDER_REPLY_STRANGER);
-            return;
-        }
-        /* One that does not echo the SSID gives zero there. */
-        if (place == AMBIGUOUS || r.ssid != 0) {
-            count(s, SENDER_REPLY_UNKNOWN_SSID);
-            return;
-        }
+    n = reply_session(s, slot, p, r.ssid);
+    if (n && n->is.protocol == SENDER_TWAMP_LIGHT && p->size > STAMP_SIZE_REPLY_TTL) {
+        /* What follows is padding, whatever it looks like. */
+        v = stamp_reply_parse(p->data, STAMP_SIZE_REPLY_TTL, &r);
+        assert(v == STAMP_OK);
     }
-    if (r.bad_tlv) {
-        count(s, SENDER_REPLY_BAD_TLV);
+    if (n) {
+        tell_reply(s, n, p, &r);
     }
-    tell_reply(s, &s->set.sessions[place], p, &r);
 }
 
 unsigned
@@ -769,7 +950,12 @@ sender_receive(struct sender *s, unsigned slot, bool replies, bool stamps)
         do {
             n = tstamp_receive(&k->socket, s->io);
             for (int i = 0; i < n; i++) {
-                take_reply(s, (uint16_t)slot, &tstamp_io_packets(s->io)[i]);
+                const struct tstamp_packet *p = &tstamp_io_packets(s->io)[i];
+                if (k->kind == TSTAMP_ICMP) {
+                    take_echo(s, (uint16_t)slot, p);
+                } else {
+                    take_reply(s, (uint16_t)slot, p);
+                }
             }
             taken += n > 0 ? (unsigned)n : 0;
         } while (n == TSTAMP_BATCH && taken < 8 * TSTAMP_BATCH);

@@ -1,19 +1,22 @@
 /* sender.h - sends the test packets of many sessions when they are due, and takes
  * their replies.
  *
- * On tstamp.h (sockets), stamp.h (packets) and ring.h (events).  Owned by one
- * thread; opens sockets in sender_set() only and allocates nothing elsewhere.
- * There is one socket for each (interface, source port).  The schedule is
+ * On tstamp.h (sockets), stamp.h and echo.h (packets) and ring.h (events).  Owned
+ * by one thread; opens sockets in sender_set() only and allocates nothing elsewhere.
+ * There is one socket for each (interface, family, source port, kind).  A reply is
+ * a session's by peer and SSID; that of a foreign far end, which may not give the
+ * SSID back, by the peer alone, so no two of a socket may have the same foreign
+ * peer.  The schedule is
  * absolute, on CLOCK_MONOTONIC, and never early; the caller groups what is due
  * by waking at most each SENDER_GROUP_NS.  Sessions of one period are spread
  * over it. */
 #ifndef PLUMBLINE_SENDER_H
 #define PLUMBLINE_SENDER_H
 
-#include <netinet/in.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "address.h"
 #include "counter.h"
 #include "nstime.h"
 #include "ring.h"
@@ -24,12 +27,24 @@
 
 enum { SENDER_SOCKETS_MAX = 1024, SENDER_SESSIONS_MAX = 1 << 20 };
 
+/* What the far end speaks. */
+enum sender_protocol {
+    SENDER_STAMP,
+    SENDER_TWAMP_LIGHT, /* No SSID, no TLV, either way. */
+    SENDER_ICMP,        /* Echo. */
+};
+
 struct sender_session {
     uint32_t index; /* In events; not another session's of this plan or the one before. */
-    struct in_addr source, destination;
-    uint16_t source_port; /* 0: the kernel chooses, one socket for all of them. */
-    uint16_t destination_port;
+    enum sender_protocol protocol;
+    struct address source; /* address_any() or not given: the route's. */
+    struct address destination;
+    uint16_t source_port;      /* Of ICMP the identifier.  0: one is chosen, one socket for all. */
+    uint16_t destination_port; /* 0 of ICMP. */
     uint16_t ssid;
+    bool foreign; /* Not Plumbline's: no report is asked for or believed, any SSID is taken. */
+    bool ptp;     /* T1 is truncated PTPv2's; else NTP's. */
+    bool whole;   /* DF, and no fragments. */
     uint8_t dscp;
     uint32_t size;
     struct span period;
@@ -47,6 +62,8 @@ enum sender_count {
     SENDER_REPLY_STRANGER,     /* Not from an address and port that a session sends to. */
     SENDER_REPLY_UNKNOWN_SSID, /* From such a one, of no session. */
     SENDER_REPLY_BAD_ERROR,    /* Taken; its Error Estimate says nothing. */
+    SENDER_REPLY_OTHER_FORMAT, /* Taken; its times are in the format that its Z bit denies. */
+    SENDER_REPLY_BAD_ECHO,     /* An echo reply with data that is not ours. */
     SENDER_SKIPPED,            /* Not sent: the thread came over 100 ms and a period late. */
     SENDER_EVENTS_LOST,        /* The ring was full. */
     SENDER_SOCKET,             /* From here on tstamp.h's. */

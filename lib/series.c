@@ -94,7 +94,8 @@ session_id_of(const struct session_key *key)
 {
     char text[1280] = "session|";
     int n = 8 + identity_text(key, text + 8, sizeof text - 8);
-    n += snprintf(text + n, sizeof text - (size_t)n, "|%s|%u|", key->far, key->observer_end);
+    n += snprintf(text + n, sizeof text - (size_t)n, "|%s|%u|%s", key->far, key->observer_end,
+                  key->rt_only ? "rt|" : "");
     n += params_text(key, text + n, sizeof text - (size_t)n);
     return id_of_text(text, (size_t)n);
 }

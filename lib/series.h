@@ -40,7 +40,7 @@ struct session_key {
     char observer[SERIES_NAME_MAX + 1]; /* The probe that sends. */
     char far[SERIES_NAME_MAX + 1];      /* The probe that reflects; empty if foreign. */
     char class_name[SERIES_NAME_MAX + 1];
-    char protocol[16];    /* "stamp". */
+    char protocol[16];    /* "stamp", "twamp-light", "icmp". */
     uint16_t flow;        /* 0 is the first. */
     uint8_t family;       /* 4 or 6. */
     uint8_t observer_end; /* 0: the observer is the link's first end; 1: second. */
@@ -51,6 +51,7 @@ struct session_key {
     uint32_t size;      /* Octets of UDP payload. */
     uint8_t dscp;       /* 0..63. */
     uint8_t ifdv;       /* 1: keep IFDV histograms (layout 2). */
+    bool rt_only;       /* The far end tells no direction: it feeds the series rt alone. */
     uint8_t limit_count;
     struct series_limit limits[SERIES_LIMITS_MAX];
 };

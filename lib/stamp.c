@@ -204,13 +204,13 @@ stamp_request_format(const struct stamp_request *q, uint8_t *buf)
     wr_be16(&w, q->error);
     wr_be16(&w, q->ssid);
     wr_zero(&w, 28);
-    if (q->size >= STAMP_SIZE_FULL) {
+    if (q->size >= STAMP_SIZE_FULL && !q->no_tlvs) {
         put_room(&w, STAMP_TLV_FOLLOW_UP, STAMP_FOLLOW_UP_VALUE);
     }
-    if (q->size >= STAMP_SIZE_REPORT) {
+    if (q->size >= STAMP_SIZE_REPORT && !q->no_tlvs && !q->no_report) {
         put_room(&w, STAMP_TLV_REPORT, STAMP_REPORT_VALUE);
     }
-    if (w.left >= STAMP_TLV_HEADER) {
+    if (w.left >= STAMP_TLV_HEADER && !q->no_tlvs) {
         put_room(&w, STAMP_TLV_PADDING, w.left - STAMP_TLV_HEADER);
     }
     wr_zero(&w, w.left);
@@ -354,8 +354,10 @@ stamp_reply_parse(const void *dgram, size_t size, struct stamp_reply *out)
     out->sender_sequence = rd_be32(&r);
     out->t1 = rd_be64(&r);
     out->sender_error = rd_be16(&r);
-    rd_skip(&r, 2);
-    out->sender_ttl = rd_u8(&r);
+    if (size >= STAMP_SIZE_REPLY_TTL) {
+        rd_skip(&r, 2);
+        out->sender_ttl = rd_u8(&r);
+    }
     if (size < STAMP_SIZE_BASE) {
         return STAMP_OK;
     }

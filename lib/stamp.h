@@ -19,7 +19,8 @@
 /* Octets of UDP payload. */
 enum {
     STAMP_SIZE_MIN = 14,       /* TWAMP-Light's sender. */
-    STAMP_SIZE_REPLY_MIN = 41, /* TWAMP-Light's reflector. */
+    STAMP_SIZE_REPLY_MIN = 38, /* Up to the sender's Error Estimate: some leave out the rest. */
+    STAMP_SIZE_REPLY_TTL = 41, /* TWAMP-Light's reflector, with the sender's TTL. */
     STAMP_SIZE_BASE = 44,
     STAMP_SIZE_MAX = 9000,
     STAMP_TLV_HEADER = 4,
@@ -53,7 +54,7 @@ enum stamp_mode { STAMP_MODE_HARDWARE = 1, STAMP_MODE_SOFTWARE = 2, STAMP_MODE_C
 /* What a packet turned out to be.  Names are stamp_verdict_names[]. */
 enum stamp_verdict {
     STAMP_OK,
-    STAMP_SHORT,     /* Under 14 octets, or a reply under 41. */
+    STAMP_SHORT,     /* Under 14 octets, or a reply under 38. */
     STAMP_OVERLONG,  /* Over 9000 octets. */
     STAMP_BAD_ERROR, /* A request whose Error Estimate has multiplier 0 (RFC 4656: corrupt). */
     STAMP_BAD_TLV, /* A TLV reaches beyond the packet, or has another length than its type asks. */
@@ -110,6 +111,9 @@ struct stamp_request {
     bool extended; /* At least 44 octets, MBZ zero: SSID and TLVs count.  TWAMP pads with anything.
                     */
     uint32_t size;
+    /* To be made, not parsed: */
+    bool no_report; /* Padding in the report's place: the far end is not Plumbline's. */
+    bool no_tlvs;   /* TWAMP's padding: zeros. */
 };
 
 enum stamp_verdict stamp_request_parse(const void *dgram, size_t size, struct stamp_request *out);

@@ -188,6 +188,7 @@ telemetry_add_session(struct telemetry_builder *b, const struct session_key *key
     m.size = key->size;
     m.dscp = key->dscp;
     m.ifdv = key->ifdv;
+    m.rt_only = key->rt_only;
     for (unsigned i = 0; i < key->limit_count; i++) {
         plumbline__telemetry__limit__init(&limits[i]);
         limits[i].metric = (uint32_t)key->limits[i].metric;
@@ -583,6 +584,7 @@ telemetry_session_key(const pb_session *s, struct session_key *out)
     key.size = s->size;
     key.dscp = (uint8_t)s->dscp;
     key.ifdv = s->ifdv ? 1 : 0;
+    key.rt_only = s->rt_only != 0;
     key.limit_count = (uint8_t)s->n_limits;
     for (size_t i = 0; i < s->n_limits; i++) {
         key.limits[i] = (struct series_limit){
@@ -653,7 +655,7 @@ tombstone_ok(const pb_batch *b)
 {
     return b->tombstone->from_ns <= b->tombstone->until_ns && !b->epoch_start && !b->n_sessions &&
            !b->n_summaries && !b->n_liveness && !b->n_early && !b->n_refused && !b->serving &&
-           !b->health;
+           !b->health && !b->n_events;
 }
 
 static bool

@@ -35,7 +35,8 @@ enum telemetry_field {
     TELEMETRY_REFUSED = 10,
     TELEMETRY_TOMBSTONE = 11,
     TELEMETRY_SERVING = 12,
-    TELEMETRY_HEALTH = 13
+    TELEMETRY_HEALTH = 13,
+    TELEMETRY_EVENT = 14
 };
 
 struct telemetry_builder;

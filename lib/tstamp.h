@@ -1,6 +1,7 @@
-/* tstamp.h - UDP/IPv4 sockets that say when each packet really left and came.
+/* tstamp.h - UDP and ICMP echo sockets, IPv4 or IPv6, that say when each packet
+ * really left and came.
  *
- * On nstime.h and counter.h; before sender.h and reflector.h.  Software stamps
+ * On nstime.h, address.h and counter.h; before sender.h and reflector.h.  Software stamps
  * of the kernel (SO_TIMESTAMPING) for both ways; transmit stamps come from the
  * error queue and are matched by OPT_ID.  Packets go and come in batches of 64
  * through one tstamp_io of the thread.  A send that the kernel refused may or may
@@ -10,11 +11,11 @@
 #ifndef PLUMBLINE_TSTAMP_H
 #define PLUMBLINE_TSTAMP_H
 
-#include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "address.h"
 #include "counter.h"
 #include "nstime.h"
 
@@ -22,6 +23,7 @@ enum {
     TSTAMP_BATCH = 64,
     TSTAMP_BUFFER = 9088, /* Octets a packet; above STAMP_SIZE_MAX, so that over-long ones show. */
     TSTAMP_FLIGHT = 8192, /* Packets of a socket that may wait for their transmit stamp. */
+    TSTAMP_FLIGHT_LEAST = 64,
     TSTAMP_SOCKET_BUFFER = 8 << 20,
 };
 
@@ -39,12 +41,22 @@ enum tstamp_count {
 };
 extern const char *const tstamp_count_names[TSTAMP_COUNTS];
 
+/* What goes through the socket. */
+enum tstamp_kind {
+    TSTAMP_UDP,
+    TSTAMP_ICMP, /* Echo: the kernel's own ping socket, else a raw one, which needs CAP_NET_RAW. */
+};
+
 struct tstamp_config {
-    struct in_addr address; /* INADDR_ANY: any. */
-    uint16_t port;          /* 0: the kernel chooses. */
+    enum tstamp_kind kind;
+    struct address address; /* Its family is the socket's; address_any(): any. */
+    uint16_t port;          /* 0: chosen for it.  Of ICMP the identifier. */
     const char *interface;  /* NULL: routed. */
+    bool dual;              /* With address_any(6): IPv4 too, in its own form. */
     bool shared;            /* A socket bound to an interface may have the same port. */
     bool plain;             /* No transmit stamps (tests, fall-back). */
+    bool whole;             /* Packets are never cut into fragments (DF), path MTU or not. */
+    uint32_t flight;        /* A power of two from TSTAMP_FLIGHT_LEAST on; 0: TSTAMP_FLIGHT. */
 };
 
 struct tstamp_flight {
@@ -54,7 +66,11 @@ struct tstamp_flight {
 
 struct tstamp {
     int fd;
-    uint16_t port;
+    uint16_t port; /* Of ICMP the identifier. */
+    uint8_t family;
+    enum tstamp_kind kind;
+    bool dual;
+    bool raw;              /* What comes begins with the IPv4 header. */
     enum ts_source tx;     /* TS_KERNEL until real sends have shown that no stamps come. */
     bool tx_seen;          /* At least one came. */
     int64_t first_send_ns; /* Of those without any stamp so far. */
@@ -63,6 +79,7 @@ struct tstamp {
     uint32_t oldest, next; /* Ids in flight. */
     uint32_t outstanding;  /* Of those, without stamp. */
     uint32_t drops;        /* As SO_RXQ_OVFL last said. */
+    uint32_t flight_size;
     struct tstamp_flight *flight;
     struct counter *counters; /* TSTAMP_COUNTS of them, the owner's. */
 };
@@ -71,12 +88,14 @@ struct tstamp {
 int tstamp_open(struct tstamp *s, const struct tstamp_config *config, struct counter *counters);
 void tstamp_close(struct tstamp *s);
 
-/* A received packet; valid until the next tstamp_receive() on the same io. */
+/* A received packet; valid until the next tstamp_receive() on the same io.  Of
+ * ICMP, 'data' begins with the ICMP header. */
 struct tstamp_packet {
     uint8_t *data; /* TSTAMP_BUFFER octets of room. */
     size_t size;
-    struct sockaddr_in peer;
-    struct in_addr local;
+    struct address peer;
+    uint16_t port; /* The peer's; 0 of ICMP. */
+    struct address local;
     unsigned ifindex;
     uint8_t ttl; /* 0: not known. */
     uint8_t tos;
@@ -87,8 +106,9 @@ struct tstamp_packet {
 struct tstamp_out {
     uint8_t *data;
     size_t size;
-    struct sockaddr_in to;
-    struct in_addr source; /* INADDR_ANY: the route's. */
+    struct address to;     /* Of the socket's family, or one of them. */
+    uint16_t port;         /* Of the peer; 0 of ICMP. */
+    struct address source; /* address_any() or not given: the route's. */
     unsigned ifindex;      /* 0: the route's. */
     uint8_t tos;
     uint64_t cookie;   /* Comes back with the transmit stamp. */

@@ -11,6 +11,7 @@
 #include "liveness.h"
 #include "log.h"
 #include "match.h"
+#include "mtu.h"
 #include "sender.h"
 #include "telemetry.h"
 
@@ -32,10 +33,23 @@
  * through the ring. */
 #define TICK_PHASE_NS (30 * NS_PER_MS)
 
+/* What match counts of a far end that is not to be believed, and of changes on the
+ * way: told by name. */
+enum {
+    FAR_FIRST = MATCH_BAD_REFLECTOR_TIME,
+    FAR_LAST = MATCH_REMARKED,
+    FAR_COUNTS = FAR_LAST - FAR_FIRST + 1
+};
+
 struct agent_session {
     struct session_key key;
+    uint64_t far_told[FAR_COUNTS];
     int64_t id;
-    struct match *match;
+    struct match *match; /* NULL: of full-size packets, which are watched and not measured. */
+    uint32_t mtu;        /* ... of so many IP octets. */
+    struct mtu_watch watch;
+    uint32_t large; /* Index of the link's full-size packets; UINT32_MAX: none. */
+    struct log_bucket bucket;
     bool in_plan; /* Used while a plan is replaced. */
 };
 
@@ -57,6 +71,7 @@ struct agent {
     bool epoch_told, dictionary_due;
     uint64_t *counts_told; /* Values of the timing thread's counters, in their order. */
     size_t count_count;
+    uint64_t far_counts[FAR_COUNTS]; /* Since the batch before, of all sessions. */
     struct log_bucket batch_bucket;
     bool flushed_for_room;
     uint64_t batches_refused, parts_refused; /* Lost, and told in the log. */
@@ -99,6 +114,7 @@ session_begin(struct agent *a, const struct plan_session *ps, const struct timin
     }
     if (a->sessions[ts->index]) {
         a->sessions[ts->index]->in_plan = true;
+        a->sessions[ts->index]->large = ps->large;
         return 0;
     }
     struct agent_session *s = calloc(1, sizeof *s);
@@ -107,7 +123,15 @@ session_begin(struct agent *a, const struct plan_session *ps, const struct timin
     }
     s->key = ps->key;
     s->id = ps->id;
+    s->large = ps->large;
     s->in_plan = true;
+    s->mtu = ps->mtu;
+    s->bucket = (struct log_bucket){.burst = 4, .every = span_of_ns(60 * NS_PER_S)};
+    mtu_init(&s->watch, ps->key.tmax);
+    if (s->mtu) {
+        a->sessions[ts->index] = s;
+        return 0;
+    }
     s->match = match_new(&ps->key, ts->begin);
     if (!s->match) {
         free(s);
@@ -158,8 +182,42 @@ add_message(struct agent *a, enum telemetry_field field, const ProtobufCMessage 
 
 struct sink_call {
     struct agent *agent;
-    const struct agent_session *session;
+    struct agent_session *session;
 };
+
+static void
+add_event(struct agent *a, const struct agent_session *s, struct instant at,
+          Plumbline__Telemetry__Event__Kind kind, uint32_t from, uint32_t to)
+{
+    Plumbline__Telemetry__Event m;
+
+    plumbline__telemetry__event__init(&m);
+    m.session_id = s->id;
+    m.at_ns = at.ns;
+    m.kind = kind;
+    m.from = from;
+    m.to = to;
+    add_message(a, TELEMETRY_EVENT, &m.base);
+}
+
+/* What changed on the way; the first TTL is told, not logged. */
+static void
+on_change(const struct session_key *key, enum match_change what, uint8_t from, uint8_t to,
+          struct instant at, void *aux)
+{
+    static const char *const names[] = {[MATCH_TTL_FWD] = "TTL on the way there",
+                                        [MATCH_TTL_BWD] = "TTL on the way back",
+                                        [MATCH_DSCP] = "DSCP"};
+    const struct sink_call *call = aux;
+    char label[2 * SERIES_NAME_MAX + 16];
+
+    add_event(call->agent, call->session, at, (Plumbline__Telemetry__Event__Kind)what, from, to);
+    if ((what == MATCH_DSCP || from) && log_bucket_pass(&call->session->bucket, mono_now())) {
+        log_warnx("%s: %s changed from %u to %u%s", session_label(key, label, sizeof label),
+                  names[what], from, to,
+                  what == MATCH_DSCP ? ": somebody remarks the class" : ": the path is another");
+    }
+}
 
 static void
 on_final(const struct session_key *key, const struct summary *s, void *aux)
@@ -214,6 +272,7 @@ sinks_of(struct sink_call *call)
         .packet = call->agent->config.sample_log ? on_packet : NULL,
         .final = on_final,
         .early = on_early,
+        .change = on_change,
         .aux = call,
     };
 }
@@ -224,7 +283,7 @@ static void
 add_dictionary(struct agent *a)
 {
     for (size_t i = 0; i < a->session_count; i++) {
-        if (a->sessions[i]) {
+        if (a->sessions[i] && a->sessions[i]->match) {
             while (try_again(a, telemetry_add_session(a->builder, &a->sessions[i]->key))) {
             }
         }
@@ -267,7 +326,34 @@ add_liveness(struct agent *a)
     liveness_taken(&a->liveness);
 }
 
-/* What the timing thread counted since the batch before. */
+static void
+add_count(struct agent *a, const char *group, const char *what, uint64_t count)
+{
+    char name[96];
+    Plumbline__Telemetry__Refused m;
+
+    plumbline__telemetry__refused__init(&m);
+    snprintf(name, sizeof name, "%s.%s", group, what);
+    m.name = name;
+    m.count = count;
+    add_message(a, TELEMETRY_REFUSED, &m.base);
+}
+
+/* What was counted of a session's far end since the last time. */
+static void
+take_far_counts(struct agent *a, struct agent_session *s)
+{
+    struct counter_group g;
+
+    match_counters(s->match, &g);
+    for (unsigned i = 0; i < FAR_COUNTS; i++) {
+        uint64_t value = counter_get(&g.counters[FAR_FIRST + i]);
+        a->far_counts[i] += value - s->far_told[i];
+        s->far_told[i] = value;
+    }
+}
+
+/* What the timing thread and the sessions counted since the batch before. */
 static void
 add_refused(struct agent *a)
 {
@@ -277,17 +363,16 @@ add_refused(struct agent *a)
     for (size_t g = 0; g < group_count; g++) {
         for (unsigned i = 0; i < groups[g].count && k < a->count_count; i++, k++) {
             uint64_t value = counter_get(&groups[g].counters[i]);
-            char name[96];
-            Plumbline__Telemetry__Refused m;
-            if (value == a->counts_told[k]) {
-                continue;
+            if (value != a->counts_told[k]) {
+                add_count(a, groups[g].name, groups[g].names[i], value - a->counts_told[k]);
+                a->counts_told[k] = value;
             }
-            plumbline__telemetry__refused__init(&m);
-            snprintf(name, sizeof name, "%s.%s", groups[g].name, groups[g].names[i]);
-            m.name = name;
-            m.count = value - a->counts_told[k];
-            a->counts_told[k] = value;
-            add_message(a, TELEMETRY_REFUSED, &m.base);
+        }
+    }
+    for (unsigned i = 0; i < FAR_COUNTS; i++) {
+        if (a->far_counts[i]) {
+            add_count(a, "match", match_count_names[FAR_FIRST + i], a->far_counts[i]);
+            a->far_counts[i] = 0;
         }
     }
 }
@@ -316,7 +401,7 @@ watermark(const struct agent *a, struct instant now)
     struct instant until = liveness_told(&a->liveness);
 
     for (size_t i = 0; i < a->session_count; i++) {
-        if (a->sessions[i]) {
+        if (a->sessions[i] && a->sessions[i]->match) {
             struct instant next = match_next_start(a->sessions[i]->match);
             if (instant_before(next, until)) {
                 until = next;
@@ -358,14 +443,33 @@ agent_flush(struct agent *a, struct instant now, bool last)
 }
 
 static void
+judge_mtu(struct agent *a, struct agent_session *s, struct instant now)
+{
+    enum mtu_verdict v = mtu_judge(&s->watch, now);
+
+    if (v == MTU_HOLE) {
+        add_event(a, s, now, PLUMBLINE__TELEMETRY__EVENT__KIND__MTU_LOST, 0, s->mtu);
+        log_warnx("%s: packets of %u octets are lost while small ones pass: the path's MTU is less "
+                  "than the inventory says",
+                  s->key.object, s->mtu);
+    } else if (v == MTU_MENDED) {
+        add_event(a, s, now, PLUMBLINE__TELEMETRY__EVENT__KIND__MTU_BACK, 0, s->mtu);
+        log_warnx("%s: packets of %u octets pass again", s->key.object, s->mtu);
+    }
+}
+
+static void
 advance_sessions(struct agent *a, struct instant now)
 {
     for (size_t i = 0; i < a->session_count; i++) {
-        if (a->sessions[i]) {
+        if (a->sessions[i] && a->sessions[i]->mtu) {
+            judge_mtu(a, a->sessions[i], now);
+        } else if (a->sessions[i]) {
             struct sink_call call = {a, a->sessions[i]};
             struct match_sinks sinks = sinks_of(&call);
             match_set_clock_error(a->sessions[i]->match, own_error(a));
             match_advance(a->sessions[i]->match, now, &sinks);
+            take_far_counts(a, a->sessions[i]);
         }
     }
 }
@@ -398,6 +502,31 @@ make_batch(struct agent *a, struct instant now)
  * they can be taken, they are lost and told as such; signals, ticks and Redis get
  * their turn all the same. */
 static void
+watch_large(struct agent_session *s, const struct exchange *e)
+{
+    if (e->kind == EXCHANGE_SENT) {
+        mtu_sent(&s->watch, e->sequence, e->at);
+    } else if (e->kind == EXCHANGE_REPLY) {
+        mtu_returned(&s->watch, e->sequence);
+    } else if (e->kind == EXCHANGE_SEND_ERROR && e->error == EMSGSIZE) {
+        mtu_refused(&s->watch);
+    }
+}
+
+static void
+take_event(struct agent *a, struct agent_session *s, const struct exchange *e)
+{
+    if (s->mtu) {
+        watch_large(s, e);
+        return;
+    }
+    match_event(s->match, e);
+    if (e->kind == EXCHANGE_REPLY && s->large < a->session_count && a->sessions[s->large]) {
+        mtu_small(&a->sessions[s->large]->watch, e->at);
+    }
+}
+
+static void
 drain(struct agent *a)
 {
     struct exchange e;
@@ -409,11 +538,11 @@ drain(struct agent *a)
         if (e.session == UINT32_MAX) {
             for (size_t i = 0; i < a->session_count; i++) {
                 if (a->sessions[i]) {
-                    match_event(a->sessions[i]->match, &e);
+                    take_event(a, a->sessions[i], &e);
                 }
             }
         } else if (e.session < a->session_count && a->sessions[e.session]) {
-            match_event(a->sessions[e.session]->match, &e);
+            take_event(a, a->sessions[e.session], &e);
         }
     }
 }
@@ -561,7 +690,10 @@ session_end(struct agent *a, size_t index, struct instant now)
     struct sink_call call = {a, a->sessions[index]};
     struct match_sinks sinks = sinks_of(&call);
 
-    match_finish(a->sessions[index]->match, now, &sinks);
+    if (a->sessions[index]->match) {
+        match_finish(a->sessions[index]->match, now, &sinks);
+        take_far_counts(a, a->sessions[index]);
+    }
     session_free(a->sessions[index]);
     a->sessions[index] = NULL;
 }

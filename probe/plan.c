@@ -8,6 +8,7 @@
 
 #include <openssl/evp.h>
 
+#include "stamp.h"
 #include "wire.h"
 
 /* An SSID is 16 bits, and 0 means "none" (RFC 8972, section 3). */
@@ -19,8 +20,15 @@ struct plan_indexes {
     uint64_t words[(PLAN_SESSIONS_MAX + 64) / 64];
 };
 
+/* A link with an 'mtu' has one session more, of so many octets each second, by a
+ * socket of its own, whose port comes after those of 256 flows. */
+#define LARGE_PORT 256
+#define LARGE_PERIOD NS_PER_S
+
 struct plan_builder {
     struct plan *plan;
+    const struct inv_link *link; /* The last one. */
+    uint32_t large;              /* Its session of full-size packets; UINT32_MAX: none. */
     struct plan_indexes *taken;
     const struct probe_config *config;
     const struct plan *old;
@@ -50,26 +58,60 @@ new_index(struct plan_indexes *t, uint32_t *next)
     return PLAN_SESSIONS_MAX;
 }
 
+/* What a session's packets are bound to. */
+static const char *
+device_of(const struct inv_end *end)
+{
+    return end->interface ? end->interface : end->vrf;
+}
+
+static bool
+same_text(const char *a, const char *b)
+{
+    return strcmp(a ? a : "", b ? b : "") == 0;
+}
+
+/* Whether two sessions would share a socket towards one peer. */
+static bool
+same_socket(const struct timing_session *a, const struct timing_session *b)
+{
+    return a->whole == b->whole && a->source_port == b->source_port &&
+           a->destination_port == b->destination_port &&
+           (a->protocol == SENDER_ICMP) == (b->protocol == SENDER_ICMP) &&
+           address_equal(&a->destination, &b->destination) && same_text(a->interface, b->interface);
+}
+
+/* A foreign far end may not give the SSID back, so that the port (of ICMP the
+ * identifier) alone tells its sessions apart: the next that is free. */
+static int
+choose_port(const struct timing_plan *p, struct timing_session *t)
+{
+    for (size_t i = 0; t->foreign && i < p->session_count; i++) {
+        if (same_socket(&p->sessions[i], t)) {
+            if (++t->source_port == 0) {
+                return -EADDRINUSE;
+            }
+            i = SIZE_MAX; /* From the first again. */
+        }
+    }
+    return 0;
+}
+
 /* The way that a session's packets go. */
 static bool
-same_path(const struct timing_session *t, const struct inv_end *near, const struct inv_end *far,
-          uint16_t source_port)
+same_path(const struct timing_session *a, const struct timing_session *b)
 {
-    return t->source.s_addr == near->address.v4.s_addr &&
-           t->destination.s_addr == far->address.v4.s_addr && t->source_port == source_port &&
-           t->destination_port == far->port &&
-           strcmp(t->interface ? t->interface : "", near->interface ? near->interface : "") == 0;
+    return a->protocol == b->protocol && address_equal(&a->source, &b->source) &&
+           a->foreign == b->foreign && a->ptp == b->ptp && same_socket(a, b);
 }
 
 /* One that goes another way now counts its packets anew, so it is not the same:
  * it takes a new index, and what was out on the old way is the old one's. */
 static const struct timing_session *
-old_session(const struct plan *old, int64_t id, const struct inv_end *near,
-            const struct inv_end *far, uint16_t source_port)
+old_session(const struct plan *old, int64_t id, const struct timing_session *t)
 {
     for (size_t i = 0; old && i < old->timing.session_count; i++) {
-        if (old->sessions[i].id == id &&
-            same_path(&old->timing.sessions[i], near, far, source_port)) {
+        if (old->sessions[i].id == id && same_path(&old->timing.sessions[i], t)) {
             return &old->timing.sessions[i];
         }
     }
@@ -83,11 +125,97 @@ copy_interface(const char **to, const char *from)
     return from && !*to ? -ENOMEM : 0;
 }
 
-/* What this probe can send: STAMP over IPv4 between probes. */
-static bool
-is_sent(const struct inv_link *link)
+/* One more place in both lists. */
+static int
+grow(struct plan *p)
 {
-    return link->ends[1].probe && link->ends[1].address.family == 4;
+    size_t n = p->timing.session_count + 1;
+    void *more = reallocarray(p->sessions, n, sizeof p->sessions[0]);
+
+    if (!more) {
+        return -ENOMEM;
+    }
+    p->sessions = more;
+    more = reallocarray(p->timing.sessions, n, sizeof p->timing.sessions[0]);
+    if (!more) {
+        return -ENOMEM;
+    }
+    p->timing.sessions = more;
+    return 0;
+}
+
+static struct timing_session
+session_of(const struct inv_link *link, const struct inv_class *class_, unsigned end,
+           const struct session_key *key, const struct probe_config *config)
+{
+    static const enum sender_protocol protocols[] = {[INV_STAMP] = SENDER_STAMP,
+                                                     [INV_TWAMP_LIGHT] = SENDER_TWAMP_LIGHT,
+                                                     [INV_ICMP] = SENDER_ICMP};
+    const struct inv_end *near = &link->ends[end], *far = &link->ends[1 - end];
+    bool foreign = !far->probe;
+    uint16_t base = foreign && far->source_port ? far->source_port : config->source_port;
+
+    return (struct timing_session){
+        .protocol = foreign ? protocols[far->protocol] : SENDER_STAMP,
+        .foreign = foreign,
+        .ptp = foreign && far->timestamp == INV_TIMESTAMP_PTP,
+        .source = near->address,
+        .destination = far->address,
+        .source_port = (uint16_t)(base + key->flow),
+        .destination_port = foreign && far->protocol == INV_ICMP ? 0 : far->port,
+        .dscp = class_->dscp,
+        .size = class_->size,
+        .period = class_->period,
+        .interface = device_of(near),
+        .dt = class_->dt,
+    };
+}
+
+/* Adds 't' with a port, an index and a begin; 'key' names it. */
+static int
+add_timed(struct plan_builder *b, struct timing_session t, const struct session_key *key,
+          uint32_t mtu)
+{
+    struct plan *p = b->plan;
+    int64_t id = session_id_of(key);
+    int err = choose_port(&p->timing, &t);
+
+    if (!err) {
+        err = grow(p);
+    }
+    if (err) {
+        return err;
+    }
+    const struct timing_session *old = old_session(b->old, id, &t);
+    t.index = old ? old->index : new_index(b->taken, b->next_index);
+    if (t.index == PLAN_SESSIONS_MAX) {
+        return -EUSERS;
+    }
+    t.ssid = (uint16_t)(t.index + 1);
+    t.begin = old ? old->begin : instant_ceil(b->not_before, t.dt);
+    size_t i = p->timing.session_count++;
+    p->sessions[i] = (struct plan_session){.key = *key, .id = id, .mtu = mtu, .large = UINT32_MAX};
+    p->timing.sessions[i] = t;
+    return copy_interface(&p->timing.sessions[i].interface, t.interface);
+}
+
+/* Full-size packets beside those of the link's first class. */
+static int
+add_large(struct plan_builder *b, const struct inv_link *link, struct timing_session t,
+          const struct session_key *key)
+{
+    uint32_t headers = t.destination.family == 4 ? 28 : 48;
+
+    t.size = link->mtu - headers;
+    t.size = t.size > STAMP_SIZE_MAX ? STAMP_SIZE_MAX : t.size;
+    t.period = t.dt = span_of_ns(LARGE_PERIOD);
+    t.source_port = (uint16_t)(t.source_port + LARGE_PORT);
+    t.whole = true;
+    int err = add_timed(b, t, key, t.size + headers);
+    if (!err) {
+        b->large = b->plan->timing.sessions[b->plan->timing.session_count - 1].index;
+    }
+    return err;
 }
 
 static int
@@ -95,47 +223,23 @@ add_session(const struct inv_link *link, const struct inv_class *class_, unsigne
             const struct session_key *key, void *aux)
 {
     struct plan_builder *b = aux;
-    struct plan *p = b->plan;
-    size_t i = p->timing.session_count;
-    const struct inv_end *near = &link->ends[end], *far = &link->ends[1 - end];
-    int64_t id = session_id_of(key);
-    uint16_t source_port = (uint16_t)(b->config->source_port + key->flow);
-    const struct timing_session *old = old_session(b->old, id, near, far, source_port);
-    void *more;
+    struct timing_session t = session_of(link, class_, end, key, b->config);
+    int err = 0;
 
-    if (!is_sent(link)) {
-        return 0;
+    if (b->link != link) {
+        b->link = link;
+        b->large = UINT32_MAX;
+        if (link->mtu >= STAMP_SIZE_BASE + 48) {
+            err = add_large(b, link, t, key);
+        }
     }
-    more = reallocarray(p->sessions, i + 1, sizeof p->sessions[0]);
-    if (!more) {
-        return -ENOMEM;
+    if (!err) {
+        err = add_timed(b, t, key, 0);
     }
-    p->sessions = more;
-    more = reallocarray(p->timing.sessions, i + 1, sizeof p->timing.sessions[0]);
-    if (!more) {
-        return -ENOMEM;
+    if (!err) {
+        b->plan->sessions[b->plan->timing.session_count - 1].large = b->large;
     }
-    p->timing.sessions = more;
-    uint32_t index = old ? old->index : new_index(b->taken, b->next_index);
-    if (index == PLAN_SESSIONS_MAX) {
-        return -EUSERS;
-    }
-    p->sessions[i] = (struct plan_session){.key = *key, .id = id};
-    p->timing.sessions[i] = (struct timing_session){
-        .index = index,
-        .source = near->address.v4,
-        .destination = far->address.v4,
-        .source_port = source_port,
-        .destination_port = far->port,
-        .ssid = (uint16_t)(index + 1),
-        .dscp = class_->dscp,
-        .size = class_->size,
-        .period = class_->period,
-        .begin = old ? old->begin : instant_ceil(b->not_before, class_->dt),
-        .dt = class_->dt,
-    };
-    p->timing.session_count++;
-    return copy_interface(&p->timing.sessions[i].interface, near->interface);
+    return err;
 }
 
 /* The probe answers on every link that it is an end of, whichever end sends. */
@@ -159,10 +263,10 @@ add_peer(struct plan *p, const struct inv_link *link, unsigned end)
         return -ENOMEM;
     }
     p->object_count++;
-    p->timing.peers[i] = (struct timing_peer){.local = link->ends[end].address.v4,
-                                              .remote = link->ends[1 - end].address.v4};
+    p->timing.peers[i] = (struct timing_peer){.local = link->ends[end].address,
+                                              .remote = link->ends[1 - end].address};
     p->timing.peer_count++;
-    return copy_interface(&p->timing.peers[i].interface, link->ends[end].interface);
+    return copy_interface(&p->timing.peers[i].interface, device_of(&link->ends[end]));
 }
 
 static int
@@ -198,7 +302,12 @@ plan_make(struct plan **out, const struct inventory *inv, const struct probe_con
     const struct inv_probe *probe = inventory_probe(inv, config->probe);
     struct plan *p = probe ? calloc(1, sizeof *p) : NULL;
     struct plan_indexes taken = {{0}};
-    struct plan_builder b = {p, &taken, config, old, next_index, not_before};
+    struct plan_builder b = {.plan = p,
+                             .taken = &taken,
+                             .config = config,
+                             .old = old,
+                             .next_index = next_index,
+                             .not_before = not_before};
     int err;
 
     if (!p) {
@@ -211,7 +320,7 @@ plan_make(struct plan **out, const struct inventory *inv, const struct probe_con
     for (size_t i = 0; !err && i < inv->link_count; i++) {
         const struct inv_link *link = &inv->links[i];
         for (unsigned end = 0; !err && end < 2 && link->state != INV_RETIRED; end++) {
-            if (link->ends[end].probe == probe && is_sent(link)) {
+            if (link->ends[end].probe == probe && link->ends[1 - end].probe) {
                 err = add_peer(p, link, end);
             }
         }

@@ -87,6 +87,10 @@ take_sessions(struct timing *t, const struct timing_plan *plan)
         const struct timing_session *from = &plan->sessions[i];
         s[i] = (struct sender_session){
             .index = from->index,
+            .protocol = from->protocol,
+            .foreign = from->foreign,
+            .ptp = from->ptp,
+            .whole = from->whole,
             .source = from->source,
             .destination = from->destination,
             .source_port = from->source_port,
@@ -118,7 +122,8 @@ take_peers(struct timing *t, const struct timing_plan *plan)
     for (size_t i = 0; i < plan->peer_count; i++) {
         p[i] = (struct reflector_peer){.local = plan->peers[i].local,
                                        .remote = plan->peers[i].remote,
-                                       .remote_bits = 32,
+                                       .remote_bits =
+                                           (uint8_t)(8 * address_size(&plan->peers[i].remote)),
                                        .interface = plan->peers[i].interface};
     }
     err = reflector_allow(t->reflector, p, plan->peer_count);
@@ -140,7 +145,7 @@ take_port(struct timing *t, uint16_t port)
     if (reflector_fd(t->reflector) >= 0 && reflector_port(t->reflector) == port) {
         return 0;
     }
-    err = reflector_listen(t->reflector, (struct in_addr){.s_addr = INADDR_ANY}, port);
+    err = reflector_listen(t->reflector, (struct address){.family = 0}, port);
     if (err) {
         return err;
     }

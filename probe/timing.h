@@ -8,21 +8,23 @@
 #ifndef PLUMBLINE_TIMING_H
 #define PLUMBLINE_TIMING_H
 
-#include <netinet/in.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "counter.h"
 #include "nstime.h"
+#include "sender.h"
 
 struct ring;
 
 struct timing_session {
     uint32_t index; /* In events; dense from 0, and not another session's of this plan or the
                        one before. */
-    struct in_addr source, destination;
+    enum sender_protocol protocol;
+    struct address source, destination; /* 'source' none: the route's. */
     uint16_t source_port, destination_port;
     uint16_t ssid;
+    bool foreign, ptp, whole; /* As sender_session has them. */
     uint8_t dscp;
     uint32_t size; /* Octets of UDP payload, 44..9000. */
     struct span period;
@@ -33,7 +35,7 @@ struct timing_session {
 
 /* Whom the reflector answers: only packets between these addresses. */
 struct timing_peer {
-    struct in_addr local, remote;
+    struct address local, remote;
     const char *interface; /* NULL: any. */
 };
 

@@ -5,7 +5,6 @@
  * received, lost, unknown, missing_t1, refused, pacing_p50_ns, pacing_p99_ns,
  * cpu_ns (of the whole process) and timing_cpu_ns (of the timing thread).  The
  * reflecting side runs until SIGTERM. */
-#include <arpa/inet.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -18,6 +17,7 @@
 #include "nstime.h"
 #include "ring.h"
 #include "timing.h"
+#include "value.h"
 
 #define RING_CAPACITY (1u << 16)
 
@@ -32,7 +32,7 @@ struct load {
     struct session_key *keys;
     struct match **matches;
     uint32_t count, pps, seconds;
-    struct in_addr local, remote;
+    struct address local, remote;
     bool reflect;
     const char *interface;
 };
@@ -79,7 +79,7 @@ make_sessions(struct load *l, struct instant begin)
         snprintf(k->far, sizeof k->far, "far");
         snprintf(k->class_name, sizeof k->class_name, "c%u", i);
         snprintf(k->protocol, sizeof k->protocol, "stamp");
-        k->family = 4;
+        k->family = l->remote.family;
         k->dt = span_of_ns(NS_PER_S);
         k->tmax = span_of_ns(NS_PER_S);
         k->period = span_of_ns(NS_PER_S * l->count / l->pps);
@@ -275,7 +275,7 @@ main(int argc, char **argv)
         switch (c) {
         case 'l':
         case 'r':
-            if (inet_pton(AF_INET, optarg, c == 'l' ? &l.local : &l.remote) != 1) {
+            if (!value_parse_address(optarg, c == 'l' ? &l.local : &l.remote)) {
                 usage();
             }
             break;
@@ -298,7 +298,7 @@ main(int argc, char **argv)
             usage();
         }
     }
-    if (!l.local.s_addr || !l.remote.s_addr || !l.count || !l.pps || !l.seconds) {
+    if (!l.local.family || !l.remote.family || !l.count || !l.pps || !l.seconds) {
         usage();
     }
     return l.reflect ? run_reflector(&l) : run_sender(&l);

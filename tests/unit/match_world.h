@@ -270,7 +270,8 @@ world_early(const struct session_key *key, const struct early *e, void *aux)
 static inline struct match_sinks
 world_sinks(struct world *w)
 {
-    return (struct match_sinks){world_packet, world_final, world_early, w};
+    return (struct match_sinks){
+        .packet = world_packet, .final = world_final, .early = world_early, .aux = w};
 }
 
 /* Sends everything, and puts the events of the session in order. */

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 struct netpair {
-    int ns[2]; /* 10.99.0.1 on "left", 10.99.0.2 on "right". */
+    int ns[2]; /* 10.99.0.1 and fd99::1 on "left", 10.99.0.2 and fd99::2 on "right". */
 };
 
 static void
@@ -48,7 +48,8 @@ netpair_open(struct netpair *p)
     snprintf(command, sizeof command,
              "ip link set lo up && "
              "ip link add right type veth peer name left netns /proc/%d/fd/%d && "
-             "ip addr add 10.99.0.2/24 dev right && ip link set right up",
+             "ip addr add 10.99.0.2/24 dev right && ip addr add fd99::2/64 dev right nodad && "
+             "ip link set right up",
              (int)getpid(), p->ns[0]);
     if (system(command) != 0) {
         printf("no veth pair could be made\n");
@@ -56,7 +57,8 @@ netpair_open(struct netpair *p)
     }
     netpair_enter(p, 0);
     if (system("ip link set lo up && ip addr add 10.99.0.1/24 dev left && "
-               "ip addr add 10.99.0.3/24 dev left && ip link set left up") != 0) {
+               "ip addr add 10.99.0.3/24 dev left && "
+               "ip addr add fd99::1/64 dev left nodad && ip link set left up") != 0) {
         printf("the veth pair could not be set up\n");
         exit(EXIT_FAILURE);
     }

@@ -353,7 +353,8 @@ impossible_reflector_times_are_not_subtracted(void)
         }
     }
     struct match *m = world_match(w, NS_PER_S);
-    CU_ASSERT_EQUAL(count_of(m, MATCH_BAD_REFLECTOR_TIME), 4);
+    CU_ASSERT_EQUAL(count_of(m, MATCH_BAD_REFLECTOR_TIME), 2);
+    CU_ASSERT_EQUAL(count_of(m, MATCH_FAR_TIME_ZERO), 2);
     CU_ASSERT_EQUAL(w->per_dt[0]->received, 10);
     CU_ASSERT_EQUAL(w->per_dt[0]->delay[DIR_RT].count, 10);
     CU_ASSERT_EQUAL(w->per_dt[0]->delay[DIR_FWD].count, 6);
@@ -361,6 +362,315 @@ impossible_reflector_times_are_not_subtracted(void)
     CU_ASSERT_EQUAL(w->per_dt[0]->delay[DIR_RT].max_ns, 12 * NS_PER_MS + 20 * NS_PER_US);
     match_free(m);
     world_free(w);
+}
+
+/* Lets 'change' spoil each reply of a played world. */
+static struct match *
+spoil(struct world *w, void (*change)(struct exchange *e))
+{
+    world_play(w);
+    for (size_t k = 0; k < w->event_count; k++) {
+        if (w->events[k].kind == EXCHANGE_REPLY) {
+            w->events[k].has_follow_up = false;
+            change(&w->events[k]);
+        }
+    }
+    return world_match(w, NS_PER_S);
+}
+
+#define RT_WHOLE (12 * NS_PER_MS + 20 * NS_PER_US) /* A journey's defaults, with the inside. */
+#define INSIDE (20 * NS_PER_US - 3000)             /* As the reply's T3 has it. */
+
+/* All were received, with this rt; 'counted' of the counter 'which'. */
+static void
+check_foreign(struct world *w, struct match *m, int64_t rt, bool one_way, enum match_count which)
+{
+    CU_ASSERT_EQUAL(w->sum.received, w->count);
+    CU_ASSERT_EQUAL(w->sum.delay[DIR_RT].count, w->count);
+    CU_ASSERT_EQUAL(w->sum.delay[DIR_RT].min_ns, rt);
+    CU_ASSERT_EQUAL(w->sum.delay[DIR_RT].max_ns, rt);
+    CU_ASSERT_EQUAL(w->sum.delay[DIR_FWD].count, one_way ? w->count : 0);
+    CU_ASSERT_EQUAL(w->sum.delay[DIR_BWD].count, one_way ? w->count : 0);
+    for (unsigned i = MATCH_BAD_REFLECTOR_TIME; i <= MATCH_FAR_TIME_OFF; i++) {
+        CU_ASSERT_EQUAL(count_of(m, (enum match_count)i), i == which ? w->count : 0);
+    }
+    match_free(m);
+    world_free(w);
+}
+
+static void
+leave(struct exchange *e)
+{
+    (void)e;
+}
+
+static void
+zero(struct exchange *e)
+{
+    e->t2 = e->t3 = (struct stamp_time){.source = TS_NONE};
+}
+
+static void
+zero_t3(struct exchange *e)
+{
+    e->t3 = (struct stamp_time){.source = TS_NONE};
+}
+
+static void
+shift_by(struct exchange *e, int64_t ns)
+{
+    e->t2.at.ns += ns;
+    e->t3.at.ns += ns;
+}
+
+static void
+day_and_more(struct exchange *e)
+{
+    shift_by(e, 86400 * NS_PER_S + 20 * NS_PER_MS);
+}
+
+static void
+day_back_and_more(struct exchange *e)
+{
+    shift_by(e, -(86400 * NS_PER_S + 20 * NS_PER_MS));
+}
+
+static void
+tai(struct exchange *e)
+{
+    shift_by(e, 37 * NS_PER_S);
+}
+
+static void
+second_off(struct exchange *e)
+{
+    shift_by(e, NS_PER_S + 7 * NS_PER_MS + 3000); /* T4 - T3 is a second below nothing. */
+}
+
+static void
+second_and_one_off(struct exchange *e)
+{
+    second_off(e);
+    shift_by(e, 1);
+}
+
+static void
+turned(struct exchange *e)
+{
+    struct stamp_time t = e->t2;
+    e->t2 = e->t3;
+    e->t3 = t;
+}
+
+static void
+times_of_a_foreign_far_end_are_used_as_far_as_they_can_be_true(void)
+{
+    const struct {
+        void (*change)(struct exchange *e);
+        int64_t rt;
+        bool one_way;
+        enum match_count which;
+    } cases[] = {
+        {leave, RT_WHOLE - INSIDE, true, MATCH_COUNTS},
+        {zero, RT_WHOLE, false, MATCH_FAR_TIME_ZERO},
+        {zero_t3, RT_WHOLE, false, MATCH_FAR_TIME_ZERO},
+        {turned, RT_WHOLE, false, MATCH_BAD_REFLECTOR_TIME},
+        {day_and_more, RT_WHOLE, false, MATCH_FAR_TIME_EPOCH},
+        {day_back_and_more, RT_WHOLE, false, MATCH_FAR_TIME_EPOCH},
+        {tai, RT_WHOLE - INSIDE, false, MATCH_FAR_TIME_OFF},
+        {second_off, RT_WHOLE - INSIDE, true, MATCH_COUNTS},
+        {second_and_one_off, RT_WHOLE - INSIDE, false, MATCH_FAR_TIME_OFF},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct world *w = world_new(STATEFUL, 60);
+        struct match *m = spoil(w, cases[i].change);
+        check_foreign(w, m, cases[i].rt, cases[i].one_way, cases[i].which);
+    }
+}
+
+static void
+a_probe_with_a_wrong_clock_keeps_its_one_way_figures(void)
+{
+    struct world *w = world_new(REPORTING, 60);
+    struct match *m = spoil(w, tai);
+
+    check_foreign(w, m, RT_WHOLE - INSIDE, true, MATCH_COUNTS);
+}
+
+static void
+within_its_error(struct exchange *e)
+{
+    shift_by(e, 7 * NS_PER_MS + 3000 + 1000); /* 700 of its own and 300 of ours. */
+}
+
+static void
+beyond_its_error(struct exchange *e)
+{
+    within_its_error(e);
+    shift_by(e, 1);
+}
+
+static void
+an_error_that_the_stamps_deny_is_not_believed(void)
+{
+    struct world *w = world_new(STATEFUL, 60);
+    struct match *m = spoil(w, within_its_error);
+
+    CU_ASSERT_EQUAL(w->sum.clock_error_ns, 1000);
+    CU_ASSERT_EQUAL(count_of(m, MATCH_FAR_CLOCK_DENIED), 0);
+    match_free(m);
+    world_free(w);
+    w = world_new(STATEFUL, 60);
+    m = spoil(w, beyond_its_error);
+    CU_ASSERT_EQUAL(w->sum.clock_error_ns, UINT64_MAX);
+    CU_ASSERT_EQUAL(count_of(m, MATCH_FAR_CLOCK_DENIED), 60);
+    match_free(m);
+    world_free(w);
+}
+
+/* Whatever the far end says. */
+static void
+a_session_of_rt_alone_has_no_direction(void)
+{
+    static const enum reflector_kind kinds[] = {REPORTING, STATEFUL, STATELESS};
+
+    for (unsigned i = 0; i < 3; i++) {
+        struct world *w = world_new(kinds[i], 200);
+        w->key.rt_only = true;
+        lose(w, 50, 55, true, false);
+        lose(w, 60, 65, false, true);
+        w->j[70].bwd_ns = 4 * NS_PER_S;
+        w->j[80].fwd_ns += 300 * NS_PER_MS;
+        w->j[90].copies_fwd = kinds[i] == STATELESS ? 0 : 1; /* Its true T3 would be the copy's. */
+        world_run(w);
+        CHECK_FATES(w, 50, 55, FATE_LOST_UNDIRECTED);
+        CHECK_FATES(w, 60, 65, FATE_LOST_UNDIRECTED);
+        CHECK_FATES(w, 70, 71, FATE_LOST_UNDIRECTED);
+        CU_ASSERT_EQUAL(w->sum.lost_fwd + w->sum.lost_bwd, 0);
+        CU_ASSERT_EQUAL(w->sum.reordered_fwd + w->sum.reordered_bwd, 0);
+        CU_ASSERT_EQUAL(w->sum.delay[DIR_FWD].count + w->sum.delay[DIR_BWD].count, 0);
+        CU_ASSERT_EQUAL(w->sum.delay[DIR_RT].count, w->sum.received);
+        CU_ASSERT_EQUAL(w->sum.delay[DIR_RT].min_ns, RT_WHOLE - INSIDE - 3000);
+        world_free(w);
+    }
+}
+
+static void
+an_echo_has_the_round_trip_and_misses_nothing(void)
+{
+    struct world *w = world_new(STATELESS, 60);
+
+    w->key.rt_only = true;
+    strcpy(w->key.protocol, "icmp");
+    struct match *m = spoil(w, zero);
+    CU_ASSERT_EQUAL(count_of(m, MATCH_T3_MISSING), 0);
+    check_foreign(w, m, RT_WHOLE, false, MATCH_COUNTS);
+}
+
+/* Its sequence rises by one for each of two sessions: one lost here and one of
+ * the other's between look like a gap that fell back whole. */
+static void
+common_counter(struct exchange *e)
+{
+    e->reflector_sequence *= 2;
+}
+
+static void
+still_counter(struct exchange *e)
+{
+    e->reflector_sequence = 5;
+}
+
+static void
+a_sequence_that_counts_something_else_gives_no_direction(void)
+{
+    void (*const changes[])(struct exchange * e) = {common_counter, still_counter};
+
+    for (unsigned i = 0; i < 2; i++) {
+        struct world *w = world_new(STATEFUL, 200);
+        for (unsigned k = 50; k < 200; k += 10) {
+            w->j[k].lost_fwd = true;
+        }
+        struct match *m = spoil(w, changes[i]);
+        CU_ASSERT_EQUAL(w->sum.lost_undirected, 15);
+        CU_ASSERT_EQUAL(w->sum.reordered_fwd + w->sum.reordered_bwd, 0);
+        CU_ASSERT_EQUAL(count_of(m, MATCH_FAR_COUNT_OTHER), 1);
+        match_free(m);
+        world_free(w);
+    }
+}
+
+static struct {
+    enum match_change what;
+    uint8_t from, to;
+    int64_t dt;
+} changes_told[32];
+static unsigned change_count;
+
+static void
+on_change(const struct session_key *key, enum match_change what, uint8_t from, uint8_t to,
+          struct instant start, void *aux)
+{
+    (void)aux;
+    changes_told[change_count % 32].what = what;
+    changes_told[change_count % 32].from = from;
+    changes_told[change_count % 32].to = to;
+    changes_told[change_count++ % 32].dt = (start.ns - WORLD_DAY) / key->dt.ns;
+}
+
+/* Ten seconds; from the fifth on the way is another. */
+static struct match *
+change_way(const char *far, bool ttl, bool dscp)
+{
+    struct world *w = world_new(REPORTING, 100);
+    struct match_sinks sinks = {.packet = world_packet, .final = world_final, .aux = w};
+
+    strcpy(w->key.far, far);
+    w->key.dscp = 46;
+    world_play(w);
+    struct match *m = match_new(&w->key, instant_of_ns(WORLD_DAY));
+    sinks.change = on_change;
+    change_count = 0;
+    for (size_t k = 0; k < w->event_count; k++) {
+        struct exchange *e = &w->events[k];
+        if (e->kind == EXCHANGE_REPLY) {
+            e->ttl = ttl && e->sequence >= 50 ? 250 : 251;
+            e->reply_ttl = 252;
+            e->reply_dscp = dscp && e->sequence >= 50 ? 8 : 46;
+        }
+        CU_ASSERT_EQUAL(match_event(m, e), 0);
+    }
+    match_advance(m, instant_of_ns(WORLD_DAY + 60 * NS_PER_S), &sinks);
+    world_free(w);
+    return m;
+}
+
+static void
+a_change_of_the_way_is_told_once(void)
+{
+    struct match *m = change_way("far", false, false);
+    CU_ASSERT_EQUAL(change_count, 2); /* The first TTL of each way. */
+    CU_ASSERT(changes_told[0].what == MATCH_TTL_FWD && changes_told[0].from == 0 &&
+              changes_told[0].to == 251);
+    CU_ASSERT(changes_told[1].what == MATCH_TTL_BWD && changes_told[1].to == 252);
+    CU_ASSERT_EQUAL(count_of(m, MATCH_TTL_CHANGED) + count_of(m, MATCH_REMARKED), 0);
+    match_free(m);
+    m = change_way("far", true, true);
+    CU_ASSERT_EQUAL(change_count, 4);
+    CU_ASSERT(changes_told[2].what == MATCH_TTL_FWD && changes_told[2].from == 251 &&
+              changes_told[2].to == 250 && changes_told[2].dt == 5);
+    CU_ASSERT(changes_told[3].what == MATCH_DSCP && changes_told[3].from == 46 &&
+              changes_told[3].to == 8 && changes_told[3].dt == 5);
+    CU_ASSERT_EQUAL(count_of(m, MATCH_TTL_CHANGED), 1);
+    CU_ASSERT_EQUAL(count_of(m, MATCH_REMARKED), 50);
+    match_free(m);
+    /* One that is not ours may give any DSCP back: only its change is told. */
+    m = change_way("", false, true);
+    CU_ASSERT_EQUAL(change_count, 3);
+    CU_ASSERT(changes_told[2].what == MATCH_DSCP && changes_told[2].from == 46);
+    CU_ASSERT_EQUAL(count_of(m, MATCH_REMARKED), 0);
+    match_free(m);
 }
 
 static void
@@ -763,6 +1073,18 @@ main(void)
          a_reply_at_tmax_is_received_and_one_ns_later_is_late},
         {"impossible_reflector_times_are_not_subtracted",
          impossible_reflector_times_are_not_subtracted},
+        {"times_of_a_foreign_far_end_are_used_as_far_as_they_can_be_true",
+         times_of_a_foreign_far_end_are_used_as_far_as_they_can_be_true},
+        {"a_probe_with_a_wrong_clock_keeps_its_one_way_figures",
+         a_probe_with_a_wrong_clock_keeps_its_one_way_figures},
+        {"an_error_that_the_stamps_deny_is_not_believed",
+         an_error_that_the_stamps_deny_is_not_believed},
+        {"a_session_of_rt_alone_has_no_direction", a_session_of_rt_alone_has_no_direction},
+        {"an_echo_has_the_round_trip_and_misses_nothing",
+         an_echo_has_the_round_trip_and_misses_nothing},
+        {"a_sequence_that_counts_something_else_gives_no_direction",
+         a_sequence_that_counts_something_else_gives_no_direction},
+        {"a_change_of_the_way_is_told_once", a_change_of_the_way_is_told_once},
         {"ifdv_is_taken_of_neighbours_that_both_came_back",
          ifdv_is_taken_of_neighbours_that_both_came_back},
         {"under_nine_tenths_sent_is_suspect", under_nine_tenths_sent_is_suspect},

@@ -9,6 +9,7 @@
 
 #include <CUnit/Basic.h>
 
+#include "fault.h"
 #include "harness.h"
 
 static const char text[] = "inventory: 1\n"
@@ -101,6 +102,79 @@ what_was_told_up_to_a_border_goes_on_at_it(void)
     plan_free(b);
 }
 
+static struct plan *
+plan_of_text(const char *inventory_text, const struct plan *old)
+{
+    struct faults *faults = faults_new();
+    struct inventory *inv = NULL;
+    struct plan *p = NULL;
+
+    CU_ASSERT_EQUAL_FATAL(
+        inventory_read(faults, "t.yaml", inventory_text, strlen(inventory_text), &inv), 0);
+    CU_ASSERT_EQUAL_FATAL(
+        plan_make(&p, inv, &config, old, &next_index, instant_of_ns(5000 * NS_PER_MS)), 0);
+    inventory_free(inv);
+    faults_free(faults);
+    return p;
+}
+
+static const char foreign_text[] =
+    "inventory: 1\n"
+    "interval: 60s\n"
+    "sites: {s: {}}\n"
+    "probes: {p1: {site: s}}\n"
+    "classes: {a: {period: 1s, size: 128, dt: 10s}, b: {period: 1s, size: 512, dt: 10s}}\n"
+    "links:\n"
+    "  l1:\n"
+    "    ends: [{probe: p1, address: 10.0.0.1, interface: w0},\n"
+    "           {protocol: twamp-light, address: 10.0.0.2, source_port: 50310,\n"
+    "            timestamp: ptp, reflector: stateless}]\n"
+    "    classes: [a, b]\n"
+    "  l2:\n"
+    "    ends: [{probe: p1, address: 10.0.0.1, interface: w0},\n"
+    "           {protocol: icmp, address: 10.0.0.3}]\n"
+    "    classes: [a, b]\n"
+    "  l3:\n"
+    "    ends: [{probe: p1, address: 10.0.0.1, interface: w0},\n"
+    "           {protocol: stamp, address: 10.0.0.4, source_port: 50310}]\n"
+    "    classes: [a]\n"
+    "    mtu: 1500\n";
+
+/* Two sessions of l1, one a class, two of l2, of l3 its full-size packets and one. */
+static void
+a_foreign_end_has_a_port_for_each_session(void)
+{
+    static const uint16_t ports[] = {50310, 50311, 50000, 50001, 50566, 50310};
+    struct plan *p = plan_of_text(foreign_text, NULL);
+    const struct timing_session *t = p->timing.sessions;
+
+    CU_ASSERT_EQUAL_FATAL(p->timing.session_count, 6);
+    CU_ASSERT_EQUAL(p->timing.peer_count, 0); /* Nobody of them sends to us. */
+    for (unsigned i = 0; i < 6; i++) {
+        CU_ASSERT_EQUAL(t[i].source_port, ports[i]);
+        CU_ASSERT_TRUE(t[i].foreign);
+        CU_ASSERT_EQUAL(t[i].ptp, i < 2);
+        CU_ASSERT_EQUAL(t[i].protocol, i < 2   ? SENDER_TWAMP_LIGHT
+                                       : i < 4 ? SENDER_ICMP
+                                               : SENDER_STAMP);
+        CU_ASSERT_EQUAL(t[i].destination_port, i == 2 || i == 3 ? 0 : 862);
+        CU_ASSERT_EQUAL(p->sessions[i].key.rt_only, i < 4);
+        CU_ASSERT_STRING_EQUAL(p->sessions[i].key.far, "");
+        CU_ASSERT_EQUAL(t[i].whole, i == 4);
+        CU_ASSERT_EQUAL(p->sessions[i].mtu, i == 4 ? 1500 : 0);
+        CU_ASSERT_EQUAL(p->sessions[i].large, i == 5 ? t[4].index : UINT32_MAX);
+    }
+    CU_ASSERT_EQUAL(t[4].size, 1472);
+    CU_ASSERT_EQUAL(t[4].period.ns, NS_PER_S);
+    struct plan *again = plan_of_text(foreign_text, p);
+    for (unsigned i = 0; i < 6; i++) {
+        CU_ASSERT_EQUAL(again->timing.sessions[i].index, t[i].index);
+        CU_ASSERT_EQUAL(again->timing.sessions[i].source_port, t[i].source_port);
+    }
+    plan_free(again);
+    plan_free(p);
+}
+
 /* A probe whose classes change each day lives for years. */
 static void
 indexes_come_round_and_skip_those_in_use(void)
@@ -133,6 +207,7 @@ main(void)
          the_same_session_on_another_way_has_another_index},
         {"what_was_told_up_to_a_border_goes_on_at_it", what_was_told_up_to_a_border_goes_on_at_it},
         {"indexes_come_round_and_skip_those_in_use", indexes_come_round_and_skip_those_in_use},
+        {"a_foreign_end_has_a_port_for_each_session", a_foreign_end_has_a_port_for_each_session},
         CU_TEST_INFO_NULL};
     return run_suite("plan", tests);
 }

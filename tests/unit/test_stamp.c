@@ -93,7 +93,7 @@ sizes_are_refused_one_octet_to_either_side(void)
         enum stamp_verdict v = stamp_request_parse(b, size, &q);
         enum stamp_verdict w = stamp_reply_parse(b, size, &p);
         CU_ASSERT_EQUAL(v, size < 14 ? STAMP_SHORT : STAMP_OK);
-        CU_ASSERT_EQUAL(w, size < 41 ? STAMP_SHORT : STAMP_OK);
+        CU_ASSERT_EQUAL(w, size < 38 ? STAMP_SHORT : STAMP_OK);
         free(b);
     }
     CU_ASSERT_EQUAL(stamp_request_parse(big, 9000, &q), STAMP_OK);
@@ -316,6 +316,48 @@ twamp_padding_is_not_taken_for_ssid_or_tlvs(void)
 }
 
 static void
+a_request_to_a_foreign_end_asks_for_no_report(void)
+{
+    uint8_t buf[128], zeros[84] = {0};
+    struct stamp_request q = plain, back;
+
+    q.size = sizeof buf;
+    q.no_report = true;
+    stamp_request_format(&q, buf);
+    CU_ASSERT_EQUAL(stamp_request_parse(buf, q.size, &back), STAMP_OK);
+    CU_ASSERT_TRUE(stamp_request_has(buf, &back, STAMP_TLV_FOLLOW_UP));
+    CU_ASSERT_FALSE(stamp_request_has(buf, &back, STAMP_TLV_REPORT));
+    CU_ASSERT_TRUE(stamp_request_has(buf, &back, STAMP_TLV_PADDING));
+    q.no_tlvs = true;
+    stamp_request_format(&q, buf);
+    CU_ASSERT_EQUAL(memcmp(buf + STAMP_SIZE_BASE, zeros, sizeof zeros), 0);
+}
+
+static void
+a_reply_of_38_octets_has_everything_but_the_ttl(void)
+{
+    uint8_t buf[120];
+    struct stamp_request q = plain;
+    struct stamp_reply whole, cut;
+    enum stamp_verdict tlv;
+    bool took;
+
+    stamp_request_format(&q, buf);
+    stamp_reply_make(buf, &q, &answer, &tlv, &took);
+    CU_ASSERT_EQUAL(stamp_reply_parse(buf, 41, &whole), STAMP_OK);
+    CU_ASSERT(whole.sender_ttl != 0);
+    for (size_t size = 38; size < 41; size++) {
+        uint8_t *b = exact(buf, size);
+        CU_ASSERT_EQUAL(stamp_reply_parse(b, size, &cut), STAMP_OK);
+        CU_ASSERT_EQUAL(cut.sender_ttl, 0);
+        CU_ASSERT(cut.t2 == whole.t2 && cut.t3 == whole.t3 && cut.t1 == whole.t1);
+        CU_ASSERT_EQUAL(cut.sender_sequence, whole.sender_sequence);
+        CU_ASSERT_EQUAL(cut.sender_error, whole.sender_error);
+        free(b);
+    }
+}
+
+static void
 every_truncation_of_a_reply_is_safe(void)
 {
     uint8_t buf[120];
@@ -403,6 +445,8 @@ main(void)
 #define T(name) {(char *)(uintptr_t) #name, name}
         T(a_request_has_the_octets_of_the_rfc),
         T(room_for_tlvs_depends_on_the_size),
+        T(a_request_to_a_foreign_end_asks_for_no_report),
+        T(a_reply_of_38_octets_has_everything_but_the_ttl),
         T(sizes_are_refused_one_octet_to_either_side),
         T(a_multiplier_of_zero_is_a_corrupt_request),
         T(error_estimates_round_up_and_keep_their_flags),

@@ -42,13 +42,22 @@ address(const char *text)
     return a;
 }
 
+static struct address
+host(const char *text)
+{
+    struct in6_addr six;
+
+    return inet_pton(AF_INET6, text, &six) == 1 ? address_of_v6(&six)
+                                                : address_of_v4(address(text));
+}
+
 static struct timing_session
 session(uint32_t index, uint16_t source_port, const char *interface)
 {
     return (struct timing_session){
         .index = index,
-        .source = address("10.99.0.1"),
-        .destination = address("10.99.0.2"),
+        .source = host("10.99.0.1"),
+        .destination = host("10.99.0.2"),
         .source_port = source_port,
         .destination_port = PORT,
         .ssid = (uint16_t)(7 + index),
@@ -155,7 +164,7 @@ static void
 start(void)
 {
     struct timing_session s = session(0, 50000, NULL);
-    struct timing_peer peer = {.local = address("10.99.0.2"), .remote = address("10.99.0.1")};
+    struct timing_peer peer = {.local = host("10.99.0.2"), .remote = host("10.99.0.1")};
     struct timing_plan right = {.peers = &peer, .peer_count = 1, .reflector_port = PORT};
     struct timing_plan left = {.sessions = &s, .session_count = 1};
     struct timing_config config;
@@ -352,14 +361,14 @@ static void
 one_source_cannot_take_every_session(void)
 {
     const struct reflector_config config = {.sessions = 8};
-    const struct reflector_peer peer = {.remote = address("10.99.0.0"), .remote_bits = 24};
+    const struct reflector_peer peer = {.remote = host("10.99.0.0"), .remote_bits = 24};
     struct tstamp_io *io = tstamp_io_new();
     struct reflector *r = reflector_new(&config, io);
     struct counter_group counters;
     int forger = raw_socket("10.99.0.1", 50010), other = raw_socket("10.99.0.3", 50011);
 
     CU_ASSERT_EQUAL(system("ip link set lo up"), 0);
-    CU_ASSERT_EQUAL_FATAL(reflector_listen(r, address("10.99.0.1"), 0), 0);
+    CU_ASSERT_EQUAL_FATAL(reflector_listen(r, host("10.99.0.1"), 0), 0);
     CU_ASSERT_EQUAL_FATAL(reflector_allow(r, &peer, 1), 0);
     reflector_counters(r, &counters);
     for (unsigned i = 0; i < 40; i++) {
