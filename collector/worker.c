@@ -44,11 +44,11 @@
 #define CLAIMS_A_TICK 16
 #define LIVE_KEPT_S "691200"
 
-static const char *const count_names[WORKER_COUNTS] = {
-    "batches",         "rows",         "commits",         "claims",
-    "releases",        "gaps",         "fence_refused",   "quarantined",
-    "newer_format",    "far_judged",   "postgresql_lost", "redis_lost",
-    "commits_refused", "redis_refused"};
+static const char *const count_names[WORKER_COUNTS] = {"far_judged", "postgresql_lost",
+                                                       "redis_lost", "redis_refused"};
+static const char *const source_count_names[SOURCE_COUNTS] = {
+    "batches", "rows",          "commits",     "claims",       "releases",
+    "gaps",    "fence_refused", "quarantined", "newer_format", "commits_refused"};
 
 struct source {
     const char *name;
@@ -72,6 +72,7 @@ struct source {
     size_t batch_bytes; /* Of the newest: how much to ask for. */
     uint64_t bad_counts;
     struct log_bucket bucket;
+    struct counter counters[SOURCE_COUNTS], assemble_counters[ASSEMBLE_COUNTS];
 };
 
 struct worker {
@@ -94,13 +95,23 @@ struct worker {
     struct store_write write;
     struct bytes live;
     struct log_bucket store_bucket, redis_bucket, far_bucket;
-    struct counter counters[WORKER_COUNTS], assemble_counters[ASSEMBLE_COUNTS];
+    struct counter counters[WORKER_COUNTS];
+    pthread_mutex_t view_lock;
+    struct span viewed;
+    struct worker_status status;
+    struct worker_source *views; /* Of each source, for other threads. */
 };
 
 static void
 count(struct worker *w, enum worker_count what, uint64_t n)
 {
     counter_add(&w->counters[what], n);
+}
+
+static void
+note_count(struct source *s, enum source_count what, uint64_t n)
+{
+    counter_add(&s->counters[what], n);
 }
 
 /* --- Sources -------------------------------------------------------------- */
@@ -290,7 +301,7 @@ claim(struct worker *w, struct source *s)
                                            .expiry = w->config->source_expiry,
                                            .trust = trusted,
                                            .aux = w,
-                                           .counters = w->assemble_counters};
+                                           .counters = s->assemble_counters};
     s->assemble = assemble_new(&config, c.position, c.written_until);
     if (!s->assemble) {
         return -ENOMEM;
@@ -298,7 +309,7 @@ claim(struct worker *w, struct source *s)
     w->claimed++;
     s->committed = c.position;
     s->owned = true;
-    count(w, WORKER_CLAIMS, 1);
+    note_count(s, SOURCE_CLAIMS, 1);
     int err = store_sessions(w->store, s->id, know, s->assemble);
     if (err) {
         return err;
@@ -316,7 +327,7 @@ release(struct worker *w, struct source *s)
 {
     log_info("%s: worker %u lets go of it", s->name, w->number);
     drop(w, s);
-    count(w, WORKER_RELEASES, 1);
+    note_count(s, SOURCE_RELEASES, 1);
     return store_release(w->store, s->id);
 }
 
@@ -495,7 +506,7 @@ make_interval(struct worker *w, struct source *s, struct instant start, uint32_t
 static int
 refuse(struct worker *w, struct source *s)
 {
-    count(w, WORKER_COMMITS_REFUSED, 1);
+    note_count(s, SOURCE_COMMITS_REFUSED, 1);
     if (log_bucket_pass(&s->bucket, mono_now())) {
         log_errorx("%s: PostgreSQL refuses its rows: %s; the source waits un-acknowledged and is "
                    "tried again",
@@ -528,7 +539,7 @@ commit(struct worker *w, struct source *s)
     int done = store_commit(w->store, out);
     if (done == 0) {
         log_warnx("%s: not ours any more: a commit was refused and changed nothing", s->name);
-        count(w, WORKER_FENCE_REFUSED, 1);
+        note_count(s, SOURCE_FENCE_REFUSED, 1);
         return lose(w, s);
     }
     if (done == -EBADMSG) {
@@ -539,8 +550,8 @@ commit(struct worker *w, struct source *s)
     }
     s->committed = out->safe;
     servings_free(s);
-    count(w, WORKER_COMMITS, 1);
-    count(w, WORKER_ROWS, out->row_count);
+    note_count(s, SOURCE_COMMITS, 1);
+    note_count(s, SOURCE_ROWS, out->row_count);
     publish_ack(w, s);
     trim(w, s);
     return 0;
@@ -633,26 +644,26 @@ note(struct source *s, const pb_batch *batch, size_t size)
 
 /* A counter of what was refused rose: says so, naming the source. */
 static void
-tell_refusals(struct worker *w, struct source *s)
+tell_refusals(struct source *s)
 {
     uint64_t bad = 0;
 
     for (int i = ASSEMBLE_EPOCH_UNLINKED; i < ASSEMBLE_COUNTS; i++) {
-        bad += counter_get(&w->assemble_counters[i]);
+        bad += counter_get(&s->assemble_counters[i]);
     }
     if (bad != s->bad_counts && log_bucket_pass(&s->bucket, mono_now())) {
         char text[512];
         int n = 0;
         for (int i = ASSEMBLE_EPOCH_UNLINKED; i < ASSEMBLE_COUNTS; i++) {
-            uint64_t v = counter_get(&w->assemble_counters[i]);
+            uint64_t v = counter_get(&s->assemble_counters[i]);
             if (v && n < (int)sizeof text) {
                 n += snprintf(text + n, sizeof text - (size_t)n, " %s=%" PRIu64,
                               assemble_count_names[i], v);
             }
         }
-        log_warnx("%s: some of what it sent was refused; in all, with other sources:%s", s->name,
-                  text);
+        log_warnx("%s: some of what it sent was refused; in all:%s", s->name, text);
     }
+    s->bad_counts = bad;
 }
 
 /* The stream is not continuous: it goes, and the source is asked to send again
@@ -681,7 +692,7 @@ ask_again(struct worker *w, struct source *s, struct position found)
     log_warnx("%s: entry %" PRIu64 "-%" PRIu64 " came where %" PRIu64 "-%" PRIu64
               " was due; asked for again",
               s->name, found.epoch, found.sequence, p.epoch, p.sequence);
-    count(w, WORKER_GAPS, 1);
+    note_count(s, SOURCE_GAPS, 1);
     s->wants = true;
     s->want_told = now;
     key_of(key, sizeof key, s, "t");
@@ -699,7 +710,7 @@ ask_again(struct worker *w, struct source *s, struct position found)
 static void
 took(struct worker *w, struct source *s)
 {
-    count(w, WORKER_BATCHES, 1);
+    note_count(s, SOURCE_BATCHES, 1);
     if (s->wants) {
         s->wants = false;
         publish_ack(w, s);
@@ -723,7 +734,7 @@ take_bad(struct worker *w, struct source *s, struct position p, enum telemetry_v
         log_warnx("%s: entry %" PRIu64 "-%" PRIu64
                   " does not decode (%s): %zu bytes kept in quarantine",
                   s->name, p.epoch, p.sequence, name, size);
-        count(w, WORKER_QUARANTINED, 1);
+        note_count(s, SOURCE_QUARANTINED, 1);
     }
     int err = assemble_take_lost(s->assemble, p);
     took(w, s);
@@ -737,7 +748,7 @@ stop_source(struct worker *w, struct source *s, struct position p)
                " is of a newer format than this release (%s) reads; "
                "the source waits un-acknowledged: upgrade the collectors",
                s->name, p.epoch, p.sequence, PLUMBLINE_VERSION);
-    count(w, WORKER_NEWER_FORMAT, 1);
+    note_count(s, SOURCE_NEWER_FORMAT, 1);
     s->not_before = span_of_ns(mono_now().ns + NEWER_WAIT_NS);
     return release(w, s);
 }
@@ -938,18 +949,11 @@ read_some(struct worker *w)
         struct source *s = source_of_key(&r, &at, stream->element[0]->str);
         if (s) {
             err = take_entries(w, s, stream->element[1]);
-            tell_refusals(w, s);
+            tell_refusals(s);
             found++;
         }
     }
     freeReplyObject(reply);
-    for (size_t i = 0; i < w->source_count; i++) {
-        uint64_t bad = 0;
-        for (int k = ASSEMBLE_EPOCH_UNLINKED; k < ASSEMBLE_COUNTS; k++) {
-            bad += counter_get(&w->assemble_counters[k]);
-        }
-        w->sources[i].bad_counts = bad;
-    }
     return err ? err : (int)found;
 }
 
@@ -1060,6 +1064,41 @@ rest(struct worker *w, long us)
     event_base_dispatch(w->base);
 }
 
+/* What other threads may see, each second, also while PostgreSQL is away. */
+static void
+publish_view(struct worker *w)
+{
+    struct span now = mono_now();
+
+    if (w->viewed.ns && now.ns - w->viewed.ns < TICK_NS) {
+        return;
+    }
+    w->viewed = now;
+    pthread_mutex_lock(&w->view_lock);
+    w->status = (struct worker_status){.redis = redis_state(w->redis) == REDIS_UP,
+                                       .postgresql = w->store != NULL,
+                                       .claimed = w->claimed};
+    for (size_t i = 0; i < w->source_count; i++) {
+        const struct source *s = &w->sources[i];
+        struct worker_source *v = &w->views[i];
+        *v = (struct worker_source){.owned = s->assemble != NULL};
+        if (!v->owned) {
+            continue;
+        }
+        v->read = assemble_read(s->assemble);
+        v->written_until = assemble_written_until(s->assemble);
+        v->made_at = s->made_at;
+        v->sessions = assemble_session_count(s->assemble);
+        v->held_bytes = assemble_held(s->assemble);
+        v->has_health = s->has_health;
+        v->spool_bytes = s->health.spool_bytes;
+        v->spool_unsent = s->health.spool_unsent;
+        v->disk_full = s->health.disk_full;
+        v->clock_synchronised = s->health.clock_synchronised;
+    }
+    pthread_mutex_unlock(&w->view_lock);
+}
+
 static void *
 work(void *aux)
 {
@@ -1067,6 +1106,7 @@ work(void *aux)
 
     while (!atomic_load(&w->stopping)) {
         int n = 0;
+        publish_view(w);
         if (!store_ready(w)) {
             rest(w, IDLE_US);
             continue;
@@ -1125,6 +1165,8 @@ worker_free(struct worker *w)
     row_maker_free(w->maker);
     farend_free(w->farend);
     free(w->sources);
+    free(w->views);
+    pthread_mutex_destroy(&w->view_lock);
     free(w);
 }
 
@@ -1137,11 +1179,12 @@ open_parts(struct worker *w)
                                        .timeout = w->config->redis.timeout};
     w->source_count = w->inventory->probe_count;
     w->sources = calloc(w->source_count ? w->source_count : 1, sizeof w->sources[0]);
+    w->views = calloc(w->source_count ? w->source_count : 1, sizeof w->views[0]);
     w->base = event_base_new();
     w->arena = telemetry_arena_new();
     w->maker = row_maker_new();
     w->farend = farend_new();
-    if (!w->sources || !w->base || !w->arena || !w->maker || !w->farend) {
+    if (!w->sources || !w->views || !w->base || !w->arena || !w->maker || !w->farend) {
         return -ENOMEM;
     }
     for (size_t i = 0; i < w->source_count; i++) {
@@ -1162,6 +1205,7 @@ worker_start(struct worker **out, const struct collector_config *config,
     if (!w) {
         return -ENOMEM;
     }
+    pthread_mutex_init(&w->view_lock, NULL);
     w->config = config;
     w->inventory = inventory;
     w->number = number;
@@ -1199,9 +1243,27 @@ worker_join(struct worker *w)
 }
 
 void
-worker_counters(struct worker *w, struct counter_group groups[2])
+worker_view(struct worker *w, struct worker_status *status, struct worker_source *sources)
 {
-    groups[0] = (struct counter_group){"collector", count_names, w->counters, WORKER_COUNTS};
-    groups[1] = (struct counter_group){"assemble", assemble_count_names, w->assemble_counters,
+    pthread_mutex_lock(&w->view_lock);
+    *status = w->status;
+    memcpy(sources, w->views, w->source_count * sizeof w->views[0]);
+    pthread_mutex_unlock(&w->view_lock);
+}
+
+void
+worker_counters(struct worker *w, struct counter_group *out)
+{
+    *out = (struct counter_group){"worker", count_names, w->counters, WORKER_COUNTS};
+}
+
+void
+worker_source_counters(struct worker *w, size_t source,
+                       struct counter_group groups[WORKER_SOURCE_GROUPS])
+{
+    struct source *s = &w->sources[source];
+
+    groups[0] = (struct counter_group){"source", source_count_names, s->counters, SOURCE_COUNTS};
+    groups[1] = (struct counter_group){"assemble", assemble_count_names, s->assemble_counters,
                                        ASSEMBLE_COUNTS};
 }

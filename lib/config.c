@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <event2/util.h>
+
 #include "bind.h"
 #include "fault.h"
 #include "pool.h"
@@ -45,6 +47,7 @@ static const struct bind_word level_words[] = {{"error", LOG_LEVEL_ERROR},
 
 #define REDIS(member) .offset = offsetof(struct config_redis, member)
 #define POSTGRESQL(member) .offset = offsetof(struct config_postgresql, member)
+#define METRICS(member) .offset = offsetof(struct config_metrics, member)
 #define PROBE(member) .offset = offsetof(struct probe_config, member)
 #define COLLECTOR(member) .offset = offsetof(struct collector_config, member)
 #define CLI(member) .offset = offsetof(struct cli_config, member)
@@ -121,6 +124,11 @@ static const struct bind_key spool_keys[] = {
     {.key = NULL},
 };
 
+static const struct bind_key metrics_keys[] = {
+    {.key = "listen", .type = BIND_STRING, METRICS(listen)},
+    {.key = NULL},
+};
+
 static const struct bind_key probe_keys[] = {
     {.key = "probe", .type = BIND_NAME, PROBE(probe), .required = true},
     {.key = "inventory", .type = BIND_STRING, PROBE(inventory), .required = true},
@@ -149,6 +157,7 @@ static const struct bind_key probe_keys[] = {
      .fallback = "40"},
     {.key = "sample_log", .type = BIND_STRING, PROBE(sample_log)},
     {.key = "user", .type = BIND_STRING, PROBE(user)},
+    {.key = "metrics", .type = BIND_TABLE, PROBE(metrics), .table = metrics_keys},
     {.key = "log_level",
      .type = BIND_WORD,
      PROBE(log_level),
@@ -176,6 +185,7 @@ static const struct bind_key collector_keys[] = {
      .max = 365 * DAY_NS,
      .fallback = "8d"},
     {.key = "user", .type = BIND_STRING, COLLECTOR(user)},
+    {.key = "metrics", .type = BIND_TABLE, COLLECTOR(metrics), .table = metrics_keys},
     {.key = "log_level",
      .type = BIND_WORD,
      COLLECTOR(log_level),
@@ -268,6 +278,28 @@ check_spool(struct faults *faults, const struct yaml_node *root, const struct pr
     }
 }
 
+/* Numbers only: a name could lead anywhere. */
+static void
+check_metrics(struct faults *faults, const struct yaml_node *root,
+              const struct config_metrics *metrics)
+{
+    struct sockaddr_storage address;
+    union {
+        struct sockaddr_storage *storage;
+        struct sockaddr *any;
+    } to = {.storage = &address};
+    int size = (int)sizeof address;
+
+    if (!metrics->listen && yaml_get(root, "metrics")) {
+        fault_error(faults, place_in(root, NULL, "metrics"), "key 'listen' is missing");
+    } else if (metrics->listen && (!is_server_address(metrics->listen) ||
+                                   evutil_parse_sockaddr_port(metrics->listen, to.any, &size))) {
+        fault_error(faults, place_in(root, "metrics", "listen"),
+                    "expected address:port such as 127.0.0.1:9470 or [::1]:9470, got '%s'",
+                    metrics->listen);
+    }
+}
+
 /* The host's name as a key, if it can be one. */
 static const char *
 default_collector_name(struct pool *pool)
@@ -311,6 +343,7 @@ probe_config_load_into(const char *path, struct faults *faults, struct probe_con
     if (root) {
         check_redis(faults, root, &held->config.redis);
         check_spool(faults, root, &held->config);
+        check_metrics(faults, root, &held->config.metrics);
     }
     pool_free(trees);
     if (faults_errors(faults)) {
@@ -333,6 +366,7 @@ collector_config_load_into(const char *path, struct faults *faults, struct colle
     if (root) {
         check_redis(faults, root, &held->config.redis);
         check_postgresql(faults, root, &held->config.postgresql);
+        check_metrics(faults, root, &held->config.metrics);
     }
     pool_free(trees);
     if (faults_errors(faults)) {

@@ -26,6 +26,11 @@ struct config_postgresql {
     const char *password_file; /* NULL.  postgresql.password_file */
 };
 
+struct config_metrics {
+    const char *listen; /* "address:port", "[v6]:port", numbers.  NULL: no /metrics.
+                         * metrics.listen */
+};
+
 /* plumbline-probe: probe.yaml */
 struct probe_config {
     const char *probe;     /* This probe's key in the inventory; required. */
@@ -44,6 +49,7 @@ struct probe_config {
     uint16_t priority;    /* 40: SCHED_FIFO priority of the timing thread where allowed; 0: none. */
     const char *sample_log; /* NULL.  A line of TSV for each packet's fate: evidence for tests. */
     const char *user; /* NULL: stay.  service_drop_to() to this user before any thread starts. */
+    struct config_metrics metrics;
     enum log_level log_level;
 };
 
@@ -56,6 +62,7 @@ struct collector_config {
     uint32_t workers;          /* 1..64, default 1. */
     struct span source_expiry; /* 8d */
     const char *user;
+    struct config_metrics metrics;
     enum log_level log_level;
 };
 

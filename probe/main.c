@@ -14,10 +14,12 @@
 
 #include "agent.h"
 #include "config.h"
+#include "exposition.h"
 #include "inventory.h"
 #include "log.h"
 #include "plan.h"
 #include "ring.h"
+#include "scrape.h"
 #include "service.h"
 #include "spool.h"
 #include "stream.h"
@@ -47,6 +49,7 @@ struct probe {
     struct stream *stream;
     struct agent *agent;
     struct service *service;
+    struct scrape *scrape;
     FILE *sample_log;
     uint32_t next_index;
 };
@@ -316,6 +319,19 @@ finish(struct probe *p)
     }
 }
 
+static void
+fill_metrics(struct metrics *m, void *aux)
+{
+    const struct probe *p = aux;
+    const struct exposition e = {.config = p->config,
+                                 .agent = p->agent,
+                                 .timing = p->timing,
+                                 .spool = p->spool,
+                                 .stream = p->stream};
+
+    exposition_fill(&e, m);
+}
+
 static int
 run(struct probe *p)
 {
@@ -335,6 +351,9 @@ run(struct probe *p)
     if (!err) {
         err = open_parts(p);
     }
+    if (!err && p->config->metrics.listen) {
+        err = scrape_new(&p->scrape, p->base, p->config->metrics.listen, "probe", fill_metrics, p);
+    }
     if (!err) {
         const struct plan *plan = agent_plan(p->agent);
         log_info("%s: release %s, %zu sessions, answers on %zu links", p->config->probe,
@@ -342,8 +361,11 @@ run(struct probe *p)
         service_ready(p->service, "measuring");
         event_base_dispatch(p->base);
         service_stopping(p->service);
+        scrape_free(p->scrape);
+        p->scrape = NULL;
         finish(p);
     }
+    scrape_free(p->scrape);
     service_free(p->service);
     close_parts(p);
     return err ? EXIT_SYSTEM : EXIT_SUCCESS;

@@ -77,6 +77,7 @@ a_probe_has_its_defaults(void)
     CU_ASSERT_EQUAL(c->priority, 40);
     CU_ASSERT_PTR_NULL(c->sample_log);
     CU_ASSERT_PTR_NULL(c->user);
+    CU_ASSERT_PTR_NULL(c->metrics.listen);
     CU_ASSERT_EQUAL(c->log_level, LOG_LEVEL_INFO);
     probe_config_free(c);
     unlink(f.path);
@@ -91,7 +92,7 @@ a_probe_takes_all_that_is_written(void)
         "spool: {folder: /s, keep: 0s, keep_size: 0B, segment_size: 64KiB, memory_size: 16KiB,\n"
         "        disk_size: 128KiB}\n"
         "source_port: 1024\nport: 65535\npriority: 0\nsample_log: /tmp/x\nuser: nobody\n"
-        "log_level: debug\n");
+        "log_level: debug\nmetrics: {listen: '[::1]:65535'}\n");
     struct probe_config *c = NULL;
 
     CU_ASSERT_EQUAL(probe_config_load(f.path, stdout, &c), 0);
@@ -105,6 +106,7 @@ a_probe_takes_all_that_is_written(void)
     CU_ASSERT_EQUAL(c->port, 65535);
     CU_ASSERT_EQUAL(c->priority, 0);
     CU_ASSERT_STRING_EQUAL(c->user, "nobody");
+    CU_ASSERT_STRING_EQUAL(c->metrics.listen, "[::1]:65535");
     CU_ASSERT_EQUAL(c->log_level, LOG_LEVEL_DEBUG);
     probe_config_free(c);
     unlink(f.path);
@@ -146,6 +148,13 @@ each_wrong_probe_configuration_is_told(void)
         {PROBE_HEAD "spool: {disk_size: 8MiB}\n", "4:20", "at least twice 'segment_size'"},
         {PROBE_HEAD "spool: {folder: spool}\n", "4:17", "a path from the root"},
         {PROBE_HEAD "spool: {kep: 1h}\n", "4:9", "did you mean 'keep'?"},
+        {PROBE_HEAD "metrics: {}\n", "4:10", "key 'listen' is missing"},
+        {PROBE_HEAD "metrics: {listen: 9470}\n", "4:19", "expected address:port"},
+        {PROBE_HEAD "metrics: {listen: 'localhost:9470'}\n", "4:19", "expected address:port"},
+        {PROBE_HEAD "metrics: {listen: '127.0.0.1:0'}\n", "4:19", "expected address:port"},
+        {PROBE_HEAD "metrics: {listen: '127.0.0.1:65536'}\n", "4:19", "expected address:port"},
+        {PROBE_HEAD "metrics: {listen: '::1:9470'}\n", "4:19", "expected address:port"},
+        {PROBE_HEAD "metrics: {listen: 'unix:/run/x'}\n", "4:19", "expected address:port"},
         {PROBE_HEAD "probe: q\n", "4:1", "'probe' is here twice"},
     };
 
@@ -170,6 +179,7 @@ a_collector_has_its_defaults_and_bounds(void)
         {"workers: 0\n", "4:10", "expected 1 to 64"},
         {"workers: 65\n", "4:10", "expected 1 to 64"},
         {"source_expiry: 59m\n", "4:16", "expected 1h to 365d"},
+        {"metrics: {listen: x}\n", "4:19", "expected address:port"},
     };
     static const char head[] = "inventory: /i\nredis: {address: '[2001:db8::1]:6379'}\n"
                                "postgresql: {conninfo: 'dbname=x'}\n";
