@@ -30,6 +30,7 @@ enum source_count {
     SOURCE_QUARANTINED,
     SOURCE_NEWER_FORMAT,
     SOURCE_COMMITS_REFUSED, /* PostgreSQL took nothing of it, and it waits. */
+    SOURCE_UNREADABLE,      /* Its stream cannot be read at all; it waits. */
     SOURCE_COUNTS
 };
 

@@ -71,6 +71,7 @@ static const struct {
     {"source", "quarantined", "Entries that do not decode, kept in quarantine."},
     {"source", "newer_format", "Entries of a newer release, for which the source waits."},
     {"source", "commits_refused", "Commits that PostgreSQL refused; the source waits."},
+    {"source", "unreadable", "Times that the stream could not be read at all; the source waits."},
     {"worker", "far_judged", "Delta-t for which a far end's word was found."},
     {"worker", "postgresql_lost", "Connections to PostgreSQL lost."},
     {"worker", "redis_lost", "Connections to Redis lost."},
