@@ -1249,6 +1249,7 @@ open_parts(struct worker *w)
     const struct redis_config redis = {.address = w->config->redis.address,
                                        .user = w->config->redis.user,
                                        .password_file = w->config->redis.password_file,
+                                       .tls = w->config->redis.tls,
                                        .timeout = w->config->redis.timeout};
     w->source_count = w->inventory->probe_count;
     w->sources = calloc(w->source_count ? w->source_count : 1, sizeof w->sources[0]);

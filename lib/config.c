@@ -47,15 +47,25 @@ static const struct bind_word level_words[] = {{"error", LOG_LEVEL_ERROR},
 
 #define REDIS(member) .offset = offsetof(struct config_redis, member)
 #define POSTGRESQL(member) .offset = offsetof(struct config_postgresql, member)
+#define TLS(member) .offset = offsetof(struct tls_config, member)
 #define METRICS(member) .offset = offsetof(struct config_metrics, member)
 #define PROBE(member) .offset = offsetof(struct probe_config, member)
 #define COLLECTOR(member) .offset = offsetof(struct collector_config, member)
 #define CLI(member) .offset = offsetof(struct cli_config, member)
 
+static const struct bind_key tls_keys[] = {
+    {.key = "ca_file", .type = BIND_STRING, TLS(ca_file)},
+    {.key = "cert_file", .type = BIND_STRING, TLS(cert_file)},
+    {.key = "key_file", .type = BIND_STRING, TLS(key_file)},
+    {.key = "server_name", .type = BIND_STRING, TLS(server_name)},
+    {.key = NULL},
+};
+
 static const struct bind_key redis_keys[] = {
     {.key = "address", .type = BIND_STRING, REDIS(address), .required = true},
     {.key = "user", .type = BIND_STRING, REDIS(user)},
     {.key = "password_file", .type = BIND_STRING, REDIS(password_file)},
+    {.key = "tls", .type = BIND_TABLE, REDIS(tls), .table = tls_keys},
     {.key = "timeout",
      .type = BIND_SPAN,
      REDIS(timeout),
@@ -70,6 +80,7 @@ static const struct bind_key cli_redis_keys[] = {
     {.key = "address", .type = BIND_STRING, REDIS(address), .fallback = "127.0.0.1:6379"},
     {.key = "user", .type = BIND_STRING, REDIS(user)},
     {.key = "password_file", .type = BIND_STRING, REDIS(password_file)},
+    {.key = "tls", .type = BIND_TABLE, REDIS(tls), .table = tls_keys},
     {.key = "timeout",
      .type = BIND_SPAN,
      REDIS(timeout),
@@ -231,6 +242,28 @@ is_server_address(const char *address)
     return memchr(address, ':', length) == NULL && strcspn(address, " \t/") >= length;
 }
 
+/* Half a TLS must not pass for a whole one. */
+static void
+check_tls(struct faults *faults, const struct yaml_node *root, const struct config_redis *redis)
+{
+    const struct yaml_node *section = yaml_get(root, "redis");
+    const struct yaml_node *map = section ? yaml_get(section, "tls") : NULL;
+    const struct tls_config *tls = &redis->tls;
+
+    if (!map || map->kind != YAML_MAP) {
+        return;
+    }
+    if (!tls->ca_file) {
+        fault_error(faults, map->at, "key 'ca_file' is missing: who vouches for the server");
+    }
+    if (!tls->cert_file != !tls->key_file) {
+        fault_error(faults, map->at, "'cert_file' and 'key_file' go together");
+    }
+    if (redis->address && strncmp(redis->address, "unix:", 5) == 0) {
+        fault_error(faults, map->at, "no TLS over a UNIX socket: expected host:port as address");
+    }
+}
+
 static void
 check_redis(struct faults *faults, const struct yaml_node *root, const struct config_redis *redis)
 {
@@ -242,6 +275,7 @@ check_redis(struct faults *faults, const struct yaml_node *root, const struct co
         fault_error(faults, place_in(root, "redis", "user"),
                     "a user needs 'password_file' beside it");
     }
+    check_tls(faults, root, redis);
 }
 
 static void

@@ -18,6 +18,7 @@
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
 #include <event2/dns.h>
 #include <event2/util.h>
 
@@ -50,6 +51,8 @@ struct redis {
     char *host, *user, *password_file;
     uint16_t port;
     bool is_unix;
+    struct tls_config tls; /* Strings are ours. */
+    bool answered;         /* The connection that is up has brought a reply. */
     struct span timeout;
     size_t reply_bytes;
     redis_state_fn *on_state;
@@ -145,7 +148,7 @@ static void
 take_down(struct redis *r, const char *why)
 {
     struct pending *p;
-    char text[160];
+    char text[256];
     uint16_t jitter = 0;
 
     if (r->state == REDIS_DOWN) {
@@ -197,6 +200,7 @@ on_reply(redisReply *reply, void *aux)
     STAILQ_REMOVE_HEAD(&r->pending, entry);
     r->pending_count--;
     r->unsent = SIZE_MAX;
+    r->answered = true;
     if (r->state == REDIS_UP) {
         r->backoff.ns = BACKOFF_MIN;
     }
@@ -327,6 +331,55 @@ authenticate(struct redis *r)
     }
 }
 
+/* A server of TLS 1.3 looks at our certificate when we think that all is well: up
+ * is after its first answer, also where no user is to be told. */
+static void
+on_ping(struct redis *r, const redisReply *reply, void *aux)
+{
+    (void)aux;
+    if (reply) {
+        tell(r, REDIS_UP, "connected");
+    }
+}
+
+static void
+say_hello(struct redis *r)
+{
+    const char *ping[1] = {"PING"};
+
+    if (r->user) {
+        authenticate(r);
+    } else if (!r->tls.ca_file) {
+        tell(r, REDIS_UP, "connected");
+    } else if (queue_command(r, on_ping, NULL, NULL, 1, ping, NULL) != 0) {
+        take_down(r, "out of memory");
+    }
+}
+
+/* Why a connection ended by itself. */
+static void
+say_why(struct redis *r, short what, char *why, size_t size)
+{
+    int err = EVUTIL_SOCKET_ERROR(), dns = bufferevent_socket_get_dns_error(r->bev);
+    struct ssl_st *ssl = r->tls.ca_file ? bufferevent_openssl_get_ssl(r->bev) : NULL;
+
+    if (ssl && tls_failure(ssl, bufferevent_get_openssl_error(r->bev), why, size)) {
+        return;
+    }
+    if (dns) {
+        snprintf(why, size, "%s", evutil_gai_strerror(dns));
+    } else if (ssl && !r->answered && ((what & BEV_EVENT_EOF) || tls_is_up(ssl))) {
+        /* Its alert is lost when it closes with our bytes unread. */
+        snprintf(why, size, "TLS: the server ended the connection%s",
+                 r->tls.cert_file ? "; does it trust our cert_file, and is that still valid?"
+                                  : "; it wants a client certificate: cert_file and key_file");
+    } else if (what & BEV_EVENT_EOF) {
+        snprintf(why, size, "closed by the server");
+    } else {
+        snprintf(why, size, "%s", evutil_socket_error_to_string(err));
+    }
+}
+
 static void
 on_event(struct bufferevent *bev, short what, void *aux)
 {
@@ -340,17 +393,11 @@ on_event(struct bufferevent *bev, short what, void *aux)
             setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
             setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
         }
-        if (r->user) {
-            authenticate(r);
-        } else {
-            tell(r, REDIS_UP, "connected");
-        }
-    } else if (what & BEV_EVENT_EOF) {
-        take_down(r, "closed by the server");
-    } else if (what & BEV_EVENT_ERROR) {
-        int dns = bufferevent_socket_get_dns_error(bev);
-        take_down(r, dns ? evutil_gai_strerror(dns)
-                         : evutil_socket_error_to_string(EVUTIL_SOCKET_ERROR()));
+        say_hello(r);
+    } else if (what & (BEV_EVENT_EOF | BEV_EVENT_ERROR)) {
+        char why[200];
+        say_why(r, what, why, sizeof why);
+        take_down(r, why);
     }
     if (leave(r) && r->state != REDIS_DOWN) {
         deadline_set(r);
@@ -374,6 +421,21 @@ output_moves(struct redis *r)
     return moves;
 }
 
+/* Whether there is a connection, but no TLS on it yet. */
+static bool
+waits_for_tls(const struct redis *r)
+{
+    struct sockaddr_storage peer;
+    socklen_t size = sizeof peer;
+    union {
+        struct sockaddr_storage *storage;
+        struct sockaddr *any;
+    } to = {.storage = &peer};
+
+    return r->tls.ca_file && STAILQ_EMPTY(&r->pending) &&
+           getpeername(bufferevent_getfd(r->bev), to.any, &size) == 0;
+}
+
 static void
 on_deadline(evutil_socket_t fd, short what, void *aux)
 {
@@ -383,7 +445,9 @@ on_deadline(evutil_socket_t fd, short what, void *aux)
     (void)fd;
     (void)what;
     if (r->state == REDIS_CONNECTING && now.ns >= r->connect_by.ns) {
-        take_down(r, "connecting timed out");
+        take_down(r, waits_for_tls(r) ? "TLS: no answer to our hello (does the server speak TLS "
+                                        "on this port?)"
+                                      : "connecting timed out");
     } else if (r->state == REDIS_UP && !STAILQ_EMPTY(&r->pending) && now.ns >= reply_due(r).ns) {
         if (!output_moves(r)) {
             take_down(r, "a reply timed out");
@@ -422,12 +486,38 @@ start_connect(struct redis *r)
                                                r->port);
 }
 
+/* NULL, and why. */
+static struct bufferevent *
+new_bufferevent(struct redis *r, char *why, size_t size)
+{
+    struct bufferevent *bev;
+
+    snprintf(why, size, "out of memory");
+    if (!r->tls.ca_file) {
+        return bufferevent_socket_new(r->base, -1, BEV_OPT_CLOSE_ON_FREE);
+    }
+    struct ssl_st *ssl = tls_session(&r->tls, r->host, why, size);
+    if (!ssl) {
+        return NULL;
+    }
+    bev = bufferevent_openssl_socket_new(r->base, -1, ssl, BUFFEREVENT_SSL_CONNECTING,
+                                         BEV_OPT_CLOSE_ON_FREE);
+    if (bev) {
+        /* Redis does not say goodbye. */
+        bufferevent_openssl_set_allow_dirty_shutdown(bev, 1);
+    }
+    return bev;
+}
+
 static void
 redis_connect(struct redis *r)
 {
+    char why[200] = "out of memory";
+
     resp_free(r->resp);
     r->resp = resp_new(r->reply_bytes);
-    r->bev = r->resp ? bufferevent_socket_new(r->base, -1, BEV_OPT_CLOSE_ON_FREE) : NULL;
+    r->answered = false;
+    r->bev = r->resp ? new_bufferevent(r, why, sizeof why) : NULL;
     r->connect_by = span_of_ns(mono_now().ns + r->timeout.ns);
     r->moved.ns = 0;
     r->unsent = SIZE_MAX;
@@ -439,7 +529,7 @@ redis_connect(struct redis *r)
     }
     deadline_set(r);
     if (!r->bev) {
-        take_down(r, "out of memory");
+        take_down(r, why);
     } else {
         bufferevent_setcb(r->bev, on_read, NULL, on_event, r);
         bufferevent_enable(r->bev, EV_READ | EV_WRITE);
@@ -500,6 +590,31 @@ ignore_sigpipe(void)
     }
 }
 
+static bool
+copy_text(const char **to, const char *from)
+{
+    *to = from ? strdup(from) : NULL;
+    return !from || *to;
+}
+
+static bool
+copy_tls(struct tls_config *to, const struct tls_config *from)
+{
+    return copy_text(&to->ca_file, from->ca_file) && copy_text(&to->cert_file, from->cert_file) &&
+           copy_text(&to->key_file, from->key_file) &&
+           copy_text(&to->server_name, from->server_name);
+}
+
+static void
+free_text(const char *text)
+{
+    union {
+        const char *from;
+        char *to;
+    } unconst = {.from = text};
+    free(unconst.to);
+}
+
 struct redis *
 redis_new(struct event_base *base, const struct redis_config *config, redis_state_fn *on_state,
           void *aux)
@@ -522,7 +637,8 @@ redis_new(struct event_base *base, const struct redis_config *config, redis_stat
     r->retry = evtimer_new(base, on_retry, r);
     r->deadline = evtimer_new(base, on_deadline, r);
     if (!r->retry || !r->deadline || (config->user && !r->user) ||
-        (config->password_file && !r->password_file) || !parse_address(r, config->address)) {
+        (config->password_file && !r->password_file) || !copy_tls(&r->tls, &config->tls) ||
+        !parse_address(r, config->address) || (r->is_unix && r->tls.ca_file)) {
         redis_destroy(r);
         return NULL;
     }
@@ -560,6 +676,10 @@ redis_destroy(struct redis *r)
     free(r->host);
     free(r->user);
     free(r->password_file);
+    free_text(r->tls.ca_file);
+    free_text(r->tls.cert_file);
+    free_text(r->tls.key_file);
+    free_text(r->tls.server_name);
     free(r);
 }
 

@@ -16,11 +16,13 @@
 #include <hiredis/hiredis.h>
 
 #include "nstime.h"
+#include "tls.h"
 
 struct redis_config {
     const char *address; /* "host:port", "[v6]:port" or "unix:/path". */
     const char *user;    /* NULL: no AUTH. */
     const char *password_file;
+    struct tls_config tls; /* ca_file NULL: plain.  Never falls back from TLS to plain. */
     struct span
         timeout; /* Of connecting and of each reply; bytes on their way, either way, extend it. */
     size_t reply_bytes; /* A greater reply resets the connection; 0: 64 MiB. */
@@ -39,7 +41,9 @@ typedef void redis_reply_fn(struct redis *r, const redisReply *reply, void *aux)
 typedef void redis_state_fn(struct redis *r, enum redis_state state, const char *why, void *aux);
 
 /* Starts connecting; reconnects by itself with backoff (100 ms to 5 s).  Up is
- * after AUTH.  Strings are copied, the password file is read at each connection.
+ * after AUTH, with TLS after an answer of any kind (only then a server of TLS 1.3
+ * has taken our certificate).  Strings are copied, the files of password and TLS
+ * are read at each connection.
  * SIGPIPE is ignored from then on if nobody handles it.  NULL: out of memory, or the address is
  * none.  Callbacks may call anything here, also redis_free(). */
 struct redis *redis_new(struct event_base *base, const struct redis_config *config,

@@ -182,6 +182,7 @@ open_stream(struct probe *p)
         .redis = {.address = p->config->redis.address,
                   .user = p->config->redis.user,
                   .password_file = p->config->redis.password_file,
+                  .tls = p->config->redis.tls,
                   .timeout = p->config->redis.timeout},
         .wait_first = span_of_ns(3 * NS_PER_S),
     };
