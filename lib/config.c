@@ -145,6 +145,7 @@ static const struct bind_key probe_keys[] = {
     {.key = "inventory", .type = BIND_STRING, PROBE(inventory), .required = true},
     {.key = "redis", .type = BIND_TABLE, PROBE(redis), .table = redis_keys},
     {.key = "spool", .type = BIND_TABLE, .offset = 0, .table = spool_keys},
+    {.key = "stream_size", .type = BIND_SIZE, PROBE(stream_size), .fallback = "64MiB"},
     {.key = "source_port",
      .type = BIND_UNSIGNED,
      PROBE(source_port),
@@ -305,6 +306,10 @@ check_spool(struct faults *faults, const struct yaml_node *root, const struct pr
     if (c->spool.disk_size && c->spool.disk_size < 2 * c->spool.segment_size) {
         fault_error(faults, place_in(root, "spool", "disk_size"),
                     "expected 0B (no bound of its own) or at least twice 'segment_size'");
+    }
+    if (c->stream_size && c->stream_size < MIB) {
+        fault_error(faults, place_in(root, NULL, "stream_size"),
+                    "expected 0B (no bound) or at least 1MiB");
     }
     if (c->spool.folder && c->spool.folder[0] != '/') {
         fault_error(faults, place_in(root, "spool", "folder"),

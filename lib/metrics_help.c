@@ -80,6 +80,7 @@ static const struct {
     {"stream", "refused_out_of_memory", "Entries that Redis had no memory for; they wait."},
     {"stream", "want_obeyed", "Times that a collector asked again for what was sent before."},
     {"stream", "conflicts", "Epochs begun anew because Redis held entries that are not ours."},
+    {"stream", "full", "Times that the stream had reached its bound; the spool keeps the rest."},
     {"stream", "bad_acks", "Values of the ack key that could not be read."},
 };
 

@@ -102,11 +102,9 @@ fill_stream(const struct exposition *e, struct metrics *m)
     const struct {
         const char *name;
         uint64_t value;
-    } counts[] = {{"resends", h.resends},
-                  {"refused_out_of_memory", h.refused_oom},
-                  {"want_obeyed", h.want_obeyed},
-                  {"conflicts", h.conflicts},
-                  {"bad_acks", h.bad_acks}};
+    } counts[] = {{"resends", h.resends},         {"refused_out_of_memory", h.refused_oom},
+                  {"want_obeyed", h.want_obeyed}, {"conflicts", h.conflicts},
+                  {"bad_acks", h.bad_acks},       {"full", h.full}};
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
         /* Health, not a counter_group: the stream has no other thread to tell. */
         struct counter one = {counts[i].value};
@@ -115,6 +113,10 @@ fill_stream(const struct exposition *e, struct metrics *m)
     metrics_gauge(m, "stream_connected", "Whether Redis is connected.", NULL, h.connected);
     metrics_gauge(m, "stream_caught_up", "Whether Redis has taken all that is spooled.", NULL,
                   h.caught_up);
+    metrics_gauge(m, "stream_bytes", "Bytes in the stream that are not committed.", NULL,
+                  (double)h.bytes);
+    metrics_gauge(m, "stream_limit_bytes", "The bound of these; 0: none.", NULL,
+                  (double)e->config->stream_size);
     metrics_gauge(m, "stream_epoch", "Epoch of the source: one life of this process.", NULL,
                   (double)spool_upcoming(e->spool).epoch);
     metrics_gauge(m, "stream_sequence", "Sequence of the next record in the epoch.", NULL,

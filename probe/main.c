@@ -37,6 +37,10 @@ enum { EXIT_CONFIG = 2, EXIT_SYSTEM = 3 };
 /* From making a new plan until the old one has ended. */
 #define REPLACE_NS (100 * NS_PER_MS)
 
+/* What a collector needs beside two intervals to commit one: the longest Tmax, and
+ * some. */
+#define STRETCH_NS (120 * NS_PER_S)
+
 #define ERRORS_MAX 50
 
 struct probe {
@@ -52,6 +56,7 @@ struct probe {
     struct scrape *scrape;
     FILE *sample_log;
     uint32_t next_index;
+    struct span interval; /* The inventory's. */
 };
 
 static void
@@ -90,6 +95,7 @@ load_plan(struct probe *p, const struct plan *old, struct instant not_before, st
         struct instant in_force = instant_add(instant_now(), span_of_ns(REPLACE_NS));
         not_before = instant_before(not_before, in_force) ? in_force : not_before;
     }
+    p->interval = inv->interval;
     err = plan_make(out, inv, p->config, old, &p->next_index, not_before);
     if (err == -ENOENT) {
         log_errorx("%s: 'probe: %s' is not in the inventory %s; add it under 'probes:' there, or "
@@ -184,6 +190,8 @@ open_stream(struct probe *p)
                   .password_file = p->config->redis.password_file,
                   .tls = p->config->redis.tls,
                   .timeout = p->config->redis.timeout},
+        .bytes_max = p->config->stream_size,
+        .bytes_for = span_of_ns(2 * p->interval.ns + STRETCH_NS),
         .wait_first = span_of_ns(3 * NS_PER_S),
     };
 

@@ -72,6 +72,7 @@ a_probe_has_its_defaults(void)
     CU_ASSERT_EQUAL(c->spool.segment_size, 8u << 20);
     CU_ASSERT_EQUAL(c->spool.memory_size, 16u << 20);
     CU_ASSERT_EQUAL(c->spool.disk_size, 0);
+    CU_ASSERT_EQUAL(c->stream_size, 64u << 20);
     CU_ASSERT_EQUAL(c->source_port, 50000);
     CU_ASSERT_EQUAL(c->port, 862);
     CU_ASSERT_EQUAL(c->priority, 40);
@@ -160,6 +161,7 @@ each_wrong_probe_configuration_is_told(void)
         {PROBE_HEAD "spool: {disk_size: 8MiB}\n", "4:20", "at least twice 'segment_size'"},
         {PROBE_HEAD "spool: {folder: spool}\n", "4:17", "a path from the root"},
         {PROBE_HEAD "spool: {kep: 1h}\n", "4:9", "did you mean 'keep'?"},
+        {PROBE_HEAD "stream_size: 1048575B\n", "4:14", "at least 1MiB"},
         {PROBE_HEAD "metrics: {}\n", "4:10", "key 'listen' is missing"},
         {PROBE_HEAD "metrics: {listen: 9470}\n", "4:19", "expected address:port"},
         {PROBE_HEAD "metrics: {listen: 'localhost:9470'}\n", "4:19", "expected address:port"},
@@ -369,6 +371,7 @@ the_defaults_shown_in_dist_are_the_real_ones(void)
     CU_ASSERT_EQUAL(shown->spool.disk_size, real->spool.disk_size);
     CU_ASSERT_EQUAL(shown->redis.timeout.ns, real->redis.timeout.ns);
     CU_ASSERT_EQUAL(shown->port, real->port);
+    CU_ASSERT_EQUAL(shown->stream_size, real->stream_size);
     CU_ASSERT_EQUAL(shown->source_port, real->source_port);
     CU_ASSERT_EQUAL(shown->priority, real->priority);
     CU_ASSERT_EQUAL(shown->log_level, real->log_level);

@@ -115,6 +115,94 @@ user_and_password_are_given(void)
     event_base_free(base);
 }
 
+/* Words of a command, split at spaces; its reply's text, "" for no error. */
+static void
+try_as_source(struct redis *r, const char *text, char *got, size_t size)
+{
+    char copy[160], *at = copy, *word;
+    const char *argv[12];
+    size_t argc = 0;
+
+    snprintf(copy, sizeof copy, "%s", text);
+    while ((word = strsep(&at, " ")) != NULL) {
+        argv[argc++] = word;
+    }
+    redisReply *a = redis_call(r, (struct span){30 * NS_PER_S}, argc, argv, NULL);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(a);
+    snprintf(got, size, "%s", a->type == REDIS_REPLY_ERROR ? a->str : "");
+    freeReplyObject(a);
+}
+
+static void
+a_source_reaches_its_own_stream_and_ack_and_nothing_else(void)
+{
+    static const char *const may[] = {
+        "XADD pl:{pop-a}:t 1-0 b x",
+        "XINFO STREAM pl:{pop-a}:t",
+        "XINFO GROUPS pl:{pop-a}:t",
+        "GET pl:{pop-a}:ack",
+        "PING",
+    };
+    static const char *const may_not[] = {
+        "XADD pl:{pop-b}:t 1-0 b x", /* Another's stream, */
+        "XINFO STREAM pl:{pop-b}:t",
+        "XADD pl:{pop-a}:t2 1-0 b x",
+        "GET pl:{pop-b}:ack", /* another's ack, */
+        "GET pl:{pop-b}:live",
+        "GET pl:{pop-a}:live",
+        "SET pl:{pop-a}:ack 1", /* the collector's part of its own, */
+        "XADD pl:{pop-a}:ack 1-0 b x",
+        "DEL pl:{pop-a}:t",
+        "XTRIM pl:{pop-a}:t MAXLEN 0",
+        "XREAD STREAMS pl:{pop-a}:t 0",
+        "XREAD STREAMS pl:{pop-b}:t 0",
+        "EXPIRE pl:{pop-a}:t 1",
+        "KEYS *", /* and the server's. */
+        "SCAN 0",
+        "CONFIG GET maxmemory",
+        "MEMORY USAGE pl:{pop-a}:t",
+        "ACL WHOAMI",
+        "EVAL 1 0",
+        "FLUSHALL",
+        "PUBLISH x y",
+        "SUBSCRIBE x",
+        "CLIENT LIST",
+        "SHUTDOWN",
+    };
+    struct event_base *base = event_base_new();
+    struct redis_config config = config_for(redis_server_address());
+    char got[200];
+
+    redis_run(&server, "DEL pl:{pop-a}:t pl:{pop-b}:t");
+    redis_run(&server, "SET pl:{pop-b}:ack secret");
+    config.user = "pop-a";
+    config.password_file = in_folder("password");
+    struct redis *r = redis_new(base, &config, note_state, NULL);
+    for (size_t i = 0; i < sizeof may / sizeof may[0]; i++) {
+        try_as_source(r, may[i], got, sizeof got);
+        CU_ASSERT_STRING_EQUAL(got, "");
+    }
+    for (size_t i = 0; i < sizeof may_not / sizeof may_not[0]; i++) {
+        try_as_source(r, may_not[i], got, sizeof got);
+        if (strncmp(got, "NOPERM", 6) != 0) {
+            printf("\n%s: '%s'\n", may_not[i], got);
+        }
+        CU_ASSERT_EQUAL(strncmp(got, "NOPERM", 6), 0);
+    }
+    /* Nor under the cover of a transaction. */
+    try_as_source(r, "MULTI", got, sizeof got);
+    try_as_source(r, "XADD pl:{pop-b}:t 1-0 b x", got, sizeof got);
+    CU_ASSERT_EQUAL(strncmp(got, "NOPERM", 6), 0);
+    try_as_source(r, "EXEC", got, sizeof got);
+    CU_ASSERT_EQUAL(strncmp(got, "EXECABORT", 9), 0);
+    redisReply *a = redis_do(&server, "EXISTS pl:{pop-b}:t");
+    CU_ASSERT_EQUAL(a->integer, 0);
+    freeReplyObject(a);
+    redis_run(&server, "DEL pl:{pop-a}:t pl:{pop-b}:ack");
+    redis_free(r);
+    event_base_free(base);
+}
+
 static unsigned nulls, answers;
 
 static void
@@ -470,6 +558,8 @@ server_stops(void)
 static CU_TestInfo tests[] = {
     {"server_starts", server_starts},
     {"replies_come_in_order", replies_come_in_order},
+    {"a_source_reaches_its_own_stream_and_ack_and_nothing_else",
+     a_source_reaches_its_own_stream_and_ack_and_nothing_else},
     {"user_and_password_are_given", user_and_password_are_given},
     {"dead_server_is_told_to_who_waits_and_comes_back",
      dead_server_is_told_to_who_waits_and_comes_back},
