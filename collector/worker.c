@@ -13,6 +13,7 @@
 #include <event2/event.h>
 
 #include "assemble.h"
+#include "cluster.h"
 #include "copy.h"
 #include "farend.h"
 #include "live.h"
@@ -89,7 +90,7 @@ struct worker {
     pthread_t thread;
     atomic_bool stopping;
     struct event_base *base;
-    struct redis *redis;
+    struct cluster *cluster;
     struct store *store;
     struct telemetry_arena *arena;
     struct row_maker *maker;
@@ -212,27 +213,45 @@ tell_refused(struct worker *w, const redisReply *reply)
     }
 }
 
+/* A slot is elsewhere: cluster.h has noted where. */
+static bool
+is_redirect(const redisReply *reply)
+{
+    return strncmp(reply->str, "MOVED ", 6) == 0 || strncmp(reply->str, "ASK ", 4) == 0 ||
+           strncmp(reply->str, "TRYAGAIN", 8) == 0 || strncmp(reply->str, "CLUSTERDOWN", 11) == 0;
+}
+
 static void
 on_command(struct redis *r, const redisReply *reply, void *aux)
 {
     (void)r;
-    if (reply && reply->type == REDIS_REPLY_ERROR) {
+    if (reply && reply->type == REDIS_REPLY_ERROR && !is_redirect(reply)) {
         tell_refused(aux, reply);
     }
-}
-
-static void
-command(struct worker *w, size_t argc, const char *const *argv, const size_t *sizes)
-{
-    /* Lost commands are told again: acks and trims after the next commit, live
-     * each second. */
-    (void)redis_command(w->redis, on_command, w, argc, argv, sizes);
 }
 
 static void
 key_of(char *buf, size_t size, const struct source *s, const char *suffix)
 {
     snprintf(buf, size, "pl:{%s}:%s", s->name, suffix);
+}
+
+static struct redis *
+redis_of(struct worker *w, const struct source *s)
+{
+    char key[96];
+
+    key_of(key, sizeof key, s, "t");
+    return cluster_of(w->cluster, key);
+}
+
+static void
+command(struct worker *w, const struct source *s, size_t argc, const char *const *argv,
+        const size_t *sizes)
+{
+    /* Lost commands are told again: acks and trims after the next commit, live
+     * each second. */
+    (void)redis_command(redis_of(w, s), on_command, w, argc, argv, sizes);
 }
 
 static void
@@ -252,7 +271,7 @@ publish_ack(struct worker *w, const struct source *s)
     for (int i = 0; i < 3; i++) {
         sizes[i] = strlen(argv[i]);
     }
-    command(w, 3, argv, sizes);
+    command(w, s, 3, argv, sizes);
 }
 
 static void
@@ -270,7 +289,7 @@ trim(struct worker *w, const struct source *s)
     for (int i = 0; i < 4; i++) {
         sizes[i] = strlen(argv[i]);
     }
-    command(w, 4, argv, sizes);
+    command(w, s, 4, argv, sizes);
 }
 
 static void
@@ -288,7 +307,7 @@ publish_live(struct worker *w, struct source *s)
     key_of(key, sizeof key, s, "live");
     const char *argv[] = {"SET", key, (const char *)w->live.at, "EX", LIVE_KEPT_S};
     const size_t sizes[] = {3, strlen(key), w->live.size, 2, strlen(LIVE_KEPT_S)};
-    command(w, 5, argv, sizes);
+    command(w, s, 5, argv, sizes);
     s->live_due = false;
 }
 
@@ -708,10 +727,10 @@ ask_again(struct worker *w, struct source *s, struct position found)
     const size_t sizes[] = {3, strlen(key)};
     const char *multi[] = {"MULTI"}, *exec[] = {"EXEC"};
     const size_t five[] = {5}, four[] = {4};
-    command(w, 1, multi, five);
-    command(w, 2, argv, sizes);
+    command(w, s, 1, multi, five);
+    command(w, s, 2, argv, sizes);
     publish_ack(w, s);
-    command(w, 1, exec, four);
+    command(w, s, 1, exec, four);
     return 0;
 }
 
@@ -884,7 +903,8 @@ struct reading {
 static void
 choose(struct worker *w, struct reading *r)
 {
-    const size_t most = w->read_alone ? 1 : READ_SOURCES_MAX;
+    /* Keys of two slots may not stand in one question, not even of one node. */
+    const size_t most = w->read_alone || cluster_is_spread(w->cluster) ? 1 : READ_SOURCES_MAX;
     struct span now = mono_now();
 
     r->count = r->bytes = 0;
@@ -963,7 +983,7 @@ read_streams(struct worker *w, const struct reading *r)
     for (size_t i = 0; i < argc; i++) {
         sizes[i] = strlen(argv[i]);
     }
-    return redis_call(w->redis, span_of_ns(CALL_TIMEOUT_NS), argc, argv, sizes);
+    return redis_call(redis_of(w, r->sources[0]), span_of_ns(CALL_TIMEOUT_NS), argc, argv, sizes);
 }
 
 /* 1: something of it was taken, 0: nothing could be, and it waits a little. */
@@ -987,19 +1007,28 @@ take_stream(struct worker *w, struct source *s, const redisReply *entries)
 /* Reads once.  Returns of how many streams something was taken, or a negative
  * errno. */
 static int
-read_some(struct worker *w)
+read_once(struct worker *w)
 {
     struct reading r;
     size_t at = 0;
     int found = 0, got = 0;
 
     choose(w, &r);
-    if (r.count == 0) {
+    if (r.count == 0 || redis_state(redis_of(w, r.sources[0])) != REDIS_UP) {
         return 0;
     }
     redisReply *reply = read_streams(w, &r);
     if (!reply) {
         read_failed(w, &r, "no answer, or one of more than 64 MiB");
+        return 0;
+    }
+    if (reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "CROSSSLOT", 9) == 0) {
+        cluster_set_spread(w->cluster);
+        freeReplyObject(reply);
+        return 0;
+    }
+    if (reply->type == REDIS_REPLY_ERROR && is_redirect(reply)) {
+        freeReplyObject(reply);
         return 0;
     }
     if (reply->type == REDIS_REPLY_ERROR) {
@@ -1028,6 +1057,24 @@ read_some(struct worker *w)
     }
     freeReplyObject(reply);
     return got < 0 ? got : found;
+}
+
+/* Each source once where they must be asked one by one, else as many as one question
+ * holds. */
+static int
+read_some(struct worker *w)
+{
+    size_t rounds = cluster_is_spread(w->cluster) ? w->claimed : 1;
+    int found = 0;
+
+    do {
+        int got = read_once(w);
+        if (got < 0) {
+            return got;
+        }
+        found += got;
+    } while (rounds-- > 1 && mono_now().ns - w->ticked.ns < TICK_NS);
+    return found;
 }
 
 /* --- Each second ---------------------------------------------------------- */
@@ -1148,9 +1195,8 @@ publish_view(struct worker *w)
     }
     w->viewed = now;
     pthread_mutex_lock(&w->view_lock);
-    w->status = (struct worker_status){.redis = redis_state(w->redis) == REDIS_UP,
-                                       .postgresql = w->store != NULL,
-                                       .claimed = w->claimed};
+    w->status = (struct worker_status){
+        .redis = cluster_is_up(w->cluster), .postgresql = w->store != NULL, .claimed = w->claimed};
     for (size_t i = 0; i < w->source_count; i++) {
         const struct source *s = &w->sources[i];
         struct worker_source *v = &w->views[i];
@@ -1185,7 +1231,7 @@ work(void *aux)
             continue;
         }
         int err = tick(w);
-        if (!err && redis_state(w->redis) == REDIS_UP) {
+        if (!err && cluster_is_up(w->cluster)) {
             n = read_some(w);
             err = n < 0 ? n : 0;
         }
@@ -1226,9 +1272,7 @@ worker_free(struct worker *w)
         bytes_fini(all[i]);
     }
     store_close(w->store);
-    if (w->redis) {
-        redis_free(w->redis);
-    }
+    cluster_free(w->cluster);
     if (w->base) {
         event_base_free(w->base);
     }
@@ -1266,8 +1310,8 @@ open_parts(struct worker *w)
         w->sources[i].id = source_id_of(w->sources[i].name);
         w->sources[i].bucket = (struct log_bucket){.burst = 3, .every = span_of_ns(60 * NS_PER_S)};
     }
-    w->redis = redis_new(w->base, &redis, on_redis, w);
-    return w->redis ? 0 : -EINVAL;
+    w->cluster = cluster_new(w->base, &redis, on_redis, w);
+    return w->cluster ? 0 : -EINVAL;
 }
 
 int

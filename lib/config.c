@@ -265,12 +265,34 @@ check_tls(struct faults *faults, const struct yaml_node *root, const struct conf
     }
 }
 
+/* One, or several of a cluster. */
+static bool
+is_redis_address(const char *address)
+{
+    char one[256];
+
+    for (;;) {
+        size_t length = strcspn(address, ",");
+        snprintf(one, sizeof one, "%.*s", (int)length, address);
+        if (length >= sizeof one || !is_server_address(one) ||
+            (address[length] && strncmp(one, "unix:", 5) == 0)) {
+            return false;
+        }
+        if (!address[length]) {
+            return true;
+        }
+        address += length + 1;
+    }
+}
+
 static void
 check_redis(struct faults *faults, const struct yaml_node *root, const struct config_redis *redis)
 {
-    if (redis->address && !is_server_address(redis->address)) {
+    if (redis->address && !is_redis_address(redis->address)) {
         fault_error(faults, place_in(root, "redis", "address"),
-                    "expected host:port, [IPv6]:port or unix:/path, got '%s'", redis->address);
+                    "expected host:port, [IPv6]:port, several of these with commas between for a "
+                    "Redis Cluster, or unix:/path; got '%s'",
+                    redis->address);
     }
     if (redis->user && !redis->password_file) {
         fault_error(faults, place_in(root, "redis", "user"),

@@ -14,9 +14,9 @@
 #include "tls.h"
 
 struct config_redis {
-    const char *address; /* "host:port", "[v6]:port", "unix:/path".  redis.address; required, but
-                          * for the command line: 127.0.0.1:6379. */
-    const char *user;    /* NULL.  redis.user */
+    const char *address;       /* "host:port", "[v6]:port", several with commas, "unix:/path".
+                                * redis.address; required, but       for the command line: 127.0.0.1:6379. */
+    const char *user;          /* NULL.  redis.user */
     const char *password_file; /* NULL.  redis.password_file */
     struct tls_config tls;     /* All NULL: plain.  redis.tls */
     struct span timeout;       /* 5s.  redis.timeout */

@@ -27,6 +27,8 @@
 #define OUTPUT_MAX (32u << 20)
 #define PENDING_MAX 65536u
 #define REPLY_BYTES (64u << 20)
+/* More in a row wait as failures do: the cluster does not agree with itself. */
+#define REDIRECTS_AT_ONCE 3u
 #define BACKOFF_MIN (100 * NS_PER_MS)
 #define BACKOFF_MAX (5 * NS_PER_S)
 
@@ -43,19 +45,33 @@ STAILQ_HEAD(pending_list, pending);
 
 struct call {
     redisReply *reply;
-    bool done;
+    bool done, again; /* again: it was not carried out, another node is to be asked. */
+};
+
+/* So many of a cluster are kept in mind: those of the configuration, and the last
+ * that were heard of. */
+#define NODES_MAX 32u
+
+struct node {
+    char *host;
+    uint16_t port;
 };
 
 struct redis {
     struct event_base *base;
-    char *host, *user, *password_file;
-    uint16_t port;
+    char *user, *password_file;
+    struct node nodes[NODES_MAX];
+    unsigned node_count, node_given, node; /* In the configuration; the one in use. */
+    unsigned redirects;                    /* In a row, without a reply of another kind. */
+    bool going;                            /* The connection is taken down to go to another node. */
+    bool asking, in_multi;
     bool is_unix;
     struct tls_config tls; /* Strings are ours. */
     bool answered;         /* The connection that is up has brought a reply. */
     struct span timeout;
     size_t reply_bytes;
     redis_state_fn *on_state;
+    void (*on_redirect)(struct redis *r, const struct resp_redirect *to, void *aux);
     void *aux;
 
     enum redis_state state;
@@ -156,6 +172,12 @@ take_down(struct redis *r, const char *why)
     }
     snprintf(text, sizeof text, "%s", why);
     enter(r);
+    r->in_multi = false;
+    if (!r->going) {
+        r->asking = false;
+        r->redirects = 0;
+        r->node = (r->node + 1) % r->node_count;
+    }
     if (r->bev) {
         bufferevent_free(r->bev);
         r->bev = NULL;
@@ -166,6 +188,7 @@ take_down(struct redis *r, const char *why)
         r->pending_count--;
         if (p->call) {
             p->call->done = true;
+            p->call->again = r->going;
         } else if (p->fn && !r->doomed) {
             p->fn(r, NULL, p->aux);
         }
@@ -177,6 +200,9 @@ take_down(struct redis *r, const char *why)
         evutil_secure_rng_get_bytes(&jitter, sizeof jitter);
         struct timeval tv =
             to_timeval(span_of_ns(r->backoff.ns * 3 / 4 + r->backoff.ns / 2 * jitter / 65536));
+        if (r->going && r->redirects <= REDIRECTS_AT_ONCE) {
+            tv = to_timeval(span_of_ns(0));
+        }
         event_add(r->retry, &tv);
         r->backoff.ns = r->backoff.ns * 2 < BACKOFF_MAX ? r->backoff.ns * 2 : BACKOFF_MAX;
         if (r->on_state) {
@@ -186,11 +212,86 @@ take_down(struct redis *r, const char *why)
     leave(r);
 }
 
+/* Its reply tells nothing: what follows it is moved on if the slot is not there. */
+static void
+on_asking(struct redis *r, const redisReply *reply, void *aux)
+{
+    (void)r;
+    (void)reply;
+    (void)aux;
+}
+
+/* The node of that address among those in mind; the oldest that was only heard of
+ * gives way.  false: out of memory. */
+static bool
+go_to(struct redis *r, const char *host, size_t length, uint16_t port)
+{
+    for (unsigned i = 0; i < r->node_count; i++) {
+        if (r->nodes[i].port == port && strlen(r->nodes[i].host) == length &&
+            memcmp(r->nodes[i].host, host, length) == 0) {
+            r->node = i;
+            return true;
+        }
+    }
+    char *copy = strndup(host, length);
+    if (!copy) {
+        return false;
+    }
+    unsigned at = r->node_count;
+    if (at == NODES_MAX) {
+        at = r->node_given < NODES_MAX ? r->node_given : NODES_MAX - 1;
+        free(r->nodes[at].host);
+        memmove(&r->nodes[at], &r->nodes[at + 1], (NODES_MAX - 1 - at) * sizeof r->nodes[0]);
+        at = NODES_MAX - 1;
+    } else {
+        r->node_count++;
+    }
+    r->nodes[at] = (struct node){copy, port};
+    r->node = at;
+    return true;
+}
+
+/* Whether 'reply' sends us elsewhere; then we are on our way. */
+static bool
+redirected(struct redis *r, const redisReply *reply)
+{
+    struct resp_redirect to;
+    char why[320];
+
+    if (reply->type != REDIS_REPLY_ERROR || !resp_redirect(reply->str, &to)) {
+        return false;
+    }
+    if (r->on_redirect) {
+        r->on_redirect(r, &to, r->aux);
+        return false;
+    }
+    if (r->is_unix) {
+        return false;
+    }
+    snprintf(why, sizeof why, "%s", reply->str);
+    const struct node *here = &r->nodes[r->node];
+    if (!go_to(r, to.host_length ? to.host : here->host,
+               to.host_length ? to.host_length : strlen(here->host), to.port)) {
+        return false;
+    }
+    r->asking = to.ask;
+    r->redirects++;
+    r->going = true;
+    take_down(r, why);
+    r->going = false;
+    return true;
+}
+
 static int
 on_reply(redisReply *reply, void *aux)
 {
     struct redis *r = aux;
     struct pending *p = STAILQ_FIRST(&r->pending);
+
+    if (p && redirected(r, reply)) {
+        freeReplyObject(reply);
+        return 1;
+    }
 
     if (!p) {
         freeReplyObject(reply);
@@ -201,8 +302,9 @@ on_reply(redisReply *reply, void *aux)
     r->pending_count--;
     r->unsent = SIZE_MAX;
     r->answered = true;
-    if (r->state == REDIS_UP) {
+    if (r->state == REDIS_UP && p->fn != on_asking) {
         r->backoff.ns = BACKOFF_MIN;
+        r->redirects = reply->type == REDIS_REPLY_STATUS ? r->redirects : 0;
     }
     if (p->call) {
         p->call->reply = reply;
@@ -261,8 +363,8 @@ on_auth(struct redis *r, const redisReply *reply, void *aux)
 }
 
 static int
-queue_command(struct redis *r, redis_reply_fn *fn, void *aux, struct call *call, size_t argc,
-              const char *const *argv, const size_t *sizes)
+queue_one(struct redis *r, redis_reply_fn *fn, void *aux, struct call *call, size_t argc,
+          const char *const *argv, const size_t *sizes)
 {
     char *bytes = NULL;
     /* hiredis takes a pointer to pointers that it does not write through. */
@@ -293,6 +395,36 @@ queue_command(struct redis *r, redis_reply_fn *fn, void *aux, struct call *call,
         deadline_set(r);
     }
     return 0;
+}
+
+static bool
+is_word(const char *text, size_t size, const char *word)
+{
+    return size == strlen(word) && strncasecmp(text, word, size) == 0;
+}
+
+/* While a slot moves, each command and each MULTI asks for it. */
+static int
+queue_command(struct redis *r, redis_reply_fn *fn, void *aux, struct call *call, size_t argc,
+              const char *const *argv, const size_t *sizes)
+{
+    const char *asking[1] = {"ASKING"};
+    size_t size = sizes ? sizes[0] : strlen(argv[0]);
+    int err = 0;
+
+    if (r->asking && r->state == REDIS_UP && !r->in_multi) {
+        err = queue_one(r, on_asking, NULL, NULL, 1, asking, NULL);
+        if (err) {
+            return err;
+        }
+    }
+    err = queue_one(r, fn, aux, call, argc, argv, sizes);
+    if (!err && is_word(argv[0], size, "MULTI")) {
+        r->in_multi = true;
+    } else if (!err && (is_word(argv[0], size, "EXEC") || is_word(argv[0], size, "DISCARD"))) {
+        r->in_multi = false;
+    }
+    return err;
 }
 
 static int
@@ -473,17 +605,18 @@ start_connect(struct redis *r)
             const struct sockaddr *from;
             struct sockaddr *to;
         } unconst = {.from = address.any};
-        memcpy(un.sun_path, r->host, strlen(r->host) + 1);
+        memcpy(un.sun_path, r->nodes[r->node].host, strlen(r->nodes[r->node].host) + 1);
         return bufferevent_socket_connect(r->bev, unconst.to, (int)sizeof un);
     }
     struct in6_addr ip;
-    bool numeric = inet_pton(AF_INET, r->host, &ip) == 1 || inet_pton(AF_INET6, r->host, &ip) == 1;
+    bool numeric = inet_pton(AF_INET, r->nodes[r->node].host, &ip) == 1 ||
+                   inet_pton(AF_INET6, r->nodes[r->node].host, &ip) == 1;
     if (!numeric && !r->dns) {
         r->dns = evdns_base_new(r->base, EVDNS_BASE_INITIALIZE_NAMESERVERS |
                                              EVDNS_BASE_DISABLE_WHEN_INACTIVE);
     }
-    return bufferevent_socket_connect_hostname(r->bev, numeric ? NULL : r->dns, AF_UNSPEC, r->host,
-                                               r->port);
+    return bufferevent_socket_connect_hostname(r->bev, numeric ? NULL : r->dns, AF_UNSPEC,
+                                               r->nodes[r->node].host, r->nodes[r->node].port);
 }
 
 /* NULL, and why. */
@@ -496,7 +629,7 @@ new_bufferevent(struct redis *r, char *why, size_t size)
     if (!r->tls.ca_file) {
         return bufferevent_socket_new(r->base, -1, BEV_OPT_CLOSE_ON_FREE);
     }
-    struct ssl_st *ssl = tls_session(&r->tls, r->host, why, size);
+    struct ssl_st *ssl = tls_session(&r->tls, r->nodes[r->node].host, why, size);
     if (!ssl) {
         return NULL;
     }
@@ -548,34 +681,57 @@ on_retry(evutil_socket_t fd, short what, void *aux)
     redis_connect(aux);
 }
 
-/* "unix:/path", "host:port", "[v6]:port". */
+/* "host:port" or "[v6]:port", of that length. */
 static bool
-parse_address(struct redis *r, const char *address)
+parse_node(struct redis *r, const char *host, size_t length)
 {
-    struct sockaddr_un un;
-    const char *host = address, *colon = strrchr(address, ':');
-    char *end;
+    const char *colon = memrchr(host, ':', length);
+    unsigned long port = 0;
 
-    if (strncmp(address, "unix:", 5) == 0) {
-        r->is_unix = true;
-        r->host = strdup(address + 5);
-        return r->host && address[5] == '/' && strlen(address + 5) < sizeof un.sun_path;
-    }
-    if (!colon || colon == address || colon[1] < '0' || colon[1] > '9') {
+    if (!colon || colon == host || r->node_count == NODES_MAX) {
         return false;
     }
-    unsigned long port = strtoul(colon + 1, &end, 10);
-    size_t length = (size_t)(colon - address);
-    if (*end || port == 0 || port > UINT16_MAX) {
+    for (const char *c = colon + 1; c < host + length; c++) {
+        if (*c < '0' || *c > '9' || port > UINT16_MAX) {
+            return false;
+        }
+        port = port * 10 + (unsigned long)(*c - '0');
+    }
+    if (port == 0 || port > UINT16_MAX) {
         return false;
     }
+    length = (size_t)(colon - host);
     if (*host == '[' && length > 2 && host[length - 1] == ']') {
         host++;
         length -= 2;
     }
-    r->host = strndup(host, length);
-    r->port = (uint16_t)port;
-    return r->host != NULL;
+    return go_to(r, host, length, (uint16_t)port);
+}
+
+/* "unix:/path", or nodes with commas between. */
+static bool
+parse_address(struct redis *r, const char *address)
+{
+    struct sockaddr_un un;
+
+    if (strncmp(address, "unix:", 5) == 0) {
+        r->is_unix = true;
+        return address[5] == '/' && strlen(address + 5) < sizeof un.sun_path &&
+               go_to(r, address + 5, strlen(address + 5), 0);
+    }
+    for (;;) {
+        size_t length = strcspn(address, ",");
+        if (!parse_node(r, address, length)) {
+            return false;
+        }
+        if (address[length] == '\0') {
+            break;
+        }
+        address += length + 1;
+    }
+    r->node_given = r->node_count;
+    r->node = 0;
+    return true;
 }
 
 /* A server that dies must not take us with it, whether or not main thought of
@@ -629,6 +785,7 @@ redis_new(struct event_base *base, const struct redis_config *config, redis_stat
     r->timeout = config->timeout;
     r->reply_bytes = config->reply_bytes ? config->reply_bytes : REPLY_BYTES;
     r->on_state = on_state;
+    r->on_redirect = config->on_redirect;
     r->aux = aux;
     r->backoff.ns = BACKOFF_MIN;
     STAILQ_INIT(&r->pending);
@@ -673,7 +830,9 @@ redis_destroy(struct redis *r)
         event_free(r->deadline);
     }
     resp_free(r->resp);
-    free(r->host);
+    for (unsigned i = 0; i < r->node_count; i++) {
+        free(r->nodes[i].host);
+    }
     free(r->user);
     free(r->password_file);
     free_text(r->tls.ca_file);
@@ -732,7 +891,7 @@ redisReply *
 redis_call(struct redis *r, struct span timeout, size_t argc, const char *const *argv,
            const size_t *sizes)
 {
-    struct call call = {NULL, false};
+    struct call call;
     bool late = false;
     struct timeval tv = to_timeval(timeout);
     struct event *timer = evtimer_new(r->base, on_call_timeout, &late);
@@ -742,10 +901,14 @@ redis_call(struct redis *r, struct span timeout, size_t argc, const char *const 
     }
     event_add(timer, &tv);
     enter(r);
-    while (r->state != REDIS_UP && !late && !r->doomed) {
-        event_base_loop(r->base, EVLOOP_ONCE);
-    }
-    if (!late && !r->doomed && queue_command(r, NULL, NULL, &call, argc, argv, sizes) == 0) {
+    do {
+        call = (struct call){NULL, false, false};
+        while (r->state != REDIS_UP && !late && !r->doomed) {
+            event_base_loop(r->base, EVLOOP_ONCE);
+        }
+        if (late || r->doomed || queue_command(r, NULL, NULL, &call, argc, argv, sizes) != 0) {
+            break;
+        }
         while (!call.done && !late && !r->doomed) {
             event_base_loop(r->base, EVLOOP_ONCE);
         }
@@ -754,7 +917,7 @@ redis_call(struct redis *r, struct span timeout, size_t argc, const char *const 
         {
             p->call = p->call == &call ? NULL : p->call;
         }
-    }
+    } while (call.again && !late && !r->doomed);
     event_free(timer);
     leave(r);
     return call.reply;

@@ -126,6 +126,12 @@ each_wrong_probe_configuration_is_told(void)
         {"probe: p\ninventory: /i\nredis: r:1\n", "3:8", "expected a map, got 'r:1'"},
         {"probe: P\ninventory: /i\nredis: {address: r:1}\n", "1:8", "expected a key"},
         {"probe: p\ninventory: /i\nredis: {address: r}\n", "3:18", "expected host:port"},
+        {"probe: p\ninventory: /i\nredis: {address: 'r:1,'}\n", "3:18", "expected host:port"},
+        {"probe: p\ninventory: /i\nredis: {address: 'r:1,,s:1'}\n", "3:18", "expected host:port"},
+        {"probe: p\ninventory: /i\nredis: {address: 'unix:/r,s:1'}\n", "3:18",
+         "expected host:port"},
+        {"probe: p\ninventory: /i\nredis: {address: 's:1,unix:/r,s:1'}\n", "3:18",
+         "expected host:port"},
         {"probe: p\ninventory: /i\nredis: {address: 'r:0'}\n", "3:18", "expected host:port"},
         {"probe: p\ninventory: /i\nredis: {address: 'r:65536'}\n", "3:18", "expected host:port"},
         {"probe: p\ninventory: /i\nredis: {address: ':1'}\n", "3:18", "expected host:port"},
@@ -195,7 +201,7 @@ a_collector_has_its_defaults_and_bounds(void)
         {"source_expiry: 59m\n", "4:16", "expected 1h to 365d"},
         {"metrics: {listen: x}\n", "4:19", "expected address:port"},
     };
-    static const char head[] = "inventory: /i\nredis: {address: '[2001:db8::1]:6379'}\n"
+    static const char head[] = "inventory: /i\nredis: {address: '[2001:db8::1]:6379,b:1'}\n"
                                "postgresql: {conninfo: 'dbname=x'}\n";
     struct file f = file_of(head);
     struct collector_config *c = NULL;

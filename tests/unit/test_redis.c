@@ -10,6 +10,7 @@
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 
+#include "cluster.h"
 #include "folder.h"
 #include "log.h"
 #include "redis_server.h"
@@ -201,6 +202,68 @@ a_source_reaches_its_own_stream_and_ack_and_nothing_else(void)
     redis_run(&server, "DEL pl:{pop-a}:t pl:{pop-b}:ack");
     redis_free(r);
     event_base_free(base);
+}
+
+static void
+a_redirect_is_read_and_what_is_none_is_not(void)
+{
+    static const struct {
+        const char *text, *host;
+        unsigned slot, port;
+        bool ask;
+    } good[] = {
+        {"MOVED 0 a:1", "a", 0, 1, false},
+        {"MOVED 16383 127.0.0.1:65535", "127.0.0.1", 16383, 65535, false},
+        {"ASK 12 ::1:6379", "::1", 12, 6379, true},
+        {"MOVED 5 :7000", "", 5, 7000, false},
+    };
+    static const char *const bad[] = {
+        "",
+        "MOVED",
+        "MOVED ",
+        "MOVED 1",
+        "MOVED 1 ",
+        "MOVED 1 a",
+        "MOVED 1 a:",
+        "MOVED 1 a:0",
+        "MOVED 1 a:65536",
+        "MOVED 16384 a:1",
+        "MOVED x a:1",
+        "MOVED  a:1",
+        "MOVED -1 a:1",
+        "MOVED 1 a:1 b",
+        "MOVED 1 a:1x",
+        "moved 1 a:1",
+        "MOVEDX 1 a:1",
+        "ASKING 1 a:1",
+        "ERR MOVED 1 a:1",
+        "MOVED 1 a:99999999999999999999999999",
+    };
+    struct resp_redirect to;
+
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        CU_ASSERT_TRUE_FATAL(resp_redirect(good[i].text, &to));
+        CU_ASSERT_EQUAL(to.slot, good[i].slot);
+        CU_ASSERT_EQUAL(to.port, good[i].port);
+        CU_ASSERT_EQUAL(to.ask, good[i].ask);
+        CU_ASSERT_EQUAL(to.host_length, strlen(good[i].host));
+        CU_ASSERT_EQUAL(memcmp(to.host, good[i].host, to.host_length), 0);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        CU_ASSERT_FALSE(resp_redirect(bad[i], &to));
+    }
+}
+
+/* CRC-16/XMODEM of "123456789" is 0x31c3. */
+static void
+a_key_s_slot_is_that_of_its_hash_tag(void)
+{
+    CU_ASSERT_EQUAL(cluster_slot("123456789"), 0x31c3);
+    CU_ASSERT_EQUAL(cluster_slot("pl:{123456789}:t"), 0x31c3);
+    CU_ASSERT_EQUAL(cluster_slot("pl:{123456789}:ack{x}"), 0x31c3);
+    CU_ASSERT_EQUAL(cluster_slot(""), 0);
+    CU_ASSERT_NOT_EQUAL(cluster_slot("a{}b"), cluster_slot("a"));
+    CU_ASSERT_NOT_EQUAL(cluster_slot("a{b"), cluster_slot("b"));
 }
 
 static unsigned nulls, answers;
@@ -560,6 +623,8 @@ static CU_TestInfo tests[] = {
     {"replies_come_in_order", replies_come_in_order},
     {"a_source_reaches_its_own_stream_and_ack_and_nothing_else",
      a_source_reaches_its_own_stream_and_ack_and_nothing_else},
+    {"a_redirect_is_read_and_what_is_none_is_not", a_redirect_is_read_and_what_is_none_is_not},
+    {"a_key_s_slot_is_that_of_its_hash_tag", a_key_s_slot_is_that_of_its_hash_tag},
     {"user_and_password_are_given", user_and_password_are_given},
     {"dead_server_is_told_to_who_waits_and_comes_back",
      dead_server_is_told_to_who_waits_and_comes_back},

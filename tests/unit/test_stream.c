@@ -891,7 +891,7 @@ static void
 random_life_loses_nothing(void)
 {
     begin();
-    bytes_max = random_below(2) ? 0 : 60 * QUOTA_ENTRY_BYTES;
+    bytes_max = random_below(2) ? 0 : 600 * QUOTA_ENTRY_BYTES;
     source_start(300);
     CU_ASSERT_TRUE_FATAL(wait_open());
     for (int step = 0; step < 150; step++) {
