@@ -14,7 +14,8 @@
 #include "tls.h"
 
 struct config_redis {
-    const char *address;       /* "host:port", "[v6]:port", several with commas, "unix:/path".
+    const char
+        *address;              /* "host:port", "[v6]:port", several with commas, "unix:/path".
                                 * redis.address; required, but       for the command line: 127.0.0.1:6379. */
     const char *user;          /* NULL.  redis.user */
     const char *password_file; /* NULL.  redis.password_file */

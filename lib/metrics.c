@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <uthash.h>
+#include "texthash.h"
 
 #define NAME_MAX_BYTES 160
 

@@ -67,13 +67,18 @@ static bool
 expect_name(SSL *ssl, const char *name)
 {
     unsigned char ip[16];
+    /* OpenSSL's macro casts away what it does not write to. */
+    union {
+        const char *from;
+        char *to;
+    } unconst = {.from = name};
     X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
 
     if (inet_pton(AF_INET, name, ip) == 1 || inet_pton(AF_INET6, name, ip) == 1) {
         return X509_VERIFY_PARAM_set1_ip_asc(param, name) == 1;
     }
     SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-    return SSL_set1_host(ssl, name) == 1 && SSL_set_tlsext_host_name(ssl, name) == 1;
+    return SSL_set1_host(ssl, name) == 1 && SSL_set_tlsext_host_name(ssl, unconst.to) == 1;
 }
 
 SSL *

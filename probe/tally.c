@@ -6,9 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <uthash.h>
-
 #include "series.h"
+#include "texthash.h"
 
 struct object {
     UT_hash_handle hh;
