@@ -286,7 +286,7 @@ on_redis(struct redis *r, enum redis_state state, const char *why, void *aux)
     (void)r;
     if (state == REDIS_UP) {
         s->redis_why[0] = '\0';
-    } else if (why && *why) {
+    } else if (why && *why && (state == REDIS_DOWN || !s->redis_why[0])) {
         snprintf(s->redis_why, sizeof s->redis_why, "%s", why);
     }
 }
@@ -611,6 +611,7 @@ run(struct status *s)
     const struct redis_config redis = {.address = s->config->redis.address,
                                        .user = s->config->redis.user,
                                        .password_file = s->config->redis.password_file,
+                                       .tls = s->config->redis.tls,
                                        .timeout = s->config->redis.timeout};
     s->base = event_base_new();
     s->redis = s->base ? redis_new(s->base, &redis, on_redis, s) : NULL;

@@ -12,9 +12,11 @@
 #include <event2/thread.h>
 
 #include "config.h"
+#include "exposition.h"
 #include "inventory.h"
 #include "keeper.h"
 #include "log.h"
+#include "scrape.h"
 #include "service.h"
 #include "worker.h"
 
@@ -32,6 +34,7 @@ struct collector {
     struct worker *workers[WORKERS_MAX];
     unsigned worker_count;
     struct keeper *keeper;
+    struct scrape *scrape;
 };
 
 static void
@@ -124,6 +127,18 @@ on_stop(void *aux)
     event_base_loopbreak(c->base);
 }
 
+static void
+fill_metrics(struct metrics *m, void *aux)
+{
+    const struct collector *c = aux;
+    const struct exposition e = {.config = c->config,
+                                 .inventory = c->inventory,
+                                 .workers = c->workers,
+                                 .worker_count = c->worker_count};
+
+    exposition_fill(&e, m);
+}
+
 static int
 run(struct collector *c)
 {
@@ -143,6 +158,10 @@ run(struct collector *c)
     if (!err) {
         err = keeper_start(&c->keeper, c->config);
     }
+    if (!err && c->config->metrics.listen) {
+        err = scrape_new(&c->scrape, c->base, c->config->metrics.listen, "collector", fill_metrics,
+                         c);
+    }
     if (!err) {
         log_info("%s: release %s, %zu sources, %u workers", c->config->collector, PLUMBLINE_VERSION,
                  c->inventory->probe_count, c->worker_count);
@@ -151,6 +170,7 @@ run(struct collector *c)
         service_stopping(c->service);
         err = c->worker_count ? 0 : -EIO;
     }
+    scrape_free(c->scrape);
     keeper_stop(c->keeper);
     stop_workers(c);
     service_free(c->service);

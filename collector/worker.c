@@ -13,6 +13,7 @@
 #include <event2/event.h>
 
 #include "assemble.h"
+#include "cluster.h"
 #include "copy.h"
 #include "farend.h"
 #include "live.h"
@@ -49,11 +50,11 @@
 #define CLAIMS_A_TICK 16
 #define LIVE_KEPT_S "691200"
 
-static const char *const count_names[WORKER_COUNTS] = {
-    "batches",         "rows",          "commits",         "claims",
-    "releases",        "gaps",          "fence_refused",   "quarantined",
-    "newer_format",    "far_judged",    "postgresql_lost", "redis_lost",
-    "commits_refused", "redis_refused", "unreadable",      "rollups"};
+static const char *const count_names[WORKER_COUNTS] = {"far_judged", "postgresql_lost",
+                                                       "redis_lost", "redis_refused", "rollups"};
+static const char *const source_count_names[SOURCE_COUNTS] = {
+    "batches",       "rows",        "commits",      "claims",          "releases",  "gaps",
+    "fence_refused", "quarantined", "newer_format", "commits_refused", "unreadable"};
 
 struct source {
     const char *name;
@@ -79,6 +80,7 @@ struct source {
     size_t batch_bytes; /* Of the newest: how much to ask for. */
     uint64_t bad_counts;
     struct log_bucket bucket;
+    struct counter counters[SOURCE_COUNTS], assemble_counters[ASSEMBLE_COUNTS];
 };
 
 struct worker {
@@ -88,7 +90,7 @@ struct worker {
     pthread_t thread;
     atomic_bool stopping;
     struct event_base *base;
-    struct redis *redis;
+    struct cluster *cluster;
     struct store *store;
     struct telemetry_arena *arena;
     struct row_maker *maker;
@@ -102,13 +104,23 @@ struct worker {
     struct store_write write;
     struct bytes live;
     struct log_bucket store_bucket, redis_bucket, far_bucket;
-    struct counter counters[WORKER_COUNTS], assemble_counters[ASSEMBLE_COUNTS];
+    struct counter counters[WORKER_COUNTS];
+    pthread_mutex_t view_lock;
+    struct span viewed;
+    struct worker_status status;
+    struct worker_source *views; /* Of each source, for other threads. */
 };
 
 static void
 count(struct worker *w, enum worker_count what, uint64_t n)
 {
     counter_add(&w->counters[what], n);
+}
+
+static void
+note_count(struct source *s, enum source_count what, uint64_t n)
+{
+    counter_add(&s->counters[what], n);
 }
 
 /* --- Sources -------------------------------------------------------------- */
@@ -201,27 +213,45 @@ tell_refused(struct worker *w, const redisReply *reply)
     }
 }
 
+/* A slot is elsewhere: cluster.h has noted where. */
+static bool
+is_redirect(const redisReply *reply)
+{
+    return strncmp(reply->str, "MOVED ", 6) == 0 || strncmp(reply->str, "ASK ", 4) == 0 ||
+           strncmp(reply->str, "TRYAGAIN", 8) == 0 || strncmp(reply->str, "CLUSTERDOWN", 11) == 0;
+}
+
 static void
 on_command(struct redis *r, const redisReply *reply, void *aux)
 {
     (void)r;
-    if (reply && reply->type == REDIS_REPLY_ERROR) {
+    if (reply && reply->type == REDIS_REPLY_ERROR && !is_redirect(reply)) {
         tell_refused(aux, reply);
     }
-}
-
-static void
-command(struct worker *w, size_t argc, const char *const *argv, const size_t *sizes)
-{
-    /* Lost commands are told again: acks and trims after the next commit, live
-     * each second. */
-    (void)redis_command(w->redis, on_command, w, argc, argv, sizes);
 }
 
 static void
 key_of(char *buf, size_t size, const struct source *s, const char *suffix)
 {
     snprintf(buf, size, "pl:{%s}:%s", s->name, suffix);
+}
+
+static struct redis *
+redis_of(struct worker *w, const struct source *s)
+{
+    char key[96];
+
+    key_of(key, sizeof key, s, "t");
+    return cluster_of(w->cluster, key);
+}
+
+static void
+command(struct worker *w, const struct source *s, size_t argc, const char *const *argv,
+        const size_t *sizes)
+{
+    /* Lost commands are told again: acks and trims after the next commit, live
+     * each second. */
+    (void)redis_command(redis_of(w, s), on_command, w, argc, argv, sizes);
 }
 
 static void
@@ -241,7 +271,7 @@ publish_ack(struct worker *w, const struct source *s)
     for (int i = 0; i < 3; i++) {
         sizes[i] = strlen(argv[i]);
     }
-    command(w, 3, argv, sizes);
+    command(w, s, 3, argv, sizes);
 }
 
 static void
@@ -259,7 +289,7 @@ trim(struct worker *w, const struct source *s)
     for (int i = 0; i < 4; i++) {
         sizes[i] = strlen(argv[i]);
     }
-    command(w, 4, argv, sizes);
+    command(w, s, 4, argv, sizes);
 }
 
 static void
@@ -277,7 +307,7 @@ publish_live(struct worker *w, struct source *s)
     key_of(key, sizeof key, s, "live");
     const char *argv[] = {"SET", key, (const char *)w->live.at, "EX", LIVE_KEPT_S};
     const size_t sizes[] = {3, strlen(key), w->live.size, 2, strlen(LIVE_KEPT_S)};
-    command(w, 5, argv, sizes);
+    command(w, s, 5, argv, sizes);
     s->live_due = false;
 }
 
@@ -298,7 +328,7 @@ claim(struct worker *w, struct source *s)
                                            .expiry = w->config->source_expiry,
                                            .trust = trusted,
                                            .aux = w,
-                                           .counters = w->assemble_counters};
+                                           .counters = s->assemble_counters};
     s->assemble = assemble_new(&config, c.position, c.written_until);
     if (!s->assemble) {
         return -ENOMEM;
@@ -306,7 +336,7 @@ claim(struct worker *w, struct source *s)
     w->claimed++;
     s->committed = c.position;
     s->owned = true;
-    count(w, WORKER_CLAIMS, 1);
+    note_count(s, SOURCE_CLAIMS, 1);
     int err = store_sessions(w->store, s->id, know, s->assemble);
     if (err) {
         return err;
@@ -324,7 +354,7 @@ release(struct worker *w, struct source *s)
 {
     log_info("%s: worker %u lets go of it", s->name, w->number);
     drop(w, s);
-    count(w, WORKER_RELEASES, 1);
+    note_count(s, SOURCE_RELEASES, 1);
     return store_release(w->store, s->id);
 }
 
@@ -484,7 +514,7 @@ make_interval(struct worker *w, struct source *s, struct instant start, uint32_t
 static int
 refuse(struct worker *w, struct source *s)
 {
-    count(w, WORKER_COMMITS_REFUSED, 1);
+    note_count(s, SOURCE_COMMITS_REFUSED, 1);
     if (log_bucket_pass(&s->bucket, mono_now())) {
         log_errorx("%s: PostgreSQL refuses its rows: %s; the source waits un-acknowledged and is "
                    "tried again",
@@ -517,7 +547,7 @@ commit(struct worker *w, struct source *s)
     int done = store_commit(w->store, out);
     if (done == 0) {
         log_warnx("%s: not ours any more: a commit was refused and changed nothing", s->name);
-        count(w, WORKER_FENCE_REFUSED, 1);
+        note_count(s, SOURCE_FENCE_REFUSED, 1);
         return lose(w, s);
     }
     if (done == -EBADMSG) {
@@ -528,8 +558,8 @@ commit(struct worker *w, struct source *s)
     }
     s->committed = out->safe;
     servings_free(s);
-    count(w, WORKER_COMMITS, 1);
-    count(w, WORKER_ROWS, out->row_count);
+    note_count(s, SOURCE_COMMITS, 1);
+    note_count(s, SOURCE_ROWS, out->row_count);
     count(w, WORKER_ROLLUPS, out->rolled);
     publish_ack(w, s);
     trim(w, s);
@@ -623,26 +653,26 @@ note(struct source *s, const pb_batch *batch, size_t size)
 
 /* A counter of what was refused rose: says so, naming the source. */
 static void
-tell_refusals(struct worker *w, struct source *s)
+tell_refusals(struct source *s)
 {
     uint64_t bad = 0;
 
     for (int i = ASSEMBLE_EPOCH_UNLINKED; i < ASSEMBLE_COUNTS; i++) {
-        bad += counter_get(&w->assemble_counters[i]);
+        bad += counter_get(&s->assemble_counters[i]);
     }
     if (bad != s->bad_counts && log_bucket_pass(&s->bucket, mono_now())) {
         char text[512];
         int n = 0;
         for (int i = ASSEMBLE_EPOCH_UNLINKED; i < ASSEMBLE_COUNTS; i++) {
-            uint64_t v = counter_get(&w->assemble_counters[i]);
+            uint64_t v = counter_get(&s->assemble_counters[i]);
             if (v && n < (int)sizeof text) {
                 n += snprintf(text + n, sizeof text - (size_t)n, " %s=%" PRIu64,
                               assemble_count_names[i], v);
             }
         }
-        log_warnx("%s: some of what it sent was refused; in all, with other sources:%s", s->name,
-                  text);
+        log_warnx("%s: some of what it sent was refused; in all:%s", s->name, text);
     }
+    s->bad_counts = bad;
 }
 
 /* The stream is not continuous: it goes, and the source is asked to send again
@@ -672,17 +702,17 @@ ask_again(struct worker *w, struct source *s, struct position found)
     log_warnx("%s: entry %" PRIu64 "-%" PRIu64 " came where %" PRIu64 "-%" PRIu64
               " was due; asked for again",
               s->name, found.epoch, found.sequence, p.epoch, p.sequence);
-    count(w, WORKER_GAPS, 1);
+    note_count(s, SOURCE_GAPS, 1);
     s->wants = true;
     s->want_told = now;
     key_of(key, sizeof key, s, "t");
     const size_t sizes[] = {3, strlen(key)};
     const char *multi[] = {"MULTI"}, *exec[] = {"EXEC"};
     const size_t five[] = {5}, four[] = {4};
-    command(w, 1, multi, five);
-    command(w, 2, argv, sizes);
+    command(w, s, 1, multi, five);
+    command(w, s, 2, argv, sizes);
     publish_ack(w, s);
-    command(w, 1, exec, four);
+    command(w, s, 1, exec, four);
     return 0;
 }
 
@@ -690,7 +720,7 @@ ask_again(struct worker *w, struct source *s, struct position found)
 static void
 took(struct worker *w, struct source *s)
 {
-    count(w, WORKER_BATCHES, 1);
+    note_count(s, SOURCE_BATCHES, 1);
     if (s->wants) {
         s->wants = false;
         publish_ack(w, s);
@@ -714,7 +744,7 @@ take_bad(struct worker *w, struct source *s, struct position p, enum telemetry_v
         log_warnx("%s: entry %" PRIu64 "-%" PRIu64
                   " does not decode (%s): %zu bytes kept in quarantine",
                   s->name, p.epoch, p.sequence, name, size);
-        count(w, WORKER_QUARANTINED, 1);
+        note_count(s, SOURCE_QUARANTINED, 1);
     }
     int err = assemble_take_lost(s->assemble, p);
     took(w, s);
@@ -728,7 +758,7 @@ stop_source(struct worker *w, struct source *s, struct position p)
                " is of a newer format than this release (%s) reads; "
                "the source waits un-acknowledged: upgrade the collectors",
                s->name, p.epoch, p.sequence, PLUMBLINE_VERSION);
-    count(w, WORKER_NEWER_FORMAT, 1);
+    note_count(s, SOURCE_NEWER_FORMAT, 1);
     s->not_before = span_of_ns(mono_now().ns + NEWER_WAIT_NS);
     return release(w, s);
 }
@@ -855,7 +885,8 @@ struct reading {
 static void
 choose(struct worker *w, struct reading *r)
 {
-    const size_t most = w->read_alone ? 1 : READ_SOURCES_MAX;
+    /* Keys of two slots may not stand in one question, not even of one node. */
+    const size_t most = w->read_alone || cluster_is_spread(w->cluster) ? 1 : READ_SOURCES_MAX;
     struct span now = mono_now();
 
     r->count = r->bytes = 0;
@@ -892,7 +923,7 @@ read_failed(struct worker *w, const struct reading *r, const char *why)
     }
     s->unreadable = 0;
     s->read_after = span_of_ns(mono_now().ns + UNREADABLE_WAIT_NS);
-    count(w, WORKER_UNREADABLE, 1);
+    note_count(s, SOURCE_UNREADABLE, 1);
     if (log_bucket_pass(&s->bucket, mono_now())) {
         log_errorx(
             "%s: its stream cannot be read (%s); it is tried again in 60 s.  If it stays so, "
@@ -934,7 +965,7 @@ read_streams(struct worker *w, const struct reading *r)
     for (size_t i = 0; i < argc; i++) {
         sizes[i] = strlen(argv[i]);
     }
-    return redis_call(w->redis, span_of_ns(CALL_TIMEOUT_NS), argc, argv, sizes);
+    return redis_call(redis_of(w, r->sources[0]), span_of_ns(CALL_TIMEOUT_NS), argc, argv, sizes);
 }
 
 /* 1: something of it was taken, 0: nothing could be, and it waits a little. */
@@ -944,7 +975,7 @@ take_stream(struct worker *w, struct source *s, const redisReply *entries)
     struct position before = assemble_read(s->assemble);
     int err = take_entries(w, s, entries);
 
-    tell_refusals(w, s);
+    tell_refusals(s);
     if (err) {
         return err;
     }
@@ -958,19 +989,28 @@ take_stream(struct worker *w, struct source *s, const redisReply *entries)
 /* Reads once.  Returns of how many streams something was taken, or a negative
  * errno. */
 static int
-read_some(struct worker *w)
+read_once(struct worker *w)
 {
     struct reading r;
     size_t at = 0;
     int found = 0, got = 0;
 
     choose(w, &r);
-    if (r.count == 0) {
+    if (r.count == 0 || redis_state(redis_of(w, r.sources[0])) != REDIS_UP) {
         return 0;
     }
     redisReply *reply = read_streams(w, &r);
     if (!reply) {
         read_failed(w, &r, "no answer, or one of more than 64 MiB");
+        return 0;
+    }
+    if (reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "CROSSSLOT", 9) == 0) {
+        cluster_set_spread(w->cluster);
+        freeReplyObject(reply);
+        return 0;
+    }
+    if (reply->type == REDIS_REPLY_ERROR && is_redirect(reply)) {
+        freeReplyObject(reply);
         return 0;
     }
     if (reply->type == REDIS_REPLY_ERROR) {
@@ -998,14 +1038,25 @@ read_some(struct worker *w)
         }
     }
     freeReplyObject(reply);
-    for (size_t i = 0; i < w->source_count; i++) {
-        uint64_t bad = 0;
-        for (int k = ASSEMBLE_EPOCH_UNLINKED; k < ASSEMBLE_COUNTS; k++) {
-            bad += counter_get(&w->assemble_counters[k]);
-        }
-        w->sources[i].bad_counts = bad;
-    }
     return got < 0 ? got : found;
+}
+
+/* Each source once where they must be asked one by one, else as many as one question
+ * holds. */
+static int
+read_some(struct worker *w)
+{
+    size_t rounds = cluster_is_spread(w->cluster) ? w->claimed : 1;
+    int found = 0;
+
+    do {
+        int got = read_once(w);
+        if (got < 0) {
+            return got;
+        }
+        found += got;
+    } while (rounds-- > 1 && mono_now().ns - w->ticked.ns < TICK_NS);
+    return found;
 }
 
 /* --- Each second ---------------------------------------------------------- */
@@ -1123,6 +1174,40 @@ rest(struct worker *w, long us)
     event_base_dispatch(w->base);
 }
 
+/* What other threads may see, each second, also while PostgreSQL is away. */
+static void
+publish_view(struct worker *w)
+{
+    struct span now = mono_now();
+
+    if (w->viewed.ns && now.ns - w->viewed.ns < TICK_NS) {
+        return;
+    }
+    w->viewed = now;
+    pthread_mutex_lock(&w->view_lock);
+    w->status = (struct worker_status){
+        .redis = cluster_is_up(w->cluster), .postgresql = w->store != NULL, .claimed = w->claimed};
+    for (size_t i = 0; i < w->source_count; i++) {
+        const struct source *s = &w->sources[i];
+        struct worker_source *v = &w->views[i];
+        *v = (struct worker_source){.owned = s->assemble != NULL};
+        if (!v->owned) {
+            continue;
+        }
+        v->read = assemble_read(s->assemble);
+        v->written_until = assemble_written_until(s->assemble);
+        v->made_at = s->made_at;
+        v->sessions = assemble_session_count(s->assemble);
+        v->held_bytes = assemble_held(s->assemble);
+        v->has_health = s->has_health;
+        v->spool_bytes = s->health.spool_bytes;
+        v->spool_unsent = s->health.spool_unsent;
+        v->disk_full = s->health.disk_full;
+        v->clock_synchronised = s->health.clock_synchronised;
+    }
+    pthread_mutex_unlock(&w->view_lock);
+}
+
 static void *
 work(void *aux)
 {
@@ -1130,12 +1215,13 @@ work(void *aux)
 
     while (!atomic_load(&w->stopping)) {
         int n = 0;
+        publish_view(w);
         if (!store_ready(w)) {
             rest(w, IDLE_US);
             continue;
         }
         int err = tick(w);
-        if (!err && redis_state(w->redis) == REDIS_UP) {
+        if (!err && cluster_is_up(w->cluster)) {
             n = read_some(w);
             err = n < 0 ? n : 0;
         }
@@ -1168,9 +1254,7 @@ worker_free(struct worker *w)
     store_write_fini(&w->write);
     bytes_fini(&w->live);
     store_close(w->store);
-    if (w->redis) {
-        redis_free(w->redis);
-    }
+    cluster_free(w->cluster);
     if (w->base) {
         event_base_free(w->base);
     }
@@ -1180,6 +1264,8 @@ worker_free(struct worker *w)
     row_maker_free(w->maker);
     farend_free(w->farend);
     free(w->sources);
+    free(w->views);
+    pthread_mutex_destroy(&w->view_lock);
     free(w);
 }
 
@@ -1189,14 +1275,16 @@ open_parts(struct worker *w)
     const struct redis_config redis = {.address = w->config->redis.address,
                                        .user = w->config->redis.user,
                                        .password_file = w->config->redis.password_file,
+                                       .tls = w->config->redis.tls,
                                        .timeout = w->config->redis.timeout};
     w->source_count = w->inventory->probe_count;
     w->sources = calloc(w->source_count ? w->source_count : 1, sizeof w->sources[0]);
+    w->views = calloc(w->source_count ? w->source_count : 1, sizeof w->views[0]);
     w->base = event_base_new();
     w->arena = telemetry_arena_new();
     w->maker = row_maker_new();
     w->farend = farend_new();
-    if (!w->sources || !w->base || !w->arena || !w->maker || !w->farend) {
+    if (!w->sources || !w->views || !w->base || !w->arena || !w->maker || !w->farend) {
         return -ENOMEM;
     }
     for (size_t i = 0; i < w->source_count; i++) {
@@ -1204,8 +1292,8 @@ open_parts(struct worker *w)
         w->sources[i].id = source_id_of(w->sources[i].name);
         w->sources[i].bucket = (struct log_bucket){.burst = 3, .every = span_of_ns(60 * NS_PER_S)};
     }
-    w->redis = redis_new(w->base, &redis, on_redis, w);
-    return w->redis ? 0 : -EINVAL;
+    w->cluster = cluster_new(w->base, &redis, on_redis, w);
+    return w->cluster ? 0 : -EINVAL;
 }
 
 int
@@ -1217,6 +1305,7 @@ worker_start(struct worker **out, const struct collector_config *config,
     if (!w) {
         return -ENOMEM;
     }
+    pthread_mutex_init(&w->view_lock, NULL);
     w->config = config;
     w->inventory = inventory;
     w->number = number;
@@ -1254,9 +1343,27 @@ worker_join(struct worker *w)
 }
 
 void
-worker_counters(struct worker *w, struct counter_group groups[2])
+worker_view(struct worker *w, struct worker_status *status, struct worker_source *sources)
 {
-    groups[0] = (struct counter_group){"collector", count_names, w->counters, WORKER_COUNTS};
-    groups[1] = (struct counter_group){"assemble", assemble_count_names, w->assemble_counters,
+    pthread_mutex_lock(&w->view_lock);
+    *status = w->status;
+    memcpy(sources, w->views, w->source_count * sizeof w->views[0]);
+    pthread_mutex_unlock(&w->view_lock);
+}
+
+void
+worker_counters(struct worker *w, struct counter_group *out)
+{
+    *out = (struct counter_group){"worker", count_names, w->counters, WORKER_COUNTS};
+}
+
+void
+worker_source_counters(struct worker *w, size_t source,
+                       struct counter_group groups[WORKER_SOURCE_GROUPS])
+{
+    struct source *s = &w->sources[source];
+
+    groups[0] = (struct counter_group){"source", source_count_names, s->counters, SOURCE_COUNTS};
+    groups[1] = (struct counter_group){"assemble", assemble_count_names, s->assemble_counters,
                                        ASSEMBLE_COUNTS};
 }

@@ -8,29 +8,39 @@
 #ifndef PLUMBLINE_WORKER_H
 #define PLUMBLINE_WORKER_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "config.h"
 #include "counter.h"
 #include "inventory.h"
+#include "nstime.h"
+#include "spool.h"
 
+/* Of one source. */
+enum source_count {
+    SOURCE_BATCHES,
+    SOURCE_ROWS,
+    SOURCE_COMMITS,
+    SOURCE_CLAIMS,
+    SOURCE_RELEASES,
+    SOURCE_GAPS,          /* A stream was not continuous: deleted, and asked for again. */
+    SOURCE_FENCE_REFUSED, /* A commit that was not ours to make; it changed nothing. */
+    SOURCE_QUARANTINED,
+    SOURCE_NEWER_FORMAT,
+    SOURCE_COMMITS_REFUSED, /* PostgreSQL took nothing of it, and it waits. */
+    SOURCE_UNREADABLE,      /* Its stream cannot be read at all; it waits. */
+    SOURCE_COUNTS
+};
+
+/* Of no one source. */
 enum worker_count {
-    WORKER_BATCHES,
-    WORKER_ROWS,
-    WORKER_COMMITS,
-    WORKER_CLAIMS,
-    WORKER_RELEASES,
-    WORKER_GAPS,          /* A stream was not continuous: deleted, and asked for again. */
-    WORKER_FENCE_REFUSED, /* A commit that was not ours to make; it changed nothing. */
-    WORKER_QUARANTINED,
-    WORKER_NEWER_FORMAT,
     WORKER_FAR_JUDGED,
     WORKER_POSTGRESQL_LOST,
     WORKER_REDIS_LOST,
-    WORKER_COMMITS_REFUSED, /* PostgreSQL took nothing of a source, which waits. */
-    WORKER_REDIS_REFUSED,   /* Commands: an ACL, or no memory. */
-    WORKER_UNREADABLE,      /* A source's stream cannot be read at all; it waits. */
-    WORKER_ROLLUPS,         /* Quarter hours and days of series, merged. */
+    WORKER_REDIS_REFUSED, /* Commands: an ACL, or no memory. */
+    WORKER_ROLLUPS,       /* Quarter hours and days of series, merged. */
     WORKER_COUNTS
 };
 
@@ -45,7 +55,31 @@ int worker_start(struct worker **out, const struct collector_config *config,
 void worker_stop(struct worker *w);
 void worker_join(struct worker *w);
 
-/* Its counters, then those of its assemblers; any thread may read. */
-void worker_counters(struct worker *w, struct counter_group groups[2]);
+/* What it knew of a source a second ago at most. */
+struct worker_source {
+    bool owned; /* What follows is known only then. */
+    struct position read;
+    struct instant written_until; /* 0: nothing is written yet. */
+    struct instant made_at;       /* Of the newest batch; 0: none came yet. */
+    size_t sessions, held_bytes;
+    bool has_health;
+    uint64_t spool_bytes, spool_unsent;
+    bool disk_full, clock_synchronised;
+};
+
+struct worker_status {
+    bool redis, postgresql; /* Connected. */
+    size_t claimed;
+};
+
+/* For metrics, from any thread: 'sources' are as many, in the same order, as the
+ * inventory's probes. */
+void worker_view(struct worker *w, struct worker_status *status, struct worker_source *sources);
+
+/* Its counters, and those of one source: of this module, then of its assembler. */
+void worker_counters(struct worker *w, struct counter_group *out);
+enum { WORKER_SOURCE_GROUPS = 2 };
+void worker_source_counters(struct worker *w, size_t source,
+                            struct counter_group groups[WORKER_SOURCE_GROUPS]);
 
 #endif

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <event2/util.h>
+
 #include "bind.h"
 #include "fault.h"
 #include "pool.h"
@@ -45,14 +47,25 @@ static const struct bind_word level_words[] = {{"error", LOG_LEVEL_ERROR},
 
 #define REDIS(member) .offset = offsetof(struct config_redis, member)
 #define POSTGRESQL(member) .offset = offsetof(struct config_postgresql, member)
+#define TLS(member) .offset = offsetof(struct tls_config, member)
+#define METRICS(member) .offset = offsetof(struct config_metrics, member)
 #define PROBE(member) .offset = offsetof(struct probe_config, member)
 #define COLLECTOR(member) .offset = offsetof(struct collector_config, member)
 #define CLI(member) .offset = offsetof(struct cli_config, member)
+
+static const struct bind_key tls_keys[] = {
+    {.key = "ca_file", .type = BIND_STRING, TLS(ca_file)},
+    {.key = "cert_file", .type = BIND_STRING, TLS(cert_file)},
+    {.key = "key_file", .type = BIND_STRING, TLS(key_file)},
+    {.key = "server_name", .type = BIND_STRING, TLS(server_name)},
+    {.key = NULL},
+};
 
 static const struct bind_key redis_keys[] = {
     {.key = "address", .type = BIND_STRING, REDIS(address), .required = true},
     {.key = "user", .type = BIND_STRING, REDIS(user)},
     {.key = "password_file", .type = BIND_STRING, REDIS(password_file)},
+    {.key = "tls", .type = BIND_TABLE, REDIS(tls), .table = tls_keys},
     {.key = "timeout",
      .type = BIND_SPAN,
      REDIS(timeout),
@@ -67,6 +80,7 @@ static const struct bind_key cli_redis_keys[] = {
     {.key = "address", .type = BIND_STRING, REDIS(address), .fallback = "127.0.0.1:6379"},
     {.key = "user", .type = BIND_STRING, REDIS(user)},
     {.key = "password_file", .type = BIND_STRING, REDIS(password_file)},
+    {.key = "tls", .type = BIND_TABLE, REDIS(tls), .table = tls_keys},
     {.key = "timeout",
      .type = BIND_SPAN,
      REDIS(timeout),
@@ -121,11 +135,17 @@ static const struct bind_key spool_keys[] = {
     {.key = NULL},
 };
 
+static const struct bind_key metrics_keys[] = {
+    {.key = "listen", .type = BIND_STRING, METRICS(listen)},
+    {.key = NULL},
+};
+
 static const struct bind_key probe_keys[] = {
     {.key = "probe", .type = BIND_NAME, PROBE(probe), .required = true},
     {.key = "inventory", .type = BIND_STRING, PROBE(inventory), .required = true},
     {.key = "redis", .type = BIND_TABLE, PROBE(redis), .table = redis_keys},
     {.key = "spool", .type = BIND_TABLE, .offset = 0, .table = spool_keys},
+    {.key = "stream_size", .type = BIND_SIZE, PROBE(stream_size), .fallback = "64MiB"},
     {.key = "source_port",
      .type = BIND_UNSIGNED,
      PROBE(source_port),
@@ -149,6 +169,7 @@ static const struct bind_key probe_keys[] = {
      .fallback = "40"},
     {.key = "sample_log", .type = BIND_STRING, PROBE(sample_log)},
     {.key = "user", .type = BIND_STRING, PROBE(user)},
+    {.key = "metrics", .type = BIND_TABLE, PROBE(metrics), .table = metrics_keys},
     {.key = "log_level",
      .type = BIND_WORD,
      PROBE(log_level),
@@ -189,6 +210,7 @@ static const struct bind_key collector_keys[] = {
      .fallback = "8d"},
     {.key = "retention", .type = BIND_TABLE, .offset = 0, .table = retention_keys},
     {.key = "user", .type = BIND_STRING, COLLECTOR(user)},
+    {.key = "metrics", .type = BIND_TABLE, COLLECTOR(metrics), .table = metrics_keys},
     {.key = "log_level",
      .type = BIND_WORD,
      COLLECTOR(log_level),
@@ -234,17 +256,62 @@ is_server_address(const char *address)
     return memchr(address, ':', length) == NULL && strcspn(address, " \t/") >= length;
 }
 
+/* Half a TLS must not pass for a whole one. */
+static void
+check_tls(struct faults *faults, const struct yaml_node *root, const struct config_redis *redis)
+{
+    const struct yaml_node *section = yaml_get(root, "redis");
+    const struct yaml_node *map = section ? yaml_get(section, "tls") : NULL;
+    const struct tls_config *tls = &redis->tls;
+
+    if (!map || map->kind != YAML_MAP) {
+        return;
+    }
+    if (!tls->ca_file) {
+        fault_error(faults, map->at, "key 'ca_file' is missing: who vouches for the server");
+    }
+    if (!tls->cert_file != !tls->key_file) {
+        fault_error(faults, map->at, "'cert_file' and 'key_file' go together");
+    }
+    if (redis->address && strncmp(redis->address, "unix:", 5) == 0) {
+        fault_error(faults, map->at, "no TLS over a UNIX socket: expected host:port as address");
+    }
+}
+
+/* One, or several of a cluster. */
+static bool
+is_redis_address(const char *address)
+{
+    char one[256];
+
+    for (;;) {
+        size_t length = strcspn(address, ",");
+        snprintf(one, sizeof one, "%.*s", (int)length, address);
+        if (length >= sizeof one || !is_server_address(one) ||
+            (address[length] && strncmp(one, "unix:", 5) == 0)) {
+            return false;
+        }
+        if (!address[length]) {
+            return true;
+        }
+        address += length + 1;
+    }
+}
+
 static void
 check_redis(struct faults *faults, const struct yaml_node *root, const struct config_redis *redis)
 {
-    if (redis->address && !is_server_address(redis->address)) {
+    if (redis->address && !is_redis_address(redis->address)) {
         fault_error(faults, place_in(root, "redis", "address"),
-                    "expected host:port, [IPv6]:port or unix:/path, got '%s'", redis->address);
+                    "expected host:port, [IPv6]:port, several of these with commas between for a "
+                    "Redis Cluster, or unix:/path; got '%s'",
+                    redis->address);
     }
     if (redis->user && !redis->password_file) {
         fault_error(faults, place_in(root, "redis", "user"),
                     "a user needs 'password_file' beside it");
     }
+    check_tls(faults, root, redis);
 }
 
 static void
@@ -275,9 +342,35 @@ check_spool(struct faults *faults, const struct yaml_node *root, const struct pr
         fault_error(faults, place_in(root, "spool", "disk_size"),
                     "expected 0B (no bound of its own) or at least twice 'segment_size'");
     }
+    if (c->stream_size && c->stream_size < MIB) {
+        fault_error(faults, place_in(root, NULL, "stream_size"),
+                    "expected 0B (no bound) or at least 1MiB");
+    }
     if (c->spool.folder && c->spool.folder[0] != '/') {
         fault_error(faults, place_in(root, "spool", "folder"),
                     "expected a path from the root, got '%s'", c->spool.folder);
+    }
+}
+
+/* Numbers only: a name could lead anywhere. */
+static void
+check_metrics(struct faults *faults, const struct yaml_node *root,
+              const struct config_metrics *metrics)
+{
+    struct sockaddr_storage address;
+    union {
+        struct sockaddr_storage *storage;
+        struct sockaddr *any;
+    } to = {.storage = &address};
+    int size = (int)sizeof address;
+
+    if (!metrics->listen && yaml_get(root, "metrics")) {
+        fault_error(faults, place_in(root, NULL, "metrics"), "key 'listen' is missing");
+    } else if (metrics->listen && (!is_server_address(metrics->listen) ||
+                                   evutil_parse_sockaddr_port(metrics->listen, to.any, &size))) {
+        fault_error(faults, place_in(root, "metrics", "listen"),
+                    "expected address:port such as 127.0.0.1:9470 or [::1]:9470, got '%s'",
+                    metrics->listen);
     }
 }
 
@@ -324,6 +417,7 @@ probe_config_load_into(const char *path, struct faults *faults, struct probe_con
     if (root) {
         check_redis(faults, root, &held->config.redis);
         check_spool(faults, root, &held->config);
+        check_metrics(faults, root, &held->config.metrics);
     }
     pool_free(trees);
     if (faults_errors(faults)) {
@@ -363,6 +457,7 @@ collector_config_load_into(const char *path, struct faults *faults, struct colle
         check_redis(faults, root, &held->config.redis);
         check_postgresql(faults, root, &held->config.postgresql);
         check_retention(faults, root, &held->config);
+        check_metrics(faults, root, &held->config.metrics);
     }
     pool_free(trees);
     if (faults_errors(faults)) {

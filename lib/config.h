@@ -11,12 +11,15 @@
 
 #include "log.h"
 #include "nstime.h"
+#include "tls.h"
 
 struct config_redis {
-    const char *address; /* "host:port", "[v6]:port", "unix:/path".  redis.address; required, but
-                          * for the command line: 127.0.0.1:6379. */
-    const char *user;    /* NULL.  redis.user */
+    const char
+        *address;              /* "host:port", "[v6]:port", several with commas, "unix:/path".
+                                * redis.address; required, but       for the command line: 127.0.0.1:6379. */
+    const char *user;          /* NULL.  redis.user */
     const char *password_file; /* NULL.  redis.password_file */
+    struct tls_config tls;     /* All NULL: plain.  redis.tls */
     struct span timeout;       /* 5s.  redis.timeout */
 };
 
@@ -24,6 +27,11 @@ struct config_postgresql {
     const char *conninfo;      /* libpq's key=value text, no password in it.  postgresql.conninfo;
                                 * required, but for the command line: dbname=plumbline. */
     const char *password_file; /* NULL.  postgresql.password_file */
+};
+
+struct config_metrics {
+    const char *listen; /* "address:port", "[v6]:port", numbers.  NULL: no /metrics.
+                         * metrics.listen */
 };
 
 /* plumbline-probe: probe.yaml */
@@ -39,11 +47,13 @@ struct probe_config {
         uint64_t memory_size;  /* 16MiB */
         uint64_t disk_size;    /* 0: the disk's */
     } spool;
+    uint64_t stream_size; /* 64MiB: bound of what waits in the stream; 0: none. */
     uint16_t source_port; /* 50000: flow n sends from this + n. */
     uint16_t port;        /* 862: where this probe reflects. */
     uint16_t priority;    /* 40: SCHED_FIFO priority of the timing thread where allowed; 0: none. */
     const char *sample_log; /* NULL.  A line of TSV for each packet's fate: evidence for tests. */
     const char *user; /* NULL: stay.  service_drop_to() to this user before any thread starts. */
+    struct config_metrics metrics;
     enum log_level log_level;
 };
 
@@ -61,6 +71,7 @@ struct collector_config {
         struct span day;       /* 0 */
     } retention;
     const char *user;
+    struct config_metrics metrics;
     enum log_level log_level;
 };
 

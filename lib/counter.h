@@ -30,6 +30,13 @@ counter_add(struct counter *c, uint64_t n)
     atomic_store_explicit(&c->value, old + n, memory_order_relaxed);
 }
 
+/* For sums that are made anew. */
+static inline void
+counter_set(struct counter *c, uint64_t n)
+{
+    atomic_store_explicit(&c->value, n, memory_order_relaxed);
+}
+
 static inline uint64_t
 counter_get(struct counter *c)
 {

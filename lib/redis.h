@@ -16,17 +16,23 @@
 #include <hiredis/hiredis.h>
 
 #include "nstime.h"
-
-struct redis_config {
-    const char *address; /* "host:port", "[v6]:port" or "unix:/path". */
-    const char *user;    /* NULL: no AUTH. */
-    const char *password_file;
-    struct span
-        timeout; /* Of connecting and of each reply; bytes on their way, either way, extend it. */
-    size_t reply_bytes; /* A greater reply resets the connection; 0: 64 MiB. */
-};
+#include "tls.h"
 
 struct redis;
+struct resp_redirect;
+
+struct redis_config {
+    const char *address; /* "host:port", "[v6]:port" or "unix:/path"; or several host:port of one
+                          * Redis Cluster, with commas between, tried in turn. */
+    const char *user;    /* NULL: no AUTH. */
+    const char *password_file;
+    struct tls_config tls; /* ca_file NULL: plain.  Never falls back from TLS to plain. */
+    struct span
+        timeout; /* Of connecting and of each reply; bytes on their way, either way, extend it. */
+    /* MOVED and ASK.  NULL: the connection goes there by itself (below). */
+    void (*on_redirect)(struct redis *r, const struct resp_redirect *to, void *aux);
+    size_t reply_bytes; /* A greater reply resets the connection; 0: 64 MiB. */
+};
 
 enum redis_state { REDIS_DOWN, REDIS_CONNECTING, REDIS_UP };
 
@@ -38,8 +44,17 @@ typedef void redis_reply_fn(struct redis *r, const redisReply *reply, void *aux)
  * and each that failed. */
 typedef void redis_state_fn(struct redis *r, enum redis_state state, const char *why, void *aux);
 
+/* In a Redis Cluster a connection serves one slot at a time: whose keys share a hash
+ * tag needs no more.  At MOVED it goes down and comes up at the node named there; who
+ * waited for a reply gets NULL, as at any end of a connection, and redis_call() asks
+ * again.  At ASK the same, and until the slot has moved ASKING goes before what is sent
+ * (needs +asking).  A node that does not answer is left for the next one of those in
+ * 'address' and those heard of. */
+
 /* Starts connecting; reconnects by itself with backoff (100 ms to 5 s).  Up is
- * after AUTH.  Strings are copied, the password file is read at each connection.
+ * after AUTH, with TLS after an answer of any kind (only then a server of TLS 1.3
+ * has taken our certificate).  Strings are copied, the files of password and TLS
+ * are read at each connection.
  * SIGPIPE is ignored from then on if nobody handles it.  NULL: out of memory, or the address is
  * none.  Callbacks may call anything here, also redis_free(). */
 struct redis *redis_new(struct event_base *base, const struct redis_config *config,

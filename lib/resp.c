@@ -138,3 +138,51 @@ resp_error(const struct resp *p)
 {
     return p->error ? p->error : "none";
 }
+
+/* A number of at most 'most' that ends at 'end'; UINT64_MAX: none. */
+static uint64_t
+number(const char *text, const char *end, uint64_t most)
+{
+    uint64_t v = 0;
+
+    if (text == end) {
+        return UINT64_MAX;
+    }
+    for (; text < end; text++) {
+        if (*text < '0' || *text > '9') {
+            return UINT64_MAX;
+        }
+        v = v * 10 + (uint64_t)(*text - '0');
+        if (v > most) {
+            return UINT64_MAX;
+        }
+    }
+    return v;
+}
+
+bool
+resp_redirect(const char *error, struct resp_redirect *out)
+{
+    bool ask = strncmp(error, "ASK ", 4) == 0;
+
+    if (!ask && strncmp(error, "MOVED ", 6) != 0) {
+        return false;
+    }
+    const char *slot = error + (ask ? 4 : 6), *host = strchr(slot, ' ');
+    const char *colon = host ? strrchr(host, ':') : NULL;
+    if (!colon || strchr(host + 1, ' ')) {
+        return false;
+    }
+    uint64_t slot_number = number(slot, host, RESP_SLOTS - 1);
+    uint64_t port = number(colon + 1, colon + strlen(colon), UINT16_MAX);
+    host++;
+    if (slot_number == UINT64_MAX || port == UINT64_MAX || port == 0 || colon - host > 255) {
+        return false;
+    }
+    *out = (struct resp_redirect){.ask = ask,
+                                  .slot = (unsigned)slot_number,
+                                  .host = host,
+                                  .host_length = (size_t)(colon - host),
+                                  .port = (uint16_t)port};
+    return true;
+}

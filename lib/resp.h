@@ -6,7 +6,9 @@
 #ifndef PLUMBLINE_RESP_H
 #define PLUMBLINE_RESP_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include <hiredis/hiredis.h>
 
@@ -27,5 +29,18 @@ void resp_free(struct resp *p);
  * use, resp_error() says why. */
 int resp_feed(struct resp *p, const void *bytes, size_t size, resp_fn *fn, void *aux);
 const char *resp_error(const struct resp *p);
+
+/* "MOVED 3999 127.0.0.1:6381", "ASK 3999 [host]:port": where Redis Cluster says that
+ * a slot is.  'host' points into the error's text; of length 0: the host that was
+ * asked.  The last colon ends the host, so that ::1:6381 is one.  false: none. */
+struct resp_redirect {
+    bool ask; /* For one command alone. */
+    unsigned slot;
+    const char *host;
+    size_t host_length;
+    uint16_t port;
+};
+#define RESP_SLOTS 16384u
+bool resp_redirect(const char *error, struct resp_redirect *out);
 
 #endif

@@ -140,6 +140,7 @@ take_ack(struct stream *s, const redisReply *reply, struct stream_ack *ack)
         set_error(s, "the ack key has a value that cannot be read");
         return false;
     }
+    quota_acked(&s->quota, ack->committed);
     if (position_compare(ack->committed, spool_acked(s->spool)) > 0 &&
         spool_knows(s->spool, ack->committed)) {
         int err = spool_ack(s->spool, ack->committed, s->now());
@@ -250,6 +251,7 @@ send_entry(struct stream *s, const struct spool_record *r)
 
     format_id(id, r->position);
     size_t sizes[5] = {4, strlen(s->key), strlen(id), 1, r->size};
+    quota_sent(&s->quota, r->position, r->size);
     command(s, on_queued, 5, argv, sizes);
     s->sending[s->sending_count++] = r->position;
     if (position_compare(r->position, s->tried) <= 0) {
@@ -259,7 +261,55 @@ send_entry(struct stream *s, const struct spool_record *r)
     }
 }
 
-/* Sends the next entries; false if there are none. */
+/* Counts what the stream holds since before this process, from the spool, and no
+ * further than is needed to know that it is too much. */
+static bool
+count_stream(struct stream *s)
+{
+    struct position at = quota_counted(&s->quota);
+    struct spool_record r;
+
+    while (position_compare(at, s->cursor) < 0 && quota_fits(&s->quota, 0) &&
+           spool_next(s->spool, at, &r) == 1 && position_compare(r.position, s->cursor) <= 0) {
+        quota_sent(&s->quota, r.position, r.size);
+        at = r.position;
+    }
+    return quota_fits(&s->quota, 0);
+}
+
+/* Whether what waits uncommitted, with 'next', is no more than a collector needs to
+ * make its next interval. */
+static bool
+is_short(struct stream *s, struct instant until)
+{
+    struct spool_record oldest;
+
+    return until.ns == 0 || (spool_next(s->spool, s->quota.acked, &oldest) == 1 &&
+                             instant_sub(until, oldest.from).ns <= s->bytes_for.ns);
+}
+
+/* Whether 'next' may go to the stream.  If not, the ack is asked for each second and
+ * says when. */
+static bool
+has_room(struct stream *s, struct position at, size_t size, struct instant until)
+{
+    bool room = s->quota.bound == 0 || (count_stream(s) && quota_fits(&s->quota, size)) ||
+                is_short(s, until);
+
+    if (!room && !s->full) {
+        s->health.full++;
+        if (log_bucket_pass(&s->full_bucket, mono_now())) {
+            log_warnx("stream %s: %" PRIu64 " bytes up to %" PRIu64 "-%" PRIu64
+                      " wait in it uncommitted, its bound; the spool keeps what follows until the "
+                      "collector has caught up",
+                      s->source, s->quota.bytes, at.epoch, at.sequence);
+        }
+    }
+    s->full = !room;
+    return room;
+}
+
+/* Sends the next entries; false if there are none, or no room. */
 static bool
 send_some(struct stream *s)
 {
@@ -267,7 +317,7 @@ send_some(struct stream *s)
     struct spool_record r;
     size_t bytes = 0;
 
-    if (spool_next(s->spool, at, &r) != 1) {
+    if (spool_next(s->spool, at, &r) != 1 || !has_room(s, at, r.size, r.until)) {
         return false;
     }
     /* On disk before it is sent.  A disk that refuses does not stop us. */
@@ -276,7 +326,8 @@ send_some(struct stream *s)
     s->sending_count = 0;
     begin_multi(s);
     while (s->sending_count < STREAM_SEND_MAX && spool_next(s->spool, at, &r) == 1) {
-        if (s->sending_count > 0 && bytes + r.size > SEND_BYTES) {
+        if (s->sending_count > 0 &&
+            (bytes + r.size > SEND_BYTES || !quota_fits(&s->quota, r.size))) {
             break;
         }
         bytes += r.size;
@@ -340,6 +391,7 @@ obey_want(struct stream *s, const struct stream_view *view)
     }
     if (position_compare(view->top, r.position) < 0) {
         s->cursor = before;
+        quota_reset(&s->quota);
         s->health.want_obeyed += news || position_compare(s->taken, before) > 0;
         s->taken = position_compare(s->taken, before) < 0 ? s->taken : before;
         return true;
@@ -432,6 +484,9 @@ on_view(struct redis *r, const redisReply *reply, void *aux)
         return;
     }
     take_ack(s, reply->element[1], &view.ack);
+    if (!view.has_first) {
+        quota_reset(&s->quota);
+    }
     s->phase = STREAM_READY;
     if (!settle_epoch(s, &view)) {
         pause_for(s, PAUSE_MAX);
@@ -561,6 +616,9 @@ stream_new(struct event_base *base, struct spool *spool, const struct stream_con
     s->pause_next.ns = PAUSE_MIN;
     s->started_at = s->now();
     s->taken = spool_acked(spool);
+    quota_init(&s->quota, config->bytes_max);
+    s->bytes_for = config->bytes_for;
+    s->full_bucket = (struct log_bucket){.burst = 1, .every = span_of_ns(60 * NS_PER_S)};
     s->source = strdup(config->source);
     s->release = strdup(config->release ? config->release : "");
     s->key = make_key(config->source, "t");
@@ -681,6 +739,7 @@ stream_health(const struct stream *s, struct stream_health *out)
 {
     *out = s->health;
     out->sent = s->taken;
+    out->bytes = s->quota.bytes;
     out->acked = spool_acked(s->spool);
     out->caught_up =
         s->health.connected && s->open && position_compare(s->taken, spool_last(s->spool)) >= 0;

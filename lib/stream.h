@@ -56,6 +56,10 @@ struct stream_config {
     const char *release; /* For EpochStart. */
     struct redis_config redis;
     struct span wait_first; /* How long to wait for Redis before the epoch is opened without it. */
+    uint64_t bytes_max;     /* What may wait in the stream, uncommitted; past it the spool keeps it.
+                             * 0: no bound. */
+    struct span bytes_for; /* The bound never holds within so long a stretch of uncommitted delta-t:
+                            * a collector commits whole intervals, and must get them first. */
     struct instant (*now)(void); /* NULL: instant_now(). */
 };
 
@@ -66,6 +70,8 @@ struct stream_health {
     struct position acked; /* Last committed by a collector. */
     uint64_t resends, refused_oom, want_obeyed;
     uint64_t conflicts; /* New epochs because Redis held IDs that are not ours. */
+    uint64_t full;      /* Times that the stream had reached its bound. */
+    uint64_t bytes;     /* In the stream, by our own count; at least so many. */
     uint64_t bad_acks;  /* Values of the ack key that could not be read. */
     char last_error[128];
 };

@@ -2,6 +2,8 @@
 #ifndef PLUMBLINE_STREAM_PARTS_H
 #define PLUMBLINE_STREAM_PARTS_H
 
+#include "log.h"
+#include "quota.h"
 #include "stream.h"
 
 #define STREAM_SEND_MAX 64
@@ -60,6 +62,11 @@ struct stream {
     size_t sending_count;
     unsigned again;    /* "Equal or smaller" in a row. */
     char refusal[128]; /* First error inside the MULTI under way. */
+
+    struct quota quota;
+    struct span bytes_for;
+    struct log_bucket full_bucket;
+    bool full; /* Nothing is sent until the collector has trimmed. */
 
     struct stream_health health;
 };

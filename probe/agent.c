@@ -13,6 +13,7 @@
 #include "match.h"
 #include "mtu.h"
 #include "sender.h"
+#include "tally.h"
 #include "telemetry.h"
 
 /* How often the ring is emptied; it holds far more than comes in this time. */
@@ -75,6 +76,7 @@ struct agent {
     struct log_bucket batch_bucket;
     bool flushed_for_room;
     uint64_t batches_refused, parts_refused; /* Lost, and told in the log. */
+    struct tally *tally;                     /* Counters of links. */
 };
 
 static void agent_flush(struct agent *a, struct instant now, bool last);
@@ -657,7 +659,8 @@ agent_new(struct agent **out, const struct agent_config *config, struct plan *pl
     a->builder = telemetry_builder_new(config->source);
     a->drain_event = event_new(config->base, -1, EV_PERSIST, on_drain, a);
     a->tick_event = event_new(config->base, -1, 0, on_tick, a);
-    if (a->builder && a->drain_event && a->tick_event) {
+    a->tally = tally_new();
+    if (a->builder && a->drain_event && a->tick_event && a->tally) {
         err = count_counters(a);
     }
     if (!err) {
@@ -690,9 +693,13 @@ session_end(struct agent *a, size_t index, struct instant now)
     struct sink_call call = {a, a->sessions[index]};
     struct match_sinks sinks = sinks_of(&call);
 
+    struct counter_group counted;
+
     if (a->sessions[index]->match) {
         match_finish(a->sessions[index]->match, now, &sinks);
         take_far_counts(a, a->sessions[index]);
+        match_counters(a->sessions[index]->match, &counted);
+        (void)tally_keep(a->tally, a->sessions[index]->key.object, &counted);
     }
     session_free(a->sessions[index]);
     a->sessions[index] = NULL;
@@ -726,6 +733,32 @@ const struct plan *
 agent_plan(const struct agent *a)
 {
     return a->plan;
+}
+
+void
+agent_status(const struct agent *a, struct agent_status *out)
+{
+    *out = (struct agent_status){.clock = a->clock,
+                                 .session_count = a->plan->timing.session_count,
+                                 .final_until = a->final_until,
+                                 .batches_refused = a->batches_refused,
+                                 .parts_refused = a->parts_refused,
+                                 .liveness_dropped = a->liveness.dropped};
+}
+
+void
+agent_links(struct agent *a, agent_link_fn *fn, void *aux)
+{
+    struct counter_group group;
+
+    tally_begin(a->tally);
+    for (size_t i = 0; i < a->session_count; i++) {
+        if (a->sessions[i] && a->sessions[i]->match) {
+            match_counters(a->sessions[i]->match, &group);
+            (void)tally_add(a->tally, a->sessions[i]->key.object, &group);
+        }
+    }
+    tally_each(a->tally, fn, aux);
 }
 
 void
@@ -767,6 +800,7 @@ agent_free(struct agent *a)
     clockdaemon_close(&a->clock_daemon);
     telemetry_builder_free(a->builder);
     plan_free(a->plan);
+    tally_free(a->tally);
     free(a->counts_told);
     free(a);
 }

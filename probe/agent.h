@@ -9,6 +9,8 @@
 #include <event2/event.h>
 #include <stdio.h>
 
+#include "clockstate.h"
+#include "counter.h"
 #include "plan.h"
 #include "ring.h"
 #include "spool.h"
@@ -39,6 +41,22 @@ void agent_attach(struct agent *a, struct stream *stream);
 int agent_replace(struct agent *a, struct plan *plan);
 
 const struct plan *agent_plan(const struct agent *a);
+
+/* For metrics. */
+struct agent_status {
+    struct clockstate clock;
+    size_t session_count;
+    struct instant final_until; /* Of the last batch; 0: none yet. */
+    uint64_t batches_refused, parts_refused;
+    uint64_t liveness_dropped;
+};
+void agent_status(const struct agent *a, struct agent_status *out);
+
+/* Calls 'fn' for each link that had a session since the start, with its sessions'
+ * counters together, also of those that are gone. */
+typedef void agent_link_fn(const char *object, const struct counter_group *group, size_t sessions,
+                           void *aux);
+void agent_links(struct agent *a, agent_link_fn *fn, void *aux);
 
 /* Everything becomes final now and goes to the spool: for a process that ends. */
 void agent_finish(struct agent *a);

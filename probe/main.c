@@ -14,10 +14,12 @@
 
 #include "agent.h"
 #include "config.h"
+#include "exposition.h"
 #include "inventory.h"
 #include "log.h"
 #include "plan.h"
 #include "ring.h"
+#include "scrape.h"
 #include "service.h"
 #include "spool.h"
 #include "stream.h"
@@ -35,6 +37,10 @@ enum { EXIT_CONFIG = 2, EXIT_SYSTEM = 3 };
 /* From making a new plan until the old one has ended. */
 #define REPLACE_NS (100 * NS_PER_MS)
 
+/* What a collector needs beside two intervals to commit one: the longest Tmax, and
+ * some. */
+#define STRETCH_NS (120 * NS_PER_S)
+
 #define ERRORS_MAX 50
 
 struct probe {
@@ -47,8 +53,10 @@ struct probe {
     struct stream *stream;
     struct agent *agent;
     struct service *service;
+    struct scrape *scrape;
     FILE *sample_log;
     uint32_t next_index;
+    struct span interval; /* The inventory's. */
 };
 
 static void
@@ -94,6 +102,7 @@ load_plan(struct probe *p, const struct plan *old, struct instant not_before, st
         struct instant in_force = instant_add(instant_now(), span_of_ns(REPLACE_NS));
         not_before = instant_before(not_before, in_force) ? in_force : not_before;
     }
+    p->interval = inv->interval;
     err = plan_make(out, inv, p->config, old, &p->next_index, not_before);
     if (err == -ENOENT) {
         log_errorx("%s: 'probe: %s' is not in the inventory %s; add it under 'probes:' there, or "
@@ -186,7 +195,10 @@ open_stream(struct probe *p)
         .redis = {.address = p->config->redis.address,
                   .user = p->config->redis.user,
                   .password_file = p->config->redis.password_file,
+                  .tls = p->config->redis.tls,
                   .timeout = p->config->redis.timeout},
+        .bytes_max = p->config->stream_size,
+        .bytes_for = span_of_ns(2 * p->interval.ns + STRETCH_NS),
         .wait_first = span_of_ns(3 * NS_PER_S),
     };
 
@@ -323,6 +335,19 @@ finish(struct probe *p)
     }
 }
 
+static void
+fill_metrics(struct metrics *m, void *aux)
+{
+    const struct probe *p = aux;
+    const struct exposition e = {.config = p->config,
+                                 .agent = p->agent,
+                                 .timing = p->timing,
+                                 .spool = p->spool,
+                                 .stream = p->stream};
+
+    exposition_fill(&e, m);
+}
+
 static int
 run(struct probe *p)
 {
@@ -342,6 +367,9 @@ run(struct probe *p)
     if (!err) {
         err = open_parts(p);
     }
+    if (!err && p->config->metrics.listen) {
+        err = scrape_new(&p->scrape, p->base, p->config->metrics.listen, "probe", fill_metrics, p);
+    }
     if (!err) {
         const struct plan *plan = agent_plan(p->agent);
         log_info("%s: release %s, %zu sessions, answers on %zu links", p->config->probe,
@@ -349,8 +377,11 @@ run(struct probe *p)
         service_ready(p->service, "measuring");
         event_base_dispatch(p->base);
         service_stopping(p->service);
+        scrape_free(p->scrape);
+        p->scrape = NULL;
         finish(p);
     }
+    scrape_free(p->scrape);
     service_free(p->service);
     close_parts(p);
     return err ? EXIT_SYSTEM : EXIT_SUCCESS;

@@ -29,8 +29,6 @@ enum { EVENTS = 64 };
 enum timing_count { TIMING_LATE, TIMING_CLOCK_STEPS, TIMING_COUNTS };
 static const char *const timing_names[TIMING_COUNTS] = {"late_over_1ms", "clock_steps"};
 
-enum { GROUPS = 3 };
-
 #define PATIENCE_MAX_NS NS_PER_MS
 #define RATE_WINDOW_NS (10 * NS_PER_MS)
 
@@ -62,7 +60,7 @@ struct timing {
     _Atomic uint32_t epoch;
     _Atomic int64_t round_at, round_longest; /* Monotonic; ns between two rounds. */
     struct counter counters[TIMING_COUNTS];
-    struct counter_group groups[GROUPS];
+    struct counter_group groups[TIMING_GROUPS];
 };
 
 static void
@@ -489,7 +487,14 @@ size_t
 timing_counters(const struct timing *t, const struct counter_group **groups)
 {
     *groups = t->groups;
-    return GROUPS;
+    return TIMING_GROUPS;
+}
+
+void
+timing_counters_all(const struct timing *t, struct counter_group groups[TIMING_GROUPS])
+{
+    memcpy(groups, t->groups, sizeof t->groups);
+    reflector_counters(t->reflector, &groups[1]);
 }
 
 struct span

@@ -71,6 +71,10 @@ void timing_free(struct timing *t);
 /* What was refused and what went wrong, by name, of sender and reflector. */
 size_t timing_counters(const struct timing *t, const struct counter_group **groups);
 
+/* The same, and the reflector's that say what went well. */
+enum { TIMING_GROUPS = 3 };
+void timing_counters_all(const struct timing *t, struct counter_group groups[TIMING_GROUPS]);
+
 /* For how long at most the thread did not go round, since the call before and up
  * to now.  It goes round at least each second. */
 struct span timing_stall(struct timing *t);

@@ -26,6 +26,18 @@ struct text {
     size_t size, room;
 };
 
+/* What an error says of another node lies within its text. */
+static void
+check_redirect(const redisReply *reply)
+{
+    struct resp_redirect to;
+
+    if (reply->type == REDIS_REPLY_ERROR && resp_redirect(reply->str, &to)) {
+        assert(to.slot < RESP_SLOTS && to.port > 0);
+        assert(to.host > reply->str && to.host + to.host_length < reply->str + strlen(reply->str));
+    }
+}
+
 static int
 keep(redisReply *reply, void *aux)
 {
@@ -35,6 +47,7 @@ keep(redisReply *reply, void *aux)
         freeReplyObject(reply);
         return 1;
     }
+    check_redirect(reply);
     r->list[r->count++] = reply;
     return 0;
 }

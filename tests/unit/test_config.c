@@ -72,11 +72,13 @@ a_probe_has_its_defaults(void)
     CU_ASSERT_EQUAL(c->spool.segment_size, 8u << 20);
     CU_ASSERT_EQUAL(c->spool.memory_size, 16u << 20);
     CU_ASSERT_EQUAL(c->spool.disk_size, 0);
+    CU_ASSERT_EQUAL(c->stream_size, 64u << 20);
     CU_ASSERT_EQUAL(c->source_port, 50000);
     CU_ASSERT_EQUAL(c->port, 862);
     CU_ASSERT_EQUAL(c->priority, 40);
     CU_ASSERT_PTR_NULL(c->sample_log);
     CU_ASSERT_PTR_NULL(c->user);
+    CU_ASSERT_PTR_NULL(c->metrics.listen);
     CU_ASSERT_EQUAL(c->log_level, LOG_LEVEL_INFO);
     probe_config_free(c);
     unlink(f.path);
@@ -91,7 +93,7 @@ a_probe_takes_all_that_is_written(void)
         "spool: {folder: /s, keep: 0s, keep_size: 0B, segment_size: 64KiB, memory_size: 16KiB,\n"
         "        disk_size: 128KiB}\n"
         "source_port: 1024\nport: 65535\npriority: 0\nsample_log: /tmp/x\nuser: nobody\n"
-        "log_level: debug\n");
+        "log_level: debug\nmetrics: {listen: '[::1]:65535'}\n");
     struct probe_config *c = NULL;
 
     CU_ASSERT_EQUAL(probe_config_load(f.path, stdout, &c), 0);
@@ -105,6 +107,7 @@ a_probe_takes_all_that_is_written(void)
     CU_ASSERT_EQUAL(c->port, 65535);
     CU_ASSERT_EQUAL(c->priority, 0);
     CU_ASSERT_STRING_EQUAL(c->user, "nobody");
+    CU_ASSERT_STRING_EQUAL(c->metrics.listen, "[::1]:65535");
     CU_ASSERT_EQUAL(c->log_level, LOG_LEVEL_DEBUG);
     probe_config_free(c);
     unlink(f.path);
@@ -123,6 +126,12 @@ each_wrong_probe_configuration_is_told(void)
         {"probe: p\ninventory: /i\nredis: r:1\n", "3:8", "expected a map, got 'r:1'"},
         {"probe: P\ninventory: /i\nredis: {address: r:1}\n", "1:8", "expected a key"},
         {"probe: p\ninventory: /i\nredis: {address: r}\n", "3:18", "expected host:port"},
+        {"probe: p\ninventory: /i\nredis: {address: 'r:1,'}\n", "3:18", "expected host:port"},
+        {"probe: p\ninventory: /i\nredis: {address: 'r:1,,s:1'}\n", "3:18", "expected host:port"},
+        {"probe: p\ninventory: /i\nredis: {address: 'unix:/r,s:1'}\n", "3:18",
+         "expected host:port"},
+        {"probe: p\ninventory: /i\nredis: {address: 's:1,unix:/r,s:1'}\n", "3:18",
+         "expected host:port"},
         {"probe: p\ninventory: /i\nredis: {address: 'r:0'}\n", "3:18", "expected host:port"},
         {"probe: p\ninventory: /i\nredis: {address: 'r:65536'}\n", "3:18", "expected host:port"},
         {"probe: p\ninventory: /i\nredis: {address: ':1'}\n", "3:18", "expected host:port"},
@@ -133,6 +142,18 @@ each_wrong_probe_configuration_is_told(void)
          "needs 'password_file'"},
         {"probe: p\ninventory: /i\nredis: {address: r:1, timeout: 99ms}\n", "3:32",
          "expected 100ms to 1m"},
+        {"probe: p\ninventory: /i\nredis: {address: r:1, tls: {}}\n", "3:28",
+         "key 'ca_file' is missing"},
+        {"probe: p\ninventory: /i\nredis: {address: r:1, tls: {cert_file: c, key_file: k}}\n",
+         "3:28", "key 'ca_file' is missing"},
+        {"probe: p\ninventory: /i\nredis: {address: r:1, tls: {ca_file: a, cert_file: c}}\n",
+         "3:28", "go together"},
+        {"probe: p\ninventory: /i\nredis: {address: r:1, tls: {ca_file: a, key_file: k}}\n", "3:28",
+         "go together"},
+        {"probe: p\ninventory: /i\nredis: {address: r:1, tls: {ca_file: a, verify: off}}\n", "3:41",
+         "unknown key 'verify'"},
+        {"probe: p\ninventory: /i\nredis: {address: 'unix:/r', tls: {ca_file: a}}\n", "3:34",
+         "no TLS over a UNIX socket"},
         {PROBE_HEAD "redis_address: x\n", "4:1", "unknown key 'redis_address'"},
         {PROBE_HEAD "log_level: loud\n", "4:12", "expected one of error, warning, info, debug"},
         {PROBE_HEAD "port: 0\n", "4:7", "expected 1 to 65535"},
@@ -146,6 +167,14 @@ each_wrong_probe_configuration_is_told(void)
         {PROBE_HEAD "spool: {disk_size: 8MiB}\n", "4:20", "at least twice 'segment_size'"},
         {PROBE_HEAD "spool: {folder: spool}\n", "4:17", "a path from the root"},
         {PROBE_HEAD "spool: {kep: 1h}\n", "4:9", "did you mean 'keep'?"},
+        {PROBE_HEAD "stream_size: 1048575B\n", "4:14", "at least 1MiB"},
+        {PROBE_HEAD "metrics: {}\n", "4:10", "key 'listen' is missing"},
+        {PROBE_HEAD "metrics: {listen: 9470}\n", "4:19", "expected address:port"},
+        {PROBE_HEAD "metrics: {listen: 'localhost:9470'}\n", "4:19", "expected address:port"},
+        {PROBE_HEAD "metrics: {listen: '127.0.0.1:0'}\n", "4:19", "expected address:port"},
+        {PROBE_HEAD "metrics: {listen: '127.0.0.1:65536'}\n", "4:19", "expected address:port"},
+        {PROBE_HEAD "metrics: {listen: '::1:9470'}\n", "4:19", "expected address:port"},
+        {PROBE_HEAD "metrics: {listen: 'unix:/run/x'}\n", "4:19", "expected address:port"},
         {PROBE_HEAD "probe: q\n", "4:1", "'probe' is here twice"},
     };
 
@@ -174,8 +203,9 @@ a_collector_has_its_defaults_and_bounds(void)
         {"retention: {quarter: 1ns}\n", "4:22", "expected 3d to 36500d, or 0d"},
         {"retention: {day: 36501d}\n", "4:18", "expected"},
         {"retention: {days: 40d}\n", "4:13", "days"},
+        {"metrics: {listen: x}\n", "4:19", "expected address:port"},
     };
-    static const char head[] = "inventory: /i\nredis: {address: '[2001:db8::1]:6379'}\n"
+    static const char head[] = "inventory: /i\nredis: {address: '[2001:db8::1]:6379,b:1'}\n"
                                "postgresql: {conninfo: 'dbname=x'}\n";
     struct file f = file_of(head);
     struct collector_config *c = NULL;
@@ -354,6 +384,7 @@ the_defaults_shown_in_dist_are_the_real_ones(void)
     CU_ASSERT_EQUAL(shown->spool.disk_size, real->spool.disk_size);
     CU_ASSERT_EQUAL(shown->redis.timeout.ns, real->redis.timeout.ns);
     CU_ASSERT_EQUAL(shown->port, real->port);
+    CU_ASSERT_EQUAL(shown->stream_size, real->stream_size);
     CU_ASSERT_EQUAL(shown->source_port, real->source_port);
     CU_ASSERT_EQUAL(shown->priority, real->priority);
     CU_ASSERT_EQUAL(shown->log_level, real->log_level);

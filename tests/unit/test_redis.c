@@ -10,6 +10,7 @@
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 
+#include "cluster.h"
 #include "folder.h"
 #include "log.h"
 #include "redis_server.h"
@@ -119,6 +120,156 @@ user_and_password_are_given(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(last_why, "WRONGPASS"));
     redis_free(r);
     event_base_free(base);
+}
+
+/* Words of a command, split at spaces; its reply's text, "" for no error. */
+static void
+try_as_source(struct redis *r, const char *text, char *got, size_t size)
+{
+    char copy[160], *at = copy, *word;
+    const char *argv[12];
+    size_t argc = 0;
+
+    snprintf(copy, sizeof copy, "%s", text);
+    while ((word = strsep(&at, " ")) != NULL) {
+        argv[argc++] = word;
+    }
+    redisReply *a = redis_call(r, (struct span){30 * NS_PER_S}, argc, argv, NULL);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(a);
+    snprintf(got, size, "%s", a->type == REDIS_REPLY_ERROR ? a->str : "");
+    freeReplyObject(a);
+}
+
+static void
+a_source_reaches_its_own_stream_and_ack_and_nothing_else(void)
+{
+    static const char *const may[] = {
+        "XADD pl:{pop-a}:t 1-0 b x",
+        "XINFO STREAM pl:{pop-a}:t",
+        "XINFO GROUPS pl:{pop-a}:t",
+        "GET pl:{pop-a}:ack",
+        "PING",
+    };
+    static const char *const may_not[] = {
+        "XADD pl:{pop-b}:t 1-0 b x", /* Another's stream, */
+        "XINFO STREAM pl:{pop-b}:t",
+        "XADD pl:{pop-a}:t2 1-0 b x",
+        "GET pl:{pop-b}:ack", /* another's ack, */
+        "GET pl:{pop-b}:live",
+        "GET pl:{pop-a}:live",
+        "SET pl:{pop-a}:ack 1", /* the collector's part of its own, */
+        "XADD pl:{pop-a}:ack 1-0 b x",
+        "DEL pl:{pop-a}:t",
+        "XTRIM pl:{pop-a}:t MAXLEN 0",
+        "XREAD STREAMS pl:{pop-a}:t 0",
+        "XREAD STREAMS pl:{pop-b}:t 0",
+        "EXPIRE pl:{pop-a}:t 1",
+        "KEYS *", /* and the server's. */
+        "SCAN 0",
+        "CONFIG GET maxmemory",
+        "MEMORY USAGE pl:{pop-a}:t",
+        "ACL WHOAMI",
+        "EVAL 1 0",
+        "FLUSHALL",
+        "PUBLISH x y",
+        "SUBSCRIBE x",
+        "CLIENT LIST",
+        "SHUTDOWN",
+    };
+    struct event_base *base = event_base_new();
+    struct redis_config config = config_for(redis_server_address());
+    char got[200];
+
+    redis_run(&server, "DEL pl:{pop-a}:t pl:{pop-b}:t");
+    redis_run(&server, "SET pl:{pop-b}:ack secret");
+    config.user = "pop-a";
+    config.password_file = in_folder("password");
+    struct redis *r = redis_new(base, &config, note_state, NULL);
+    for (size_t i = 0; i < sizeof may / sizeof may[0]; i++) {
+        try_as_source(r, may[i], got, sizeof got);
+        CU_ASSERT_STRING_EQUAL(got, "");
+    }
+    for (size_t i = 0; i < sizeof may_not / sizeof may_not[0]; i++) {
+        try_as_source(r, may_not[i], got, sizeof got);
+        if (strncmp(got, "NOPERM", 6) != 0) {
+            printf("\n%s: '%s'\n", may_not[i], got);
+        }
+        CU_ASSERT_EQUAL(strncmp(got, "NOPERM", 6), 0);
+    }
+    /* Nor under the cover of a transaction. */
+    try_as_source(r, "MULTI", got, sizeof got);
+    try_as_source(r, "XADD pl:{pop-b}:t 1-0 b x", got, sizeof got);
+    CU_ASSERT_EQUAL(strncmp(got, "NOPERM", 6), 0);
+    try_as_source(r, "EXEC", got, sizeof got);
+    CU_ASSERT_EQUAL(strncmp(got, "EXECABORT", 9), 0);
+    redisReply *a = redis_do(&server, "EXISTS pl:{pop-b}:t");
+    CU_ASSERT_EQUAL(a->integer, 0);
+    freeReplyObject(a);
+    redis_run(&server, "DEL pl:{pop-a}:t pl:{pop-b}:ack");
+    redis_free(r);
+    event_base_free(base);
+}
+
+static void
+a_redirect_is_read_and_what_is_none_is_not(void)
+{
+    static const struct {
+        const char *text, *host;
+        unsigned slot, port;
+        bool ask;
+    } good[] = {
+        {"MOVED 0 a:1", "a", 0, 1, false},
+        {"MOVED 16383 127.0.0.1:65535", "127.0.0.1", 16383, 65535, false},
+        {"ASK 12 ::1:6379", "::1", 12, 6379, true},
+        {"MOVED 5 :7000", "", 5, 7000, false},
+    };
+    static const char *const bad[] = {
+        "",
+        "MOVED",
+        "MOVED ",
+        "MOVED 1",
+        "MOVED 1 ",
+        "MOVED 1 a",
+        "MOVED 1 a:",
+        "MOVED 1 a:0",
+        "MOVED 1 a:65536",
+        "MOVED 16384 a:1",
+        "MOVED x a:1",
+        "MOVED  a:1",
+        "MOVED -1 a:1",
+        "MOVED 1 a:1 b",
+        "MOVED 1 a:1x",
+        "moved 1 a:1",
+        "MOVEDX 1 a:1",
+        "ASKING 1 a:1",
+        "ERR MOVED 1 a:1",
+        "MOVED 1 a:99999999999999999999999999",
+    };
+    struct resp_redirect to;
+
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        CU_ASSERT_TRUE_FATAL(resp_redirect(good[i].text, &to));
+        CU_ASSERT_EQUAL(to.slot, good[i].slot);
+        CU_ASSERT_EQUAL(to.port, good[i].port);
+        CU_ASSERT_EQUAL(to.ask, good[i].ask);
+        CU_ASSERT_EQUAL(to.host_length, strlen(good[i].host));
+        CU_ASSERT_EQUAL(memcmp(to.host, good[i].host, to.host_length), 0);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        CU_ASSERT_FALSE(resp_redirect(bad[i], &to));
+    }
+}
+
+/* CRC-16/XMODEM of "123456789" is 0x31c3. */
+static void
+a_key_s_slot_is_that_of_its_hash_tag(void)
+{
+    CU_ASSERT_EQUAL(cluster_slot("123456789"), 0x31c3);
+    CU_ASSERT_EQUAL(cluster_slot("pl:{123456789}:t"), 0x31c3);
+    CU_ASSERT_EQUAL(cluster_slot("pl:{123456789}:ack{x}"), 0x31c3);
+    CU_ASSERT_EQUAL(cluster_slot(""), 0);
+    CU_ASSERT_NOT_EQUAL(cluster_slot("a{}b"), cluster_slot("a"));
+    CU_ASSERT_NOT_EQUAL(cluster_slot("a{b"), cluster_slot("b"));
 }
 
 static unsigned nulls, answers, calls;
@@ -496,6 +647,10 @@ server_stops(void)
 static CU_TestInfo tests[] = {
     {"server_starts", server_starts},
     {"replies_come_in_order", replies_come_in_order},
+    {"a_source_reaches_its_own_stream_and_ack_and_nothing_else",
+     a_source_reaches_its_own_stream_and_ack_and_nothing_else},
+    {"a_redirect_is_read_and_what_is_none_is_not", a_redirect_is_read_and_what_is_none_is_not},
+    {"a_key_s_slot_is_that_of_its_hash_tag", a_key_s_slot_is_that_of_its_hash_tag},
     {"user_and_password_are_given", user_and_password_are_given},
     {"dead_server_is_told_to_who_waits_and_comes_back",
      dead_server_is_told_to_who_waits_and_comes_back},

@@ -36,7 +36,7 @@ read_clock(void)
 /* The collector: what is in its database, and what it has read. */
 static struct {
     struct position position;
-    bool asked_all; /* Before anything was read. */
+    bool asked_all;                  /* Before anything was read. */
     unsigned times[BATCHES_MAX + 1]; /* How often each number was committed. */
     unsigned entries, tombstones, starts, gaps;
 } consumer;
@@ -49,6 +49,10 @@ on_open(struct stream *s, const struct position *opened, void *aux)
     CU_ASSERT_EQUAL(opened->sequence, 0);
     source.opened++;
 }
+
+/* The bound of the next source_start(). */
+static uint64_t bytes_max;
+static struct span bytes_for;
 
 static void
 source_start(int64_t wait_first_ms)
@@ -68,6 +72,8 @@ source_start(int64_t wait_first_ms)
                   .user = "pop-a",
                   .password_file = in_folder("password"),
                   .timeout = {2 * NS_PER_S}},
+        .bytes_max = bytes_max,
+        .bytes_for = bytes_for,
         .wait_first = {wait_first_ms * NS_PER_MS},
         .now = read_clock,
     };
@@ -313,6 +319,8 @@ begin(void)
     folder_remove(in_folder("spool"));
     memset(&source, 0, sizeof source);
     memset(&consumer, 0, sizeof consumer);
+    bytes_max = 0;
+    bytes_for = span_of_ns(0);
     clock_now.ns = INT64_C(1700000000) * NS_PER_S;
 }
 
@@ -797,11 +805,93 @@ unreadable_ack_is_counted_and_changes_nothing(void)
     source_stop();
 }
 
+/* Turns the source alone until it says that the stream is full. */
+static bool
+wait_full(void)
+{
+    struct span end = {mono_now().ns + 60 * NS_PER_S};
+    struct stream_health h;
+
+    do {
+        run_for(5, false);
+        stream_health(source.stream, &h);
+    } while (h.full == 0 && mono_now().ns < end.ns);
+    return h.full > 0;
+}
+
+static void
+a_full_stream_waits_for_the_collector(void)
+{
+    struct stream_health h;
+
+    begin();
+    bytes_max = 20 * (QUOTA_ENTRY_BYTES + 16);
+    source_start(5000);
+    CU_ASSERT_TRUE_FATAL(wait_open());
+    append(200);
+    CU_ASSERT_TRUE(wait_full());
+    long long full = stream_length();
+    CU_ASSERT_TRUE(full > 5 && full <= 22);
+    run_for(300, false);
+    CU_ASSERT_EQUAL(stream_length(), full);
+
+    /* A new process counts from spool and stream, and does not begin anew. */
+    source_stop();
+    source_start(5000);
+    CU_ASSERT_TRUE_FATAL(wait_open());
+    append(1);
+    CU_ASSERT_TRUE(wait_full());
+    CU_ASSERT_EQUAL(stream_length(), full);
+    stream_health(source.stream, &h);
+    CU_ASSERT_TRUE(h.bytes > 0 && h.bytes <= bytes_max);
+    CU_ASSERT_TRUE(run(false, 120));
+    check_all_once();
+    source_stop();
+}
+
+static void
+the_bound_does_not_hold_within_what_an_interval_needs(void)
+{
+    begin();
+    bytes_max = 20 * (QUOTA_ENTRY_BYTES + 16);
+    bytes_for = span_of_ns(100 * NS_PER_S); /* Batches of a second each. */
+    source_start(5000);
+    CU_ASSERT_TRUE_FATAL(wait_open());
+    append(100);
+    CU_ASSERT_TRUE(run(true, 60));
+    CU_ASSERT_EQUAL(stream_length(), 100);
+    append(1);
+    CU_ASSERT_TRUE(wait_full());
+    CU_ASSERT_EQUAL(stream_length(), 100);
+    CU_ASSERT_TRUE(run(false, 60));
+    check_all_once();
+    source_stop();
+}
+
+static void
+a_wiped_or_wanted_stream_has_room_again(void)
+{
+    begin();
+    bytes_max = 20 * (QUOTA_ENTRY_BYTES + 16);
+    source_start(5000);
+    CU_ASSERT_TRUE_FATAL(wait_open());
+    append(200);
+    CU_ASSERT_TRUE(wait_full());
+    consumer_gap();
+    CU_ASSERT_TRUE(run(false, 120));
+    append(200);
+    redis_run(&server, "FLUSHALL");
+    CU_ASSERT_TRUE(run(false, 120));
+    check_all_once();
+    source_stop();
+}
+
 /* All of it in any order. */
 static void
 random_life_loses_nothing(void)
 {
     begin();
+    bytes_max = random_below(2) ? 0 : 600 * QUOTA_ENTRY_BYTES;
     source_start(300);
     CU_ASSERT_TRUE_FATAL(wait_open());
     for (int step = 0; step < 150; step++) {
@@ -899,6 +989,10 @@ static CU_TestInfo tests[] = {
      wanted_but_no_longer_kept_comes_as_tombstones},
     {"unreadable_ack_is_counted_and_changes_nothing",
      unreadable_ack_is_counted_and_changes_nothing},
+    {"a_full_stream_waits_for_the_collector", a_full_stream_waits_for_the_collector},
+    {"the_bound_does_not_hold_within_what_an_interval_needs",
+     the_bound_does_not_hold_within_what_an_interval_needs},
+    {"a_wiped_or_wanted_stream_has_room_again", a_wiped_or_wanted_stream_has_room_again},
     {"random_life_loses_nothing", random_life_loses_nothing},
     {"server_stops", server_stops},
     CU_TEST_INFO_NULL,

@@ -1,0 +1,144 @@
+/* exposition.c - what this collector shows at /metrics. */
+#include "exposition.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "assemble.h"
+
+/* A source's counters in all workers: it may have gone from one to another. */
+struct sums {
+    struct counter source[SOURCE_COUNTS], assemble[ASSEMBLE_COUNTS];
+};
+
+static void
+add_group(struct counter *to, const struct counter_group *from)
+{
+    for (unsigned i = 0; i < from->count; i++) {
+        counter_add(&to[i], counter_get(&from->counters[i]));
+    }
+}
+
+static void
+fill_counters(const struct exposition *e, struct metrics *m, size_t source,
+              const struct metrics_label *label)
+{
+    struct counter_group groups[WORKER_SOURCE_GROUPS];
+    struct sums sums = {.source = {{0}}};
+    struct counter *const to[WORKER_SOURCE_GROUPS] = {sums.source, sums.assemble};
+
+    for (unsigned w = 0; w < e->worker_count; w++) {
+        worker_source_counters(e->workers[w], source, groups);
+        for (int g = 0; g < WORKER_SOURCE_GROUPS; g++) {
+            add_group(to[g], &groups[g]);
+        }
+    }
+    for (int g = 0; g < WORKER_SOURCE_GROUPS && e->worker_count; g++) {
+        groups[g].counters = to[g];
+        metrics_group(m, &groups[g], label);
+    }
+}
+
+/* What the source itself says. */
+static void
+fill_health(const struct worker_source *v, struct metrics *m, const struct metrics_label *label)
+{
+    metrics_gauge(m, "source_spool_bytes", "Bytes of the source's spool on its disk.", label,
+                  (double)v->spool_bytes);
+    metrics_gauge(m, "source_spool_unacked_records",
+                  "Records of the source's spool that are not committed.", label,
+                  (double)v->spool_unsent);
+    metrics_gauge(m, "source_disk_full", "Whether the source's disk refuses.", label, v->disk_full);
+    metrics_gauge(m, "source_clock_synchronised",
+                  "Whether the source's clock is kept on UTC by an outside source.", label,
+                  v->clock_synchronised);
+}
+
+static double
+age(struct instant since)
+{
+    return (double)instant_sub(instant_now(), since).ns / (double)NS_PER_S;
+}
+
+static void
+fill_source(const struct worker_source *v, struct metrics *m, const struct metrics_label *label)
+{
+    metrics_gauge(m, "source_owned", "Whether this collector reads the source.", label, v->owned);
+    if (!v->owned) {
+        return;
+    }
+    metrics_gauge(m, "source_epoch", "Epoch of the last entry read.", label, (double)v->read.epoch);
+    metrics_gauge(m, "source_sequence", "Sequence of the last entry read.", label,
+                  (double)v->read.sequence);
+    metrics_gauge(m, "source_sessions", "Sessions of the source.", label, (double)v->sessions);
+    metrics_gauge(m, "source_held_bytes", "Undecided bytes that are held for the source.", label,
+                  (double)v->held_bytes);
+    if (v->written_until.ns) {
+        metrics_gauge(m, "source_lag_seconds", "Age of the newest instant that is written.", label,
+                      age(v->written_until));
+    }
+    if (v->made_at.ns) {
+        metrics_gauge(m, "source_silence_seconds", "Age of the newest batch, by both clocks.",
+                      label, age(v->made_at));
+    }
+    if (v->has_health) {
+        fill_health(v, m, label);
+    }
+}
+
+/* Of workers, and of the sources that each has. */
+static void
+fill_workers(const struct exposition *e, struct metrics *m, struct worker_source *views)
+{
+    size_t count = e->inventory->probe_count;
+    struct worker_source *one = calloc(count + 1, sizeof *one);
+
+    for (unsigned w = 0; one && w < e->worker_count; w++) {
+        struct worker_status status;
+        struct counter_group group;
+        char number[16];
+        snprintf(number, sizeof number, "%u", w + 1);
+        const struct metrics_label label[] = {{"worker", number}, {NULL, NULL}};
+        worker_view(e->workers[w], &status, one);
+        worker_counters(e->workers[w], &group);
+        metrics_group(m, &group, label);
+        metrics_gauge(m, "worker_redis_connected", "Whether Redis is connected.", label,
+                      status.redis);
+        metrics_gauge(m, "worker_postgresql_connected", "Whether PostgreSQL is connected.", label,
+                      status.postgresql);
+        metrics_gauge(m, "worker_sources", "Sources that the worker has.", label,
+                      (double)status.claimed);
+        for (size_t i = 0; i < count; i++) {
+            if (one[i].owned) {
+                views[i] = one[i];
+            }
+        }
+    }
+    free(one);
+}
+
+void
+exposition_fill(const struct exposition *e, struct metrics *m)
+{
+    const struct metrics_label who[] = {
+        {"collector", e->config->collector}, {"version", PLUMBLINE_VERSION}, {NULL, NULL}};
+    struct worker_source *views = calloc(e->inventory->probe_count + 1, sizeof *views);
+
+    metrics_gauge(m, "info", "This collector's name and release; always 1.", who, 1);
+    metrics_gauge(m, "workers", "Threads that read sources.", NULL, (double)e->worker_count);
+    metrics_gauge(m, "sources", "Sources in the inventory.", NULL,
+                  (double)e->inventory->probe_count);
+    metrics_gauge(m, "source_held_limit_bytes", "Past so many undecided bytes a source waits.",
+                  NULL, (double)ASSEMBLE_HELD_MAX);
+    if (!views) {
+        return;
+    }
+    fill_workers(e, m, views);
+    for (size_t i = 0; i < e->inventory->probe_count; i++) {
+        const struct metrics_label label[] = {{"source", e->inventory->probes[i].key},
+                                              {NULL, NULL}};
+        fill_source(&views[i], m, label);
+        fill_counters(e, m, i, label);
+    }
+    free(views);
+}

@@ -1,0 +1,23 @@
+/* exposition.h - what this collector shows at /metrics.
+ *
+ * After worker.h; before main.c.  Runs in the main thread: counters and views of
+ * workers may be read by any. */
+#ifndef PLUMBLINE_COLLECTOR_EXPOSITION_H
+#define PLUMBLINE_COLLECTOR_EXPOSITION_H
+
+#include "config.h"
+#include "inventory.h"
+#include "metrics.h"
+#include "worker.h"
+
+struct exposition {
+    const struct collector_config *config;
+    const struct inventory *inventory;
+    struct worker *const *workers;
+    unsigned worker_count;
+};
+
+/* Adds all of it to 'm'.  Memory that is out leaves the sources out. */
+void exposition_fill(const struct exposition *e, struct metrics *m);
+
+#endif
