@@ -22,6 +22,12 @@ quota_fits(const struct quota *q, size_t size)
     return q->bound == 0 || q->bytes == 0 || q->bytes + cost(size) <= q->bound;
 }
 
+bool
+quota_has(const struct quota *q, struct position p)
+{
+    return q->bound == 0 || position_compare(p, q->last) <= 0;
+}
+
 void
 quota_sent(struct quota *q, struct position p, size_t size)
 {

@@ -38,6 +38,10 @@ void quota_init(struct quota *q, uint64_t bound);
 /* Whether an entry of 'size' bytes fits.  One always fits into an empty stream. */
 bool quota_fits(const struct quota *q, size_t size);
 
+/* Whether the entry at 'p' was counted already: it was tried and refused, or what
+ * came of it is not known.  To send it again costs nothing. */
+bool quota_has(const struct quota *q, struct position p);
+
 /* The entry at 'p' goes to the stream.  One that is not after the last counted was
  * counted before. */
 void quota_sent(struct quota *q, struct position p, size_t size);

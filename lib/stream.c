@@ -291,10 +291,10 @@ is_short(struct stream *s, struct instant until)
 /* Whether 'next' may go to the stream.  If not, the ack is asked for each second and
  * says when. */
 static bool
-has_room(struct stream *s, struct position at, size_t size, struct instant until)
+has_room(struct stream *s, const struct spool_record *next)
 {
-    bool room = s->quota.bound == 0 || (count_stream(s) && quota_fits(&s->quota, size)) ||
-                is_short(s, until);
+    bool room = quota_has(&s->quota, next->position) ||
+                (count_stream(s) && quota_fits(&s->quota, next->size)) || is_short(s, next->until);
 
     if (!room && !s->full) {
         s->health.full++;
@@ -302,7 +302,7 @@ has_room(struct stream *s, struct position at, size_t size, struct instant until
             log_warnx("stream %s: %" PRIu64 " bytes up to %" PRIu64 "-%" PRIu64
                       " wait in it uncommitted, its bound; the spool keeps what follows until the "
                       "collector has caught up",
-                      s->source, s->quota.bytes, at.epoch, at.sequence);
+                      s->source, s->quota.bytes, s->cursor.epoch, s->cursor.sequence);
         }
     }
     s->full = !room;
@@ -317,7 +317,7 @@ send_some(struct stream *s)
     struct spool_record r;
     size_t bytes = 0;
 
-    if (spool_next(s->spool, at, &r) != 1 || !has_room(s, at, r.size, r.until)) {
+    if (spool_next(s->spool, at, &r) != 1 || !has_room(s, &r)) {
         return false;
     }
     /* On disk before it is sent.  A disk that refuses does not stop us. */
@@ -327,7 +327,8 @@ send_some(struct stream *s)
     begin_multi(s);
     while (s->sending_count < STREAM_SEND_MAX && spool_next(s->spool, at, &r) == 1) {
         if (s->sending_count > 0 &&
-            (bytes + r.size > SEND_BYTES || !quota_fits(&s->quota, r.size))) {
+            (bytes + r.size > SEND_BYTES ||
+             !(quota_has(&s->quota, r.position) || quota_fits(&s->quota, r.size)))) {
             break;
         }
         bytes += r.size;
