@@ -26,6 +26,9 @@ struct rsession {
     uint16_t port;
     uint16_t ssid;
     bool used;
+    bool twamp;          /* Made by TWAMP-Control; 'ssid' is 0. */
+    bool symmetrical;    /* Of TWAMP: see reflector.h. */
+    uint8_t dscp;        /* Of TWAMP: the replies'. */
     uint16_t generation; /* Of this place, for late stamps of who had it before. */
     uint32_t source;     /* Place in sources[]. */
     unsigned ifindex;    /* Reply by this one; 0: routed. */
@@ -56,7 +59,8 @@ struct reflector {
     uint32_t epoch, begun_again; /* Each session made again after one was forgotten has another. */
     struct peer *peers;
     size_t peer_count;
-    struct rsession *sessions; /* [1..limit] */
+    struct rsession *sessions; /* [1..limit], then REFLECTOR_TWAMP_MAX of TWAMP-Control's. */
+    uint32_t twamp_live;
     uint32_t *free_sessions;
     uint32_t free_count;
     uint32_t *table; /* Places in sessions[]; 0: free. */
@@ -193,11 +197,12 @@ tables_new(struct reflector *r)
 {
     uint32_t size = 16;
 
-    while (size < 2 * r->limit) {
+    while (size < 2 * (r->limit + REFLECTOR_TWAMP_MAX)) {
         size *= 2;
     }
     r->mask = size - 1;
-    r->sessions = (struct rsession *)calloc((size_t)r->limit + 1, sizeof *r->sessions);
+    r->sessions =
+        (struct rsession *)calloc((size_t)r->limit + REFLECTOR_TWAMP_MAX + 1, sizeof *r->sessions);
     r->free_sessions = (uint32_t *)calloc((size_t)r->limit + 1, sizeof *r->free_sessions);
     r->table = (uint32_t *)calloc(size, sizeof *r->table);
     r->sources = (struct source *)calloc(size, sizeof *r->sources);
@@ -342,7 +347,9 @@ hash(uint32_t a, uint32_t b, uint32_t c)
 static uint32_t
 session_home(const struct reflector *r, const struct rsession *s)
 {
-    return hash(s->peer.s_addr, s->local.s_addr, (uint32_t)s->port << 16 | s->ssid) & r->mask;
+    uint32_t kind = s->twamp ? UINT32_C(0x5357) : 0;
+    return hash(s->peer.s_addr ^ kind, s->local.s_addr, (uint32_t)s->port << 16 | s->ssid) &
+           r->mask;
 }
 
 static struct rsession *
@@ -354,7 +361,7 @@ session_find(const struct reflector *r, const struct rsession *key)
             return NULL;
         }
         if (s->peer.s_addr == key->peer.s_addr && s->port == key->port && s->ssid == key->ssid &&
-            s->local.s_addr == key->local.s_addr) {
+            s->local.s_addr == key->local.s_addr && s->twamp == key->twamp) {
             return s;
         }
     }
@@ -375,8 +382,9 @@ table_remove(struct reflector *r, uint32_t hole)
     r->table[hole] = NO_SESSION;
 }
 
+/* So that it is found no more. */
 static void
-session_forget(struct reflector *r, struct rsession *s)
+session_unlink(struct reflector *r, struct rsession *s)
 {
     uint32_t place = (uint32_t)(s - r->sessions);
     uint32_t i = session_home(r, s);
@@ -387,6 +395,14 @@ session_forget(struct reflector *r, struct rsession *s)
     table_remove(r, i);
     r->sources[s->source].sessions--;
     s->used = false;
+}
+
+static void
+session_forget(struct reflector *r, struct rsession *s)
+{
+    uint32_t place = (uint32_t)(s - r->sessions);
+
+    session_unlink(r, s);
     r->free_sessions[r->free_count++] = place;
     r->live--;
     /* Whoever has a session from now on has another epoch: its counts begin at
@@ -554,6 +570,77 @@ reflector_allow(struct reflector *r, const struct reflector_peer *peers, size_t 
     return 0;
 }
 
+/* --- Sessions of TWAMP-Control. --- */
+
+static void
+session_link(struct reflector *r, const struct rsession *s)
+{
+    uint32_t i = session_home(r, s);
+
+    while (r->table[i] != NO_SESSION) {
+        i = (i + 1) & r->mask;
+    }
+    r->table[i] = (uint32_t)(s - r->sessions);
+}
+
+int
+reflector_twamp_open(struct reflector *r, const struct reflector_twamp *t)
+{
+    struct rsession key = {.peer = t->peer,
+                           .local = t->local,
+                           .port = htons(t->port),
+                           .twamp = true,
+                           .symmetrical = t->symmetrical,
+                           .dscp = t->dscp,
+                           .used = true,
+                           .history.last = mono_now()};
+    struct rsession *s = &r->sessions[r->limit + 1];
+    int handle = 0;
+
+    if (session_find(r, &key)) {
+        return -EEXIST;
+    }
+    while (handle < REFLECTOR_TWAMP_MAX && s[handle].used) {
+        handle++;
+    }
+    if (handle == REFLECTOR_TWAMP_MAX) {
+        return -ENOSPC;
+    }
+    s += handle;
+    key.generation = (uint16_t)(s->generation + 1);
+    key.source = source_find(r, t->peer);
+    *s = key;
+    if (r->sources[s->source].address.s_addr != t->peer.s_addr) {
+        r->sources[s->source] = (struct source){.address = t->peer};
+    }
+    r->sources[s->source].sessions++;
+    session_link(r, s);
+    r->twamp_live++;
+    return handle;
+}
+
+static struct rsession *
+twamp_session(const struct reflector *r, int handle)
+{
+    assert(handle >= 0 && handle < REFLECTOR_TWAMP_MAX);
+    struct rsession *s = &r->sessions[r->limit + 1 + (uint32_t)handle];
+    assert(s->used);
+    return s;
+}
+
+void
+reflector_twamp_close(struct reflector *r, int handle)
+{
+    session_unlink(r, twamp_session(r, handle));
+    r->twamp_live--;
+}
+
+struct span
+reflector_twamp_heard(const struct reflector *r, int handle)
+{
+    return twamp_session(r, handle)->history.last;
+}
+
 /* --- Packets. --- */
 
 /* A transmit stamp: the cookie is generation, place and reply sequence. */
@@ -566,6 +653,9 @@ on_sent(uint64_t cookie, struct instant at, void *aux)
 
     if (!s->used || (s->generation & 0xff) != cookie >> 56) {
         return; /* Its session is gone. */
+    }
+    if (s->twamp) {
+        return; /* No packet of TWAMP has room for it. */
     }
     if (s->follow_up_next - s->follow_up_first == FOLLOW_UPS) {
         count(r, REFLECTOR_T3_LOST);
@@ -618,6 +708,23 @@ drop_stale(struct reflector *r, struct rsession *s, struct instant now)
     }
 }
 
+/* The reply to 'p', but for its data. */
+static struct tstamp_out
+reply_to(const struct reflector *r, const struct rsession *s, const struct tstamp_packet *p,
+         uint32_t sequence, struct instant now)
+{
+    return (struct tstamp_out){
+        .data = p->data,
+        .to = p->peer,
+        .source = p->local,
+        .ifindex = s->ifindex,
+        .tos = p->tos & 0xfc, /* The DSCP; ECN is not ours to copy. */
+        .cookie =
+            (uint64_t)(s->generation & 0xff) << 56 | (uint64_t)(s - r->sessions) << 32 | sequence,
+        .at = now,
+    };
+}
+
 static void
 answer(struct reflector *r, struct rsession *s, const struct stamp_request *q,
        const struct tstamp_packet *p, struct instant now, struct tstamp_out *o)
@@ -646,21 +753,38 @@ answer(struct reflector *r, struct rsession *s, const struct stamp_request *q,
         a.follow_up_sequence = f->sequence;
         a.follow_up_t3 = stamp_time_format(instant_of_ns(f->t3_ns), ptp);
     }
-    *o = (struct tstamp_out){
-        .data = p->data,
-        .to = p->peer,
-        .source = p->local,
-        .ifindex = s->ifindex,
-        .tos = p->tos & 0xfc, /* The DSCP; ECN is not ours to copy. */
-        .cookie =
-            (uint64_t)(s->generation & 0xff) << 56 | (uint64_t)(s - r->sessions) << 32 | a.sequence,
-        .at = now,
-    };
+    *o = reply_to(r, s, p, a.sequence, now);
     o->size = stamp_reply_make(p->data, q, &a, &tlv, &took);
     s->follow_up_first += took;
     if (tlv != STAMP_OK) {
         count(r, REFLECTOR_BAD_TLV);
     }
+}
+
+/* A packet of a session of TWAMP-Control. */
+static bool
+reflect_twamp(struct reflector *r, struct rsession *s, const struct stamp_request *q,
+              const struct tstamp_packet *p, struct instant now, struct span mono,
+              struct tstamp_out *o)
+{
+    bool ptp = stamp_error_is_ptp(q->error);
+
+    if (!rate_allows(r, &r->sources[s->source], mono)) {
+        count(r, REFLECTOR_RATE);
+        return false;
+    }
+    s->history.last = mono;
+    struct stamp_answer a = {
+        .sequence = s->sequence++,
+        .error = ptp ? r->error_ptp : r->error_ntp,
+        .ttl = p->ttl,
+        .t2 = stamp_time_format(p->at.at, ptp),
+        .t3 = stamp_time_format(now, ptp),
+    };
+    *o = reply_to(r, s, p, a.sequence, now);
+    o->tos = (uint8_t)(s->dscp << 2);
+    o->size = stamp_twamp_reply_make(p->data, q, &a, s->symmetrical);
+    return true;
 }
 
 /* Whether 'p' is answered, by 'o'. */
@@ -681,6 +805,14 @@ reflect(struct reflector *r, const struct tstamp_packet *p, struct instant now, 
     if (v != STAMP_OK) {
         count(r, refused[v]);
         return false;
+    }
+    if (r->twamp_live > 0) {
+        key.twamp = true;
+        s = session_find(r, &key);
+        if (s) {
+            return reflect_twamp(r, s, &q, p, now, mono, o);
+        }
+        key.twamp = false;
     }
     key.ssid = q.ssid;
     s = session_find(r, &key);

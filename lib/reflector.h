@@ -27,6 +27,16 @@ struct reflector_peer {
     const char *interface; /* NULL: any, and replies are routed. */
 };
 
+/* A test session that TWAMP-Control asked for. */
+struct reflector_twamp {
+    struct in_addr peer, local;
+    uint16_t port;    /* The peer's. */
+    uint8_t dscp;     /* Of the replies. */
+    bool symmetrical; /* RFC 6038: padding begins where the reply's does. */
+};
+
+enum { REFLECTOR_TWAMP_MAX = 256 };
+
 enum reflector_count {
     REFLECTOR_SHORT,
     REFLECTOR_OVERLONG,
@@ -69,6 +79,16 @@ void reflector_close(struct reflector *r);
 /* Copies the list; sessions of those no longer in it are forgotten.  0 or
  * -ENOMEM, -EINVAL (an interface name too long): the old list stays. */
 int reflector_allow(struct reflector *r, const struct reflector_peer *peers, size_t count);
+
+/* Answers TWAMP-Test packets between these addresses, whoever else is allowed:
+ * every packet, also one that came before, with a sequence that begins at 0.
+ * Returns a handle (>= 0), -EEXIST (there is such a session), -ENOSPC (there are
+ * REFLECTOR_TWAMP_MAX). */
+int reflector_twamp_open(struct reflector *r, const struct reflector_twamp *t);
+void reflector_twamp_close(struct reflector *r, int handle);
+
+/* When (monotonic) the last packet of it was taken; before that, when it was opened. */
+struct span reflector_twamp_heard(const struct reflector *r, int handle);
 
 /* -1: not listening. */
 int reflector_fd(const struct reflector *r);

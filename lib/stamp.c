@@ -282,6 +282,22 @@ answer_tlvs(uint8_t *buf, size_t size, const struct stamp_answer *a, bool *took)
     return STAMP_OK;
 }
 
+/* The first 41 octets of a reply, which TWAMP and STAMP share. */
+static void
+put_answer(struct wr *w, const struct stamp_request *q, const struct stamp_answer *a, uint16_t ssid)
+{
+    wr_be32(w, a->sequence);
+    wr_be64(w, a->t3);
+    wr_be16(w, a->error);
+    wr_be16(w, ssid);
+    wr_be64(w, a->t2);
+    wr_be32(w, q->sequence);
+    wr_be64(w, q->t1);
+    wr_be16(w, q->error);
+    wr_be16(w, 0);
+    wr_u8(w, a->ttl);
+}
+
 size_t
 stamp_reply_make(uint8_t *buf, const struct stamp_request *q, const struct stamp_answer *a,
                  enum stamp_verdict *tlv, bool *took)
@@ -290,19 +306,24 @@ stamp_reply_make(uint8_t *buf, const struct stamp_request *q, const struct stamp
 
     *took = false;
     *tlv = q->extended ? answer_tlvs(buf, q->size, a, took) : STAMP_OK;
-    wr_be32(&w, a->sequence);
-    wr_be64(&w, a->t3);
-    wr_be16(&w, a->error);
-    wr_be16(&w, q->ssid);
-    wr_be64(&w, a->t2);
-    wr_be32(&w, q->sequence);
-    wr_be64(&w, q->t1);
-    wr_be16(&w, q->error);
-    wr_be16(&w, 0);
-    wr_u8(&w, a->ttl);
+    put_answer(&w, q, a, q->ssid);
     wr_zero(&w, 3);
     assert(wr_ok(&w));
     return q->size < STAMP_SIZE_BASE ? STAMP_SIZE_BASE : q->size;
+}
+
+size_t
+stamp_twamp_reply_make(uint8_t *buf, const struct stamp_request *q, const struct stamp_answer *a,
+                       bool symmetrical)
+{
+    struct wr w = wr_of(buf, STAMP_SIZE_REPLY_MIN);
+
+    if (!symmetrical && q->size > STAMP_SIZE_REPLY_MIN) {
+        memmove(buf + STAMP_SIZE_REPLY_MIN, buf + STAMP_SIZE_MIN, q->size - STAMP_SIZE_REPLY_MIN);
+    }
+    put_answer(&w, q, a, 0);
+    assert(wr_ok(&w));
+    return q->size < STAMP_SIZE_REPLY_MIN ? STAMP_SIZE_REPLY_MIN : q->size;
 }
 
 void

@@ -141,6 +141,13 @@ struct stamp_answer {
 size_t stamp_reply_make(uint8_t *buf, const struct stamp_request *q, const struct stamp_answer *a,
                         enum stamp_verdict *tlv, bool *took);
 
+/* The same for TWAMP-Test (RFC 5357, section 4.2.1), unauthenticated: 41 octets,
+ * then the sender's padding as far as there is room, so that the reply is as long
+ * as the request (41 if that was less).  'symmetrical': the padding begins at 41
+ * in the request too (RFC 6038).  TLVs, follow-up and report of 'a' are not used. */
+size_t stamp_twamp_reply_make(uint8_t *buf, const struct stamp_request *q,
+                              const struct stamp_answer *a, bool symmetrical);
+
 /* Puts another T3 into a reply. */
 void stamp_reply_set_t3(uint8_t *buf, uint64_t t3);
 

@@ -15,6 +15,7 @@
 #include "counter.h"
 #include "nstime.h"
 
+struct reflector_twamp;
 struct ring;
 
 struct timing_session {
@@ -60,6 +61,13 @@ int timing_start(struct timing **out, const struct timing_config *config,
 /* Copies 'plan' and lets the thread take it; returns once it has.  On error
  * (negative errno) the old plan goes on. */
 int timing_replace(struct timing *t, const struct timing_plan *plan);
+
+/* As reflector_twamp_open(), _close() and _heard() (reflector.h), done by the
+ * thread, for which the caller waits: some milliseconds at most.  Opening gives
+ * -ENOTCONN where this probe does not reflect. */
+int timing_twamp_open(struct timing *t, const struct reflector_twamp *session);
+void timing_twamp_close(struct timing *t, int handle);
+struct span timing_twamp_heard(struct timing *t, int handle);
 
 /* Ends the thread and its sockets' traffic; 't' and its counters stay readable
  * until timing_free().  NULL or stopped already is fine. */

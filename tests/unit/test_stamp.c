@@ -315,6 +315,35 @@ twamp_padding_is_not_taken_for_ssid_or_tlvs(void)
     CU_ASSERT(memcmp(buf + 44, was + 44, 56) == 0);
 }
 
+/* RFC 5357: 41 octets and the sender's padding, its end cut off; RFC 6038: the
+ * padding is where it was. */
+static void
+a_twamp_reply_is_as_long_as_its_request_and_gives_back_the_padding(void)
+{
+    static const size_t sizes[] = {14, 15, 40, 41, 42, 44, 68, 100, 1414};
+    uint8_t was[1414];
+
+    for (size_t i = 0; i < 2 * sizeof sizes / sizeof sizes[0]; i++) {
+        bool symmetrical = i & 1;
+        size_t size = sizes[i / 2], reply = size < 41 ? 41 : size;
+        struct stamp_request q;
+        struct stamp_reply p;
+        for (size_t k = 0; k < size; k++) {
+            was[k] = (uint8_t)(rng() | 1);
+        }
+        uint8_t *b = exact(was, reply);
+        CU_ASSERT_EQUAL_FATAL(stamp_request_parse(b, size, &q), STAMP_OK);
+        CU_ASSERT_EQUAL(stamp_twamp_reply_make(b, &q, &answer, symmetrical), reply);
+        CU_ASSERT(memcmp(b + 41, was + (symmetrical ? 41 : 14), reply - 41) == 0);
+        CU_ASSERT(b[14] == 0 && b[15] == 0); /* No SSID in TWAMP. */
+        CU_ASSERT(memcmp(b + 24, was, 14) == 0);
+        CU_ASSERT_EQUAL(stamp_reply_parse(b, reply < 44 ? 41 : reply, &p), STAMP_OK);
+        CU_ASSERT(p.sequence == answer.sequence && p.t2 == answer.t2 && p.t3 == answer.t3 &&
+                  p.sender_ttl == answer.ttl);
+        free(b);
+    }
+}
+
 static void
 every_truncation_of_a_reply_is_safe(void)
 {
@@ -413,6 +442,7 @@ main(void)
         T(a_malformed_tlv_comes_back_with_m_set_and_the_rest_untouched),
         T(twamp_light_gets_its_base_and_no_more),
         T(twamp_padding_is_not_taken_for_ssid_or_tlvs),
+        T(a_twamp_reply_is_as_long_as_its_request_and_gives_back_the_padding),
         T(every_truncation_of_a_reply_is_safe),
         T(fixtures_are_what_we_write),
         T(a_reply_says_when_its_t2_is_not_the_kernels),
