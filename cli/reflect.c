@@ -57,20 +57,8 @@ on_signal(int number)
 static bool
 parse_prefix(const char *text, struct reflector_peer *out)
 {
-    const char *slash = strchr(text, '/');
-    size_t size = slash ? (size_t)(slash - text) : strlen(text);
-    char address[INET_ADDRSTRLEN];
-    uint64_t bits = 32;
-
     *out = (struct reflector_peer){.remote_bits = 32};
-    if (size >= sizeof address ||
-        (slash && (!value_parse_unsigned(slash + 1, &bits) || bits > 32))) {
-        return false;
-    }
-    memcpy(address, text, size);
-    address[size] = '\0';
-    out->remote_bits = (uint8_t)bits;
-    return value_parse_ipv4(address, &out->remote);
+    return value_parse_ipv4_prefix(text, &out->remote, &out->remote_bits);
 }
 
 static int

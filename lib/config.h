@@ -6,6 +6,8 @@
 #ifndef PLUMBLINE_CONFIG_H
 #define PLUMBLINE_CONFIG_H
 
+#include <netinet/in.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -26,6 +28,11 @@ struct config_postgresql {
     const char *password_file; /* NULL.  postgresql.password_file */
 };
 
+struct config_prefix {
+    struct in_addr address;
+    uint8_t bits;
+};
+
 /* plumbline-probe: probe.yaml */
 struct probe_config {
     const char *probe;     /* This probe's key in the inventory; required. */
@@ -42,6 +49,15 @@ struct probe_config {
     uint16_t source_port; /* 50000: flow n sends from this + n. */
     uint16_t port;        /* 862: where this probe reflects. */
     uint16_t priority;    /* 40: SCHED_FIFO priority of the timing thread where allowed; 0: none. */
+    struct {
+        const struct config_prefix *allow; /* Whom it serves; none: there is no server. */
+        size_t allow_count;
+        struct in_addr address; /* To listen on; INADDR_ANY unless given. */
+        uint16_t port;          /* 862, TCP */
+        uint32_t connections;   /* 16 */
+        uint32_t sessions;      /* 64 */
+        struct span timeout;    /* 15m */
+    } twamp_control;
     const char *sample_log; /* NULL.  A line of TSV for each packet's fate: evidence for tests. */
     const char *user; /* NULL: stay.  service_drop_to() to this user before any thread starts. */
     enum log_level log_level;

@@ -55,7 +55,7 @@ struct agent {
     struct span offset; /* Realtime - monotonic, at the last tick. */
     unsigned ticks;
     bool epoch_told, dictionary_due;
-    uint64_t *counts_told; /* Values of the timing thread's counters, in their order. */
+    uint64_t *counts_told; /* Values of the counters, timing's first, in their order. */
     size_t count_count;
     struct log_bucket batch_bucket;
     bool flushed_for_room;
@@ -267,7 +267,26 @@ add_liveness(struct agent *a)
     liveness_taken(&a->liveness);
 }
 
-/* What the timing thread counted since the batch before. */
+/* What 'group' counted since the batch before; its first is number 'k' of all. */
+static void
+add_refused_of(struct agent *a, const struct counter_group *group, size_t k)
+{
+    for (unsigned i = 0; i < group->count && k < a->count_count; i++, k++) {
+        uint64_t value = counter_get(&group->counters[i]);
+        char name[96];
+        Plumbline__Telemetry__Refused m;
+        if (value == a->counts_told[k]) {
+            continue;
+        }
+        plumbline__telemetry__refused__init(&m);
+        snprintf(name, sizeof name, "%s.%s", group->name, group->names[i]);
+        m.name = name;
+        m.count = value - a->counts_told[k];
+        a->counts_told[k] = value;
+        add_message(a, TELEMETRY_REFUSED, &m.base);
+    }
+}
+
 static void
 add_refused(struct agent *a)
 {
@@ -275,20 +294,11 @@ add_refused(struct agent *a)
     size_t group_count = timing_counters(a->config.timing, &groups), k = 0;
 
     for (size_t g = 0; g < group_count; g++) {
-        for (unsigned i = 0; i < groups[g].count && k < a->count_count; i++, k++) {
-            uint64_t value = counter_get(&groups[g].counters[i]);
-            char name[96];
-            Plumbline__Telemetry__Refused m;
-            if (value == a->counts_told[k]) {
-                continue;
-            }
-            plumbline__telemetry__refused__init(&m);
-            snprintf(name, sizeof name, "%s.%s", groups[g].name, groups[g].names[i]);
-            m.name = name;
-            m.count = value - a->counts_told[k];
-            a->counts_told[k] = value;
-            add_message(a, TELEMETRY_REFUSED, &m.base);
-        }
+        add_refused_of(a, &groups[g], k);
+        k += groups[g].count;
+    }
+    if (a->config.counters) {
+        add_refused_of(a, a->config.counters, k);
     }
 }
 
@@ -502,6 +512,7 @@ count_counters(struct agent *a)
     for (size_t g = 0; g < group_count; g++) {
         a->count_count += groups[g].count;
     }
+    a->count_count += a->config.counters ? a->config.counters->count : 0;
     a->counts_told = calloc(a->count_count ? a->count_count : 1, sizeof a->counts_told[0]);
     return a->counts_told ? 0 : -ENOMEM;
 }

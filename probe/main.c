@@ -22,6 +22,7 @@
 #include "spool.h"
 #include "stream.h"
 #include "timing.h"
+#include "twampserver.h"
 
 enum { EXIT_CONFIG = 2, EXIT_SYSTEM = 3 };
 
@@ -35,6 +36,9 @@ enum { EXIT_CONFIG = 2, EXIT_SYSTEM = 3 };
 /* From making a new plan until the old one has ended. */
 #define REPLACE_NS (100 * NS_PER_MS)
 
+/* Late packets of a TWAMP session are answered so long at most. */
+#define TWAMP_LINGER_NS (10 * NS_PER_S)
+
 #define ERRORS_MAX 50
 
 struct probe {
@@ -47,6 +51,8 @@ struct probe {
     struct stream *stream;
     struct agent *agent;
     struct service *service;
+    struct twampserver *twamp; /* NULL: nobody is allowed. */
+    struct counter_group twamp_counters;
     FILE *sample_log;
     uint32_t next_index;
 };
@@ -188,6 +194,69 @@ open_stream(struct probe *p)
 }
 
 static int
+twamp_open(void *aux, const struct reflector_twamp *session)
+{
+    return timing_twamp_open(((struct probe *)aux)->timing, session);
+}
+
+static void
+twamp_close(void *aux, int handle)
+{
+    timing_twamp_close(((struct probe *)aux)->timing, handle);
+}
+
+static struct span
+twamp_heard(void *aux, int handle)
+{
+    return timing_twamp_heard(((struct probe *)aux)->timing, handle);
+}
+
+/* TWAMP-Control, if the configuration allows it to anybody. */
+static int
+open_twamp(struct probe *p)
+{
+    const struct probe_config *c = p->config;
+    struct twampserver_prefix *allow;
+    int err;
+
+    if (c->twamp_control.allow_count == 0) {
+        return 0;
+    }
+    allow = calloc(c->twamp_control.allow_count, sizeof *allow);
+    if (!allow) {
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < c->twamp_control.allow_count; i++) {
+        allow[i] = (struct twampserver_prefix){c->twamp_control.allow[i].address,
+                                               c->twamp_control.allow[i].bits};
+    }
+    const struct twampserver_config config = {
+        .base = p->base,
+        .address = c->twamp_control.address,
+        .port = c->twamp_control.port,
+        .test_port = c->port,
+        .allow = allow,
+        .allow_count = c->twamp_control.allow_count,
+        .connections = c->twamp_control.connections,
+        .sessions = c->twamp_control.sessions,
+        .timeout = c->twamp_control.timeout,
+        .linger = span_of_ns(TWAMP_LINGER_NS),
+        .reflector = {twamp_open, twamp_close, twamp_heard, p},
+    };
+    err = twampserver_new(&p->twamp, &config);
+    free(allow);
+    if (err) {
+        errno = -err;
+        log_error("%s: TWAMP-Control cannot listen on TCP port %u; see 'twamp_control:' in %s",
+                  c->probe, c->twamp_control.port, p->config_path);
+        return err;
+    }
+    twampserver_counters(p->twamp, &p->twamp_counters);
+    p->twamp_counters.count = TWAMPSERVER_BAD; /* What went well is not told. */
+    return 0;
+}
+
+static int
 open_parts(struct probe *p)
 {
     struct plan *plan = NULL;
@@ -213,10 +282,14 @@ open_parts(struct probe *p)
         }
     }
     if (!err) {
+        err = open_twamp(p);
+    }
+    if (!err) {
         const struct agent_config config = {
             .base = p->base,
             .events = p->ring,
             .timing = p->timing,
+            .counters = p->twamp ? &p->twamp_counters : NULL,
             .spool = p->spool,
             .source = p->config->probe,
             .release = PLUMBLINE_VERSION,
@@ -242,6 +315,7 @@ close_parts(struct probe *p)
     timing_stop(p->timing);
     stream_free(p->stream);
     agent_free(p->agent);
+    twampserver_free(p->twamp);
     timing_free(p->timing);
     ring_free(p->ring);
     spool_close(p->spool);
