@@ -10,9 +10,10 @@
 enum { FOLLOW_UPS = 64, NO_SESSION = 0 };
 
 static const char *const own_names[REFLECTOR_SOCKET] = {
-    "short",    "overlong",  "bad_error_estimate", "bad_tlv",
-    "stranger", "duplicate", "replayed",           "rate_limited",
-    "full",     "expired",   "sender_began_anew",  "follow_up_lost",
+    "short",     "overlong",        "bad_error_estimate", "bad_tlv",
+    "wrong_key", "unauthenticated", "unknown_key",        "bad_tlv_integrity",
+    "stranger",  "duplicate",       "replayed",           "rate_limited",
+    "full",      "expired",         "sender_began_anew",  "follow_up_lost",
 };
 
 /* A true T3 that waits for a reply to ride in. */
@@ -26,12 +27,13 @@ struct rsession {
     uint16_t port;
     uint16_t ssid;
     bool used;
-    bool twamp;          /* Made by TWAMP-Control; 'ssid' is 0. */
-    bool symmetrical;    /* Of TWAMP: see reflector.h. */
-    uint8_t dscp;        /* Of TWAMP: the replies'. */
-    uint16_t generation; /* Of this place, for late stamps of who had it before. */
-    uint32_t source;     /* Place in sources[]. */
-    unsigned ifindex;    /* Reply by this one; 0: routed. */
+    bool twamp;                  /* Made by TWAMP-Control; 'ssid' is 0. */
+    bool symmetrical;            /* Of TWAMP: see reflector.h. */
+    uint8_t dscp;                /* Of TWAMP: the replies'. */
+    uint16_t generation;         /* Of this place, for late stamps of who had it before. */
+    uint32_t source;             /* Place in sources[]. */
+    unsigned ifindex;            /* Reply by this one; 0: routed. */
+    struct stampauth_ring *keys; /* The peer's. */
     uint32_t epoch;
     uint32_t sequence; /* Of the next reply. */
     struct history history;
@@ -266,6 +268,15 @@ reflector_close(struct reflector *r)
     }
 }
 
+static void
+peers_free(struct peer *peers, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        stampauth_unref(peers[i].is.keys);
+    }
+    free(peers);
+}
+
 void
 reflector_free(struct reflector *r)
 {
@@ -275,7 +286,7 @@ reflector_free(struct reflector *r)
         free(r->free_sessions);
         free(r->table);
         free(r->sources);
-        free(r->peers);
+        peers_free(r->peers, r->peer_count);
         free(r);
     }
 }
@@ -557,13 +568,23 @@ reflector_allow(struct reflector *r, const struct reflector_peer *peers, size_t 
             strcpy(copy[i].interface, peers[i].interface);
         }
     }
-    free(r->peers);
+    for (size_t i = 0; i < peer_count; i++) {
+        (void)stampauth_ref(copy[i].is.keys);
+    }
+    peers_free(r->peers, r->peer_count);
     r->peers = copy;
     r->peer_count = peer_count;
     for (uint32_t i = 1; i <= r->limit; i++) {
         struct rsession *s = &r->sessions[i];
+        const struct peer *p;
         unsigned reply_by;
-        if (s->used && !peer_find(r, s->peer, s->local, s->ifindex, &reply_by)) {
+        if (!s->used) {
+            continue;
+        }
+        p = peer_find(r, s->peer, s->local, s->ifindex, &reply_by);
+        if (p) {
+            s->keys = p->is.keys;
+        } else {
             session_forget(r, s);
         }
     }
@@ -727,7 +748,8 @@ reply_to(const struct reflector *r, const struct rsession *s, const struct tstam
 
 static void
 answer(struct reflector *r, struct rsession *s, const struct stamp_request *q,
-       const struct tstamp_packet *p, struct instant now, struct tstamp_out *o)
+       struct stampauth_key *key, const struct tstamp_packet *p, struct instant now,
+       struct tstamp_out *o)
 {
     bool ptp = stamp_error_is_ptp(q->error);
 
@@ -744,6 +766,7 @@ answer(struct reflector *r, struct rsession *s, const struct stamp_request *q,
         .t2_user = p->at.source != TS_KERNEL,
         .report = &report,
         .has_follow_up = s->follow_up_first != s->follow_up_next,
+        .integrity_failed = q->extended && !stampauth_tlvs_check(key, p->data, q->size),
     };
     enum stamp_verdict tlv;
     bool took;
@@ -758,6 +781,12 @@ answer(struct reflector *r, struct rsession *s, const struct stamp_request *q,
     s->follow_up_first += took;
     if (tlv != STAMP_OK) {
         count(r, REFLECTOR_BAD_TLV);
+    }
+    if (a.integrity_failed) {
+        count(r, REFLECTOR_BAD_INTEGRITY);
+    }
+    if (key) {
+        stampauth_sign(key, p->data, o->size, !a.integrity_failed);
     }
 }
 
@@ -787,6 +816,53 @@ reflect_twamp(struct reflector *r, struct rsession *s, const struct stamp_reques
     return true;
 }
 
+/* Whether the packet is signed as a peer with 'keys' must; by which, if at all. */
+static bool
+authentic(struct reflector *r, const struct stampauth_ring *keys, const struct stamp_request *q,
+          const struct tstamp_packet *p, struct stampauth_key **key)
+{
+    *key = NULL;
+    if (!q->authenticated) {
+        if (keys) {
+            count(r, REFLECTOR_UNAUTHENTICATED);
+        }
+        return !keys;
+    }
+    if (!keys) {
+        count(r, REFLECTOR_UNKNOWN_KEY);
+        return false;
+    }
+    *key = stampauth_check(keys, p->data);
+    if (!*key) {
+        count(r, REFLECTOR_WRONG_KEY);
+    }
+    return *key != NULL;
+}
+
+/* The session of an authentic packet, made if need be; NULL: it is not answered.
+ * What is not authentic makes no session and moves none. */
+static struct rsession *
+session_of(struct reflector *r, const struct rsession *k, const struct stamp_request *q,
+           const struct tstamp_packet *p, struct span mono, struct stampauth_key **key)
+{
+    struct rsession *s = session_find(r, k);
+    const struct peer *peer;
+    unsigned reply_by;
+
+    if (s) {
+        return authentic(r, s->keys, q, p, key) ? s : NULL;
+    }
+    peer = peer_find(r, k->peer, k->local, p->ifindex, &reply_by);
+    if (peer && !authentic(r, peer->is.keys, q, p, key)) {
+        return NULL;
+    }
+    s = session_make(r, k, p->ifindex, mono); /* Counts the stranger. */
+    if (s) {
+        s->keys = peer->is.keys;
+    }
+    return s;
+}
+
 /* Whether 'p' is answered, by 'o'. */
 static bool
 reflect(struct reflector *r, const struct tstamp_packet *p, struct instant now, struct span mono,
@@ -800,13 +876,14 @@ reflect(struct reflector *r, const struct tstamp_packet *p, struct instant now, 
     struct rsession key = {.peer = p->peer.sin_addr, .local = p->local, .port = p->peer.sin_port};
     struct stamp_request q;
     enum stamp_verdict v = stamp_request_parse(p->data, p->size, &q);
+    struct stampauth_key *signed_by = NULL;
     struct rsession *s;
 
     if (v != STAMP_OK) {
         count(r, refused[v]);
         return false;
     }
-    if (r->twamp_live > 0) {
+    if (r->twamp_live > 0 && !q.authenticated) {
         key.twamp = true;
         s = session_find(r, &key);
         if (s) {
@@ -815,14 +892,11 @@ reflect(struct reflector *r, const struct tstamp_packet *p, struct instant now, 
         key.twamp = false;
     }
     key.ssid = q.ssid;
-    s = session_find(r, &key);
-    if (!s) {
-        s = session_make(r, &key, p->ifindex, mono);
-    }
+    s = session_of(r, &key, &q, p, mono, &signed_by);
     if (!s || !admit(r, s, &q, mono)) {
         return false;
     }
-    answer(r, s, &q, p, now, o);
+    answer(r, s, &q, signed_by, p, now, o);
     return true;
 }
 

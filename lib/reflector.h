@@ -17,6 +17,7 @@
 #include "counter.h"
 #include "nstime.h"
 #include "stamp.h"
+#include "stampauth.h"
 #include "tstamp.h"
 
 /* Whom it answers. */
@@ -25,6 +26,8 @@ struct reflector_peer {
     struct in_addr remote;
     uint8_t remote_bits;   /* Prefix length; 32: one address, 0: anybody. */
     const char *interface; /* NULL: any, and replies are routed. */
+    struct stampauth_ring
+        *keys; /* Only what is signed with one of these; NULL: only what is not. */
 };
 
 /* A test session that TWAMP-Control asked for. */
@@ -41,7 +44,11 @@ enum reflector_count {
     REFLECTOR_SHORT,
     REFLECTOR_OVERLONG,
     REFLECTOR_BAD_ERROR,
-    REFLECTOR_BAD_TLV, /* Answered, with M set. */
+    REFLECTOR_BAD_TLV,         /* Answered, with M set. */
+    REFLECTOR_WRONG_KEY,       /* Signed with none of the peer's keys; not answered. */
+    REFLECTOR_UNAUTHENTICATED, /* Not signed, by a peer that has keys; not answered. */
+    REFLECTOR_UNKNOWN_KEY,     /* Signed, by a peer that has none; not answered. */
+    REFLECTOR_BAD_INTEGRITY,   /* HMAC TLV wrong, missing or misplaced: answered with I set. */
     REFLECTOR_STRANGER,
     REFLECTOR_DUPLICATE, /* A repeat inside the last 128; not answered. */
     REFLECTOR_REPLAYED,  /* A repeat, or what looks like one, outside; not answered. */
@@ -76,8 +83,8 @@ void reflector_free(struct reflector *r);
 int reflector_listen(struct reflector *r, struct in_addr address, uint16_t port);
 void reflector_close(struct reflector *r);
 
-/* Copies the list; sessions of those no longer in it are forgotten.  0 or
- * -ENOMEM, -EINVAL (an interface name too long): the old list stays. */
+/* Copies the list, taking a reference of each ring; sessions of those no longer in it are
+ * forgotten.  0 or -ENOMEM, -EINVAL (an interface name too long): the old list stays. */
 int reflector_allow(struct reflector *r, const struct reflector_peer *peers, size_t count);
 
 /* Answers TWAMP-Test packets between these addresses, whoever else is allowed:

@@ -17,8 +17,10 @@
 enum { RUN_MAX = 512 };
 
 static const char *const own_names[SENDER_SOCKET] = {
-    "reply_short",        "reply_overlong",           "reply_bad_tlv", "reply_stranger",
-    "reply_unknown_ssid", "reply_bad_error_estimate", "sends_skipped", "events_lost",
+    "reply_short",     "reply_overlong",        "reply_bad_tlv",
+    "reply_stranger",  "reply_unknown_ssid",    "reply_bad_error_estimate",
+    "reply_wrong_key", "reply_unauthenticated", "reply_bad_tlv_integrity",
+    "sends_skipped",   "events_lost",
 };
 
 struct session {
@@ -128,6 +130,9 @@ sender_new(struct ring *events, struct tstamp_io *io, int epoll)
 static void
 set_fini(struct set *t)
 {
+    for (uint32_t i = 0; t->sessions && i < t->count; i++) {
+        stampauth_unref(t->sessions[i].is.keys);
+    }
     free(t->sessions);
     free(t->heap);
     free(t->table);
@@ -382,7 +387,8 @@ same_parameters(const struct session *o, const struct sender_session *n)
            o->is.source_port == n->source_port && o->is.destination_port == n->destination_port &&
            o->is.ssid == n->ssid && o->is.dscp == n->dscp && o->is.size == n->size &&
            o->is.period.ns == n->period.ns && o->is.packets == n->packets &&
-           o->is.dt.ns == n->dt.ns && strcmp(o->interface, n->interface ? n->interface : "") == 0;
+           !o->is.keys == !n->keys && o->is.dt.ns == n->dt.ns &&
+           strcmp(o->interface, n->interface ? n->interface : "") == 0;
 }
 
 /* Sessions of one period are spread over it by the golden ratio: any number of
@@ -419,8 +425,9 @@ add_session(struct sender *s, struct set *t, uint32_t place, const struct sender
     const struct session *old = NULL;
     int slot;
 
-    if (n->size < STAMP_SIZE_BASE || n->size > STAMP_SIZE_MAX || n->period.ns <= 0 ||
-        n->dt.ns <= 0 || (n->interface && strlen(n->interface) >= IF_NAMESIZE) ||
+    if (n->size < (n->keys ? STAMP_SIZE_AUTH : STAMP_SIZE_BASE) || n->size > STAMP_SIZE_MAX ||
+        n->period.ns <= 0 || n->dt.ns <= 0 ||
+        (n->interface && strlen(n->interface) >= IF_NAMESIZE) ||
         t->by_index[n->index] != NO_SESSION) {
         return -EINVAL;
     }
@@ -428,6 +435,7 @@ add_session(struct sender *s, struct set *t, uint32_t place, const struct sender
         old = &s->set.sessions[s->set.by_index[n->index]];
     }
     to->is = *n;
+    to->is.keys = stampauth_ref(n->keys);
     to->is.interface = NULL;
     if (n->interface) {
         strcpy(to->interface, n->interface);
@@ -524,7 +532,10 @@ static void
 prepare(struct sender *s, const struct socket_slot *k, const struct session *n, unsigned i)
 {
     struct tstamp_out *o = &tstamp_io_outs(s->io)[i];
-    struct stamp_request q = {.error = s->error, .ssid = n->is.ssid, .size = n->is.size};
+    struct stamp_request q = {.error = s->error,
+                              .ssid = n->is.ssid,
+                              .authenticated = n->is.keys != NULL,
+                              .size = n->is.size};
 
     (void)k;
     *o = (struct tstamp_out){
@@ -541,6 +552,9 @@ prepare(struct sender *s, const struct socket_slot *k, const struct session *n, 
     q.sequence = n->sequence;
     q.t1 = stamp_time_format(o->at, false);
     stamp_request_format(&q, o->data);
+    if (n->is.keys) {
+        stampauth_sign(stampauth_sender(n->is.keys), o->data, o->size, true);
+    }
 }
 
 /* An interface that was made anew has another number: bind again. */
@@ -720,35 +734,92 @@ tell_reply(struct sender *s, const struct session *n, const struct tstamp_packet
     emit(s, &e);
 }
 
-static void
-take_reply(struct sender *s, uint16_t slot, const struct tstamp_packet *p)
+/* The session that this reply is of, by SSID if it has one; NULL: of none. */
+static const struct session *
+session_of(struct sender *s, uint16_t slot, const struct tstamp_packet *p, uint16_t ssid)
 {
-    struct stamp_reply r;
-    enum stamp_verdict v = stamp_reply_parse(p->data, p->size, &r);
     uint32_t address = p->peer.sin_addr.s_addr;
-    uint32_t place;
+    uint32_t place = reply_find(&s->set, address, p->peer.sin_port, ssid, slot)->session;
 
-    if (v != STAMP_OK) {
-        count(s, v == STAMP_SHORT ? SENDER_REPLY_SHORT : SENDER_REPLY_OVERLONG);
-        return;
-    }
-    place = reply_find(&s->set, address, p->peer.sin_port, r.ssid, slot)->session;
     if (place == NO_SESSION) {
         place = reply_find(&s->set, address, p->peer.sin_port, ANY_SSID, slot)->session;
         if (place == NO_SESSION) {
             count(s, SENDER_REPLY_STRANGER);
-            return;
+            return NULL;
         }
         /* One that does not echo the SSID gives zero there. */
-        if (place == AMBIGUOUS || r.ssid != 0) {
+        if (place == AMBIGUOUS || ssid != 0) {
             count(s, SENDER_REPLY_UNKNOWN_SSID);
-            return;
+            return NULL;
         }
+    }
+    return &s->set.sessions[place];
+}
+
+/* A reply of the authenticated layout, if its session has keys: whether it was one,
+ * taken or not. */
+static bool
+take_auth_reply(struct sender *s, uint16_t slot, const struct tstamp_packet *p)
+{
+    uint32_t address = p->peer.sin_addr.s_addr;
+    const struct session *n;
+    struct stampauth_key *key;
+    struct stamp_reply r;
+    uint32_t place;
+
+    if (!stamp_is_authenticated(p->data, p->size) ||
+        stamp_auth_reply_parse(p->data, p->size, false, &r) != STAMP_OK) {
+        return false;
+    }
+    place = reply_find(&s->set, address, p->peer.sin_port, r.ssid, slot)->session;
+    if (place == NO_SESSION || !s->set.sessions[place].is.keys) {
+        return false;
+    }
+    n = &s->set.sessions[place];
+    key = stampauth_check(n->is.keys, p->data);
+    if (!key) {
+        count(s, SENDER_REPLY_WRONG_KEY);
+        return true;
+    }
+    if (stampauth_tlvs_check(key, p->data, p->size)) {
+        (void)stamp_auth_reply_parse(p->data, p->size, true, &r);
+    } else {
+        count(s, SENDER_REPLY_BAD_INTEGRITY);
     }
     if (r.bad_tlv) {
         count(s, SENDER_REPLY_BAD_TLV);
     }
-    tell_reply(s, &s->set.sessions[place], p, &r);
+    tell_reply(s, n, p, &r);
+    return true;
+}
+
+static void
+take_reply(struct sender *s, uint16_t slot, const struct tstamp_packet *p)
+{
+    const struct session *n;
+    struct stamp_reply r;
+    enum stamp_verdict v;
+
+    if (take_auth_reply(s, slot, p)) {
+        return;
+    }
+    v = stamp_reply_parse(p->data, p->size, &r);
+    if (v != STAMP_OK) {
+        count(s, v == STAMP_SHORT ? SENDER_REPLY_SHORT : SENDER_REPLY_OVERLONG);
+        return;
+    }
+    n = session_of(s, slot, p, r.ssid);
+    if (!n) {
+        return;
+    }
+    if (n->is.keys) {
+        count(s, SENDER_REPLY_UNAUTHENTICATED);
+        return;
+    }
+    if (r.bad_tlv) {
+        count(s, SENDER_REPLY_BAD_TLV);
+    }
+    tell_reply(s, n, p, &r);
 }
 
 unsigned

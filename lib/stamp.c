@@ -137,11 +137,42 @@ tlv_size_fits(const struct stamp_tlv *t)
     switch (t->type) {
     case STAMP_TLV_FOLLOW_UP:
         return t->size == STAMP_FOLLOW_UP_VALUE;
+    case STAMP_TLV_HMAC:
+        return t->size == STAMP_HMAC_SIZE;
     case STAMP_TLV_REPORT:
         return t->size == STAMP_REPORT_VALUE;
     default:
         return true;
     }
+}
+
+enum stamp_hmac
+stamp_hmac_find(const uint8_t *packet, size_t size, size_t base, size_t *offset)
+{
+    struct rd r = rd_of(packet, size);
+    struct stamp_tlv t;
+    unsigned tlvs = 0, padding = 0;
+    bool there = false, others = false;
+
+    rd_skip(&r, base);
+    while (rd_ok(&r) && !stamp_tlv_at_end(&r)) {
+        size_t at = size - r.left;
+        if (stamp_tlv_parse(&r, &t) != STAMP_OK || !tlv_size_fits(&t)) {
+            tlvs += 2; /* Something is there, and it is not padding. */
+            break;
+        }
+        tlvs++;
+        padding += t.type == STAMP_TLV_PADDING;
+        others = others || (there && t.type != STAMP_TLV_PADDING);
+        if (t.type == STAMP_TLV_HMAC && !there) {
+            there = true;
+            *offset = at;
+        }
+    }
+    if (there) {
+        return others ? STAMP_HMAC_MISPLACED : STAMP_HMAC_THERE;
+    }
+    return tlvs == 0 || (tlvs == 1 && padding == 1) ? STAMP_HMAC_NONE : STAMP_HMAC_MISSING;
 }
 
 static enum stamp_verdict
@@ -151,6 +182,39 @@ check_size(size_t size, size_t least)
         return STAMP_SHORT;
     }
     return size > STAMP_SIZE_MAX ? STAMP_OVERLONG : STAMP_OK;
+}
+
+bool
+stamp_is_authenticated(const void *dgram, size_t size)
+{
+    return size >= STAMP_SIZE_AUTH && all_zero((const uint8_t *)dgram + 4, 12);
+}
+
+/* RFC 8762, section 4.2.2. */
+static enum stamp_verdict
+parse_auth_request(const void *dgram, size_t size, struct stamp_request *out)
+{
+    struct rd r = rd_of(dgram, size);
+    uint32_t sequence = rd_be32(&r);
+
+    rd_skip(&r, 12);
+    uint64_t t1 = rd_be64(&r);
+    uint16_t error = rd_be16(&r);
+    uint16_t ssid = rd_be16(&r);
+    bool extended = all_zero(rd_take(&r, 68), 68);
+    if ((error & 0xff) == 0) {
+        return STAMP_BAD_ERROR;
+    }
+    *out = (struct stamp_request){
+        .sequence = sequence,
+        .t1 = t1,
+        .error = error,
+        .ssid = extended ? ssid : 0,
+        .extended = extended,
+        .authenticated = true,
+        .size = (uint32_t)size,
+    };
+    return STAMP_OK;
 }
 
 enum stamp_verdict
@@ -168,7 +232,8 @@ stamp_request_parse(const void *dgram, size_t size, struct stamp_request *out)
         return v;
     }
     if ((error & 0xff) == 0) {
-        return STAMP_BAD_ERROR;
+        return stamp_is_authenticated(dgram, size) ? parse_auth_request(dgram, size, out)
+                                                   : STAMP_BAD_ERROR;
     }
     if (size >= STAMP_SIZE_BASE) {
         ssid = rd_be16(&r);
@@ -193,22 +258,35 @@ put_room(struct wr *w, enum stamp_tlv_type type, size_t size)
                                             .size = (uint16_t)size});
 }
 
+static void
+put_request(struct wr *w, const struct stamp_request *q)
+{
+    wr_be32(w, q->sequence);
+    if (q->authenticated) {
+        wr_zero(w, 12);
+    }
+    wr_be64(w, q->t1);
+    wr_be16(w, q->error);
+    wr_be16(w, q->ssid);
+    wr_zero(w, q->authenticated ? 68 + STAMP_HMAC_SIZE : 28);
+}
+
 void
 stamp_request_format(const struct stamp_request *q, uint8_t *buf)
 {
     struct wr w = wr_of(buf, q->size);
+    bool report = q->size >= (q->authenticated ? STAMP_SIZE_AUTH_REPORT : STAMP_SIZE_REPORT);
 
-    assert(q->size >= STAMP_SIZE_BASE && q->size <= STAMP_SIZE_MAX);
-    wr_be32(&w, q->sequence);
-    wr_be64(&w, q->t1);
-    wr_be16(&w, q->error);
-    wr_be16(&w, q->ssid);
-    wr_zero(&w, 28);
-    if (q->size >= STAMP_SIZE_FULL) {
+    assert(q->size >= stamp_request_base(q) && q->size <= STAMP_SIZE_MAX);
+    put_request(&w, q);
+    if (q->size >= (q->authenticated ? STAMP_SIZE_AUTH_FULL : STAMP_SIZE_FULL)) {
         put_room(&w, STAMP_TLV_FOLLOW_UP, STAMP_FOLLOW_UP_VALUE);
     }
-    if (q->size >= STAMP_SIZE_REPORT) {
+    if (report) {
         put_room(&w, STAMP_TLV_REPORT, STAMP_REPORT_VALUE);
+    }
+    if (report && q->authenticated) {
+        put_room(&w, STAMP_TLV_HMAC, STAMP_HMAC_SIZE);
     }
     if (w.left >= STAMP_TLV_HEADER) {
         put_room(&w, STAMP_TLV_PADDING, w.left - STAMP_TLV_HEADER);
@@ -223,7 +301,7 @@ stamp_request_has(const uint8_t *dgram, const struct stamp_request *q, enum stam
     struct rd r = rd_of(dgram, q->size);
     struct stamp_tlv t;
 
-    rd_skip(&r, STAMP_SIZE_BASE);
+    rd_skip(&r, stamp_request_base(q));
     while (q->extended && rd_ok(&r) && !stamp_tlv_at_end(&r)) {
         if (stamp_tlv_parse(&r, &t) != STAMP_OK || !tlv_size_fits(&t)) {
             return false;
@@ -242,7 +320,7 @@ answer_tlv(uint8_t *at, const struct stamp_tlv *t, const struct stamp_answer *a,
 {
     struct wr w = wr_of(at, STAMP_TLV_HEADER + (size_t)t->size);
     bool known = t->type == STAMP_TLV_PADDING || t->type == STAMP_TLV_FOLLOW_UP ||
-                 (t->type == STAMP_TLV_REPORT && a->report);
+                 t->type == STAMP_TLV_HMAC || (t->type == STAMP_TLV_REPORT && a->report);
 
     bool user = known && t->type == STAMP_TLV_REPORT && a->t2_user;
     wr_u8(&w, !known ? STAMP_TLV_UNRECOGNISED : user ? STAMP_TLV_T2_USER : 0);
@@ -265,19 +343,23 @@ answer_tlv(uint8_t *at, const struct stamp_tlv *t, const struct stamp_answer *a,
 }
 
 static enum stamp_verdict
-answer_tlvs(uint8_t *buf, size_t size, const struct stamp_answer *a, bool *took)
+answer_tlvs(uint8_t *buf, const struct stamp_request *q, const struct stamp_answer *a, bool *took)
 {
-    struct rd r = rd_of(buf, size);
+    struct rd r = rd_of(buf, q->size);
     struct stamp_tlv t;
 
-    rd_skip(&r, STAMP_SIZE_BASE);
+    rd_skip(&r, stamp_request_base(q));
     while (!stamp_tlv_at_end(&r)) {
-        size_t offset = size - r.left;
+        size_t offset = q->size - r.left;
         if (stamp_tlv_parse(&r, &t) != STAMP_OK || !tlv_size_fits(&t)) {
             buf[offset] = (uint8_t)(buf[offset] | STAMP_TLV_MALFORMED);
             return STAMP_BAD_TLV;
         }
-        answer_tlv(buf + offset, &t, a, took);
+        if (a->integrity_failed) {
+            buf[offset] = (uint8_t)(buf[offset] | STAMP_TLV_INTEGRITY);
+        } else {
+            answer_tlv(buf + offset, &t, a, took);
+        }
     }
     return STAMP_OK;
 }
@@ -298,16 +380,41 @@ put_answer(struct wr *w, const struct stamp_request *q, const struct stamp_answe
     wr_u8(w, a->ttl);
 }
 
+/* RFC 8762, section 4.3.2; the HMAC stays to be written. */
+static void
+put_auth_answer(struct wr *w, const struct stamp_request *q, const struct stamp_answer *a)
+{
+    wr_be32(w, a->sequence);
+    wr_zero(w, 12);
+    wr_be64(w, a->t3);
+    wr_be16(w, a->error);
+    wr_be16(w, q->ssid);
+    wr_zero(w, 4);
+    wr_be64(w, a->t2);
+    wr_zero(w, 8);
+    wr_be32(w, q->sequence);
+    wr_zero(w, 12);
+    wr_be64(w, q->t1);
+    wr_be16(w, q->error);
+    wr_zero(w, 6);
+    wr_u8(w, a->ttl);
+    wr_zero(w, 15);
+}
+
 size_t
 stamp_reply_make(uint8_t *buf, const struct stamp_request *q, const struct stamp_answer *a,
                  enum stamp_verdict *tlv, bool *took)
 {
-    struct wr w = wr_of(buf, STAMP_SIZE_BASE);
+    struct wr w = wr_of(buf, q->authenticated ? STAMP_HMAC_AT : STAMP_SIZE_BASE);
 
     *took = false;
-    *tlv = q->extended ? answer_tlvs(buf, q->size, a, took) : STAMP_OK;
-    put_answer(&w, q, a, q->ssid);
-    wr_zero(&w, 3);
+    *tlv = q->extended ? answer_tlvs(buf, q, a, took) : STAMP_OK;
+    if (q->authenticated) {
+        put_auth_answer(&w, q, a);
+    } else {
+        put_answer(&w, q, a, q->ssid);
+        wr_zero(&w, 3);
+    }
     assert(wr_ok(&w));
     return q->size < STAMP_SIZE_BASE ? STAMP_SIZE_BASE : q->size;
 }
@@ -356,12 +463,25 @@ take_tlv(const struct stamp_tlv *t, struct stamp_reply *p)
     }
 }
 
+static void
+take_tlvs(struct rd *r, struct stamp_reply *p)
+{
+    struct stamp_tlv t;
+
+    while (!stamp_tlv_at_end(r)) {
+        if (stamp_tlv_parse(r, &t) != STAMP_OK || !tlv_size_fits(&t)) {
+            p->bad_tlv = true;
+            return;
+        }
+        take_tlv(&t, p);
+    }
+}
+
 enum stamp_verdict
 stamp_reply_parse(const void *dgram, size_t size, struct stamp_reply *out)
 {
     struct rd r = rd_of(dgram, size);
     enum stamp_verdict v = check_size(size, STAMP_SIZE_REPLY_MIN);
-    struct stamp_tlv t;
 
     if (v != STAMP_OK) {
         return v;
@@ -381,12 +501,37 @@ stamp_reply_parse(const void *dgram, size_t size, struct stamp_reply *out)
         return STAMP_OK;
     }
     rd_skip(&r, 3);
-    while (!stamp_tlv_at_end(&r)) {
-        if (stamp_tlv_parse(&r, &t) != STAMP_OK || !tlv_size_fits(&t)) {
-            out->bad_tlv = true;
-            break;
-        }
-        take_tlv(&t, out);
+    take_tlvs(&r, out);
+    return STAMP_OK;
+}
+
+enum stamp_verdict
+stamp_auth_reply_parse(const void *dgram, size_t size, bool tlvs, struct stamp_reply *out)
+{
+    struct rd r = rd_of(dgram, size);
+    enum stamp_verdict v = check_size(size, STAMP_SIZE_AUTH);
+
+    if (v != STAMP_OK) {
+        return v;
+    }
+    *out = (struct stamp_reply){.sequence = 0};
+    out->sequence = rd_be32(&r);
+    rd_skip(&r, 12);
+    out->t3 = rd_be64(&r);
+    out->error = rd_be16(&r);
+    out->ssid = rd_be16(&r);
+    rd_skip(&r, 4);
+    out->t2 = rd_be64(&r);
+    rd_skip(&r, 8);
+    out->sender_sequence = rd_be32(&r);
+    rd_skip(&r, 12);
+    out->t1 = rd_be64(&r);
+    out->sender_error = rd_be16(&r);
+    rd_skip(&r, 6);
+    out->sender_ttl = rd_u8(&r);
+    rd_skip(&r, 15 + STAMP_HMAC_SIZE);
+    if (tlvs) {
+        take_tlvs(&r, out);
     }
     return STAMP_OK;
 }

@@ -1,7 +1,8 @@
-/* stamp.h - STAMP test packets (RFC 8762, RFC 8972), unauthenticated, and those
- * of TWAMP-Light, which are their beginning: bytes to struct and back.
+/* stamp.h - STAMP test packets (RFC 8762, RFC 8972) and those of TWAMP-Light,
+ * which are the beginning of unauthenticated ones: bytes to struct and back.
  *
- * On wire.h; before sender.h and reflector.h.  Does no I/O and reads no clock.
+ * On wire.h; before stampauth.h, which signs the authenticated ones, sender.h and
+ * reflector.h.  Does no I/O and reads no clock.
  * Timestamps stay the 64 bits of the wire, so that a reflector gives back T1 bit
  * by bit; stamp_time_parse() makes an instant of one.  All offsets are in
  * doc/wire-format.md. */
@@ -25,8 +26,13 @@ enum {
     STAMP_TLV_HEADER = 4,
     STAMP_FOLLOW_UP_VALUE = 16,
     STAMP_REPORT_VALUE = 28,
-    STAMP_SIZE_REPORT = 76, /* From here on a request has room for the report ... */
-    STAMP_SIZE_FULL = 96,   /* ... and from here on for follow-up telemetry too. */
+    STAMP_SIZE_REPORT = 76,       /* From here on a request has room for the report ... */
+    STAMP_SIZE_FULL = 96,         /* ... and from here on for follow-up telemetry too. */
+    STAMP_SIZE_AUTH = 112,        /* Of an authenticated packet without TLVs. */
+    STAMP_SIZE_AUTH_REPORT = 164, /* As above, with the HMAC TLV that they need then. */
+    STAMP_SIZE_AUTH_FULL = 184,
+    STAMP_HMAC_AT = 96, /* In an authenticated packet; over all octets before it. */
+    STAMP_HMAC_SIZE = 16,
 };
 
 enum { STAMP_PORT = 862 };
@@ -35,6 +41,7 @@ enum stamp_tlv_type {
     STAMP_TLV_RESERVED = 0,
     STAMP_TLV_PADDING = 1,
     STAMP_TLV_FOLLOW_UP = 7,
+    STAMP_TLV_HMAC = 8,
     STAMP_TLV_REPORT = 240, /* Reception report; of the registry's experimental range, 240-251. */
 };
 
@@ -102,6 +109,18 @@ void stamp_tlv_format(struct wr *w, const struct stamp_tlv *tlv);
  * reserved type 0 (RFC 8762's and TWAMP's padding is no TLV). */
 bool stamp_tlv_at_end(const struct rd *r);
 
+/* Where the HMAC TLV of a packet is (RFC 8972, section 4.8). */
+enum stamp_hmac {
+    STAMP_HMAC_NONE,      /* It needs none: there is no TLV, or only one of padding. */
+    STAMP_HMAC_THERE,     /* Behind all TLVs but padding. */
+    STAMP_HMAC_MISPLACED, /* Followed by others. */
+    STAMP_HMAC_MISSING,
+};
+
+/* Looks for it from octet 'base' on, as far as TLVs are well formed; '*offset' of
+ * its header is written when it is there. */
+enum stamp_hmac stamp_hmac_find(const uint8_t *packet, size_t size, size_t base, size_t *offset);
+
 struct stamp_request {
     uint32_t sequence;
     uint64_t t1;
@@ -109,14 +128,27 @@ struct stamp_request {
     uint16_t ssid; /* 0 unless 'extended'. */
     bool extended; /* At least 44 octets, MBZ zero: SSID and TLVs count.  TWAMP pads with anything.
                     */
+    bool authenticated; /* Of that layout; nobody has looked at the HMAC yet. */
     uint32_t size;
 };
 
+/* Octets before the TLVs. */
+static inline size_t
+stamp_request_base(const struct stamp_request *q)
+{
+    return q->authenticated ? STAMP_SIZE_AUTH : STAMP_SIZE_BASE;
+}
+
+/* Whether a packet has the authenticated layout: there octets 4 to 15 are zero,
+ * which makes any other request a corrupt one. */
+bool stamp_is_authenticated(const void *dgram, size_t size);
+
 enum stamp_verdict stamp_request_parse(const void *dgram, size_t size, struct stamp_request *out);
 
-/* Writes a request of q->size octets (44..9000) into 'buf', with the room that
- * its size allows for follow-up telemetry and report, the rest Extra Padding.
- * 'extended' is taken as true. */
+/* Writes a request of q->size octets (44..9000; 112..9000 if authenticated) into
+ * 'buf', with the room that its size allows for follow-up telemetry and report,
+ * the rest Extra Padding.  'extended' is taken as true.  An authenticated one is
+ * still to be signed. */
 void stamp_request_format(const struct stamp_request *q, uint8_t *buf);
 
 /* What a reflector puts into its reply.  Timestamps are raw, in the format that
@@ -131,13 +163,15 @@ struct stamp_answer {
     bool has_follow_up;
     uint32_t follow_up_sequence;
     uint64_t follow_up_t3;
+    bool integrity_failed; /* The TLVs are not to be believed: all go back with I set. */
 };
 
 /* Makes the reply out of the request in place.  'buf' holds q->size octets and
  * has room for at least 44.  Returns the reply's size: the request's, or 44 if
  * that was less.  '*tlv' is STAMP_OK or STAMP_BAD_TLV (M is then set on the
  * first bad one and those behind it are given back as they came); '*took'
- * says whether the follow-up of 'a' was put in. */
+ * says whether the follow-up of 'a' was put in.  One to an authenticated request is
+ * of that layout, and still to be signed. */
 size_t stamp_reply_make(uint8_t *buf, const struct stamp_request *q, const struct stamp_answer *a,
                         enum stamp_verdict *tlv, bool *took);
 
@@ -176,6 +210,10 @@ struct stamp_reply {
 
 /* STAMP_OK, STAMP_SHORT or STAMP_OVERLONG; '*out' is written on STAMP_OK only. */
 enum stamp_verdict stamp_reply_parse(const void *dgram, size_t size, struct stamp_reply *out);
+
+/* The same for one for which stamp_is_authenticated(); TLVs are used if 'tlvs'. */
+enum stamp_verdict stamp_auth_reply_parse(const void *dgram, size_t size, bool tlvs,
+                                          struct stamp_reply *out);
 
 /* The first 44 octets of a reply, without TLVs. */
 void stamp_reply_format(const struct stamp_reply *p, uint8_t *buf);

@@ -108,6 +108,7 @@ take_sessions(struct timing *t, const struct timing_plan *plan)
             .interface = from->interface,
             .begin = from->begin,
             .dt = from->dt,
+            .keys = from->keys,
         };
     }
     err = sender_set(t->sender, s, plan->session_count, sender_clock_now());
@@ -129,7 +130,8 @@ take_peers(struct timing *t, const struct timing_plan *plan)
         p[i] = (struct reflector_peer){.local = plan->peers[i].local,
                                        .remote = plan->peers[i].remote,
                                        .remote_bits = 32,
-                                       .interface = plan->peers[i].interface};
+                                       .interface = plan->peers[i].interface,
+                                       .keys = plan->peers[i].keys};
     }
     err = reflector_allow(t->reflector, p, plan->peer_count);
     free(p);

@@ -17,6 +17,7 @@
 
 struct reflector_twamp;
 struct ring;
+struct stampauth_ring;
 
 struct timing_session {
     uint32_t index; /* In events; dense from 0, never given to another session while the process
@@ -30,12 +31,15 @@ struct timing_session {
     const char *interface; /* NULL: routed. */
     struct instant begin;  /* First packet at the first multiple of dt not before this ... */
     struct span dt;        /* ... so that the first delta-t is whole. */
+    struct stampauth_ring
+        *keys; /* NULL: not authenticated.  The plan's reference, here and below. */
 };
 
 /* Whom the reflector answers: only packets between these addresses. */
 struct timing_peer {
     struct in_addr local, remote;
     const char *interface; /* NULL: any. */
+    struct stampauth_ring *keys;
 };
 
 struct timing_plan {
