@@ -7,6 +7,7 @@
 #define PLUMBLINE_CONFIG_H
 
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -31,6 +32,16 @@ struct config_postgresql {
 struct config_prefix {
     struct in_addr address;
     uint8_t bits;
+};
+
+/* Of a link whose packets are authenticated. */
+struct stampauth_ring;
+struct config_link_key {
+    const char *link;            /* Its key in the inventory. */
+    const char *key_file;        /* Current. */
+    const char *key_file_next;   /* NULL: none. */
+    bool send_next;              /* This probe sends with the next one. */
+    struct stampauth_ring *ring; /* Not read by the loader: the program's. */
 };
 
 /* plumbline-probe: probe.yaml */
@@ -58,6 +69,8 @@ struct probe_config {
         uint32_t sessions;      /* 64 */
         struct span timeout;    /* 15m */
     } twamp_control;
+    struct config_link_key *link_keys; /* Of links not named here nothing is authenticated. */
+    size_t link_key_count;
     const char *sample_log; /* NULL.  A line of TSV for each packet's fate: evidence for tests. */
     const char *user; /* NULL: stay.  service_drop_to() to this user before any thread starts. */
     enum log_level log_level;

@@ -8,6 +8,8 @@
 
 #include <openssl/evp.h>
 
+#include "stamp.h"
+#include "stampauth.h"
 #include "wire.h"
 
 /* An SSID is 16 bits, and 0 means "none" (RFC 8972, section 3). */
@@ -42,6 +44,18 @@ old_session(const struct plan *old, int64_t id, const struct inv_end *near,
         if (old->sessions[i].id == id &&
             same_path(&old->timing.sessions[i], near, far, source_port)) {
             return &old->timing.sessions[i];
+        }
+    }
+    return NULL;
+}
+
+/* With a reference for whom it is given to; NULL: the link has no keys. */
+static struct stampauth_ring *
+keys_of(const struct probe_config *config, const struct inv_link *link)
+{
+    for (size_t i = 0; i < config->link_key_count; i++) {
+        if (strcmp(config->link_keys[i].link, link->key) == 0) {
+            return stampauth_ref(config->link_keys[i].ring);
         }
     }
     return NULL;
@@ -95,13 +109,18 @@ add_session(const struct inv_link *link, const struct inv_class *class_, unsigne
         .dt = class_->dt,
     };
     p->timing.session_count++;
+    p->timing.sessions[i].keys = keys_of(b->config, link);
+    if (p->timing.sessions[i].keys && class_->size < STAMP_SIZE_AUTH) {
+        return -EMSGSIZE;
+    }
     return copy_interface(&p->timing.sessions[i].interface, near->interface);
 }
 
 /* The probe answers on every link that it is an end of, whichever end sends. */
 static int
-add_peer(struct plan *p, const struct inv_link *link, unsigned end)
+add_peer(struct plan_builder *b, const struct inv_link *link, unsigned end)
 {
+    struct plan *p = b->plan;
     size_t i = p->timing.peer_count, n = p->object_count;
     void *more = reallocarray(p->timing.peers, i + 1, sizeof p->timing.peers[0]);
 
@@ -121,6 +140,7 @@ add_peer(struct plan *p, const struct inv_link *link, unsigned end)
     p->object_count++;
     p->timing.peers[i] = (struct timing_peer){.local = link->ends[end].address,
                                               .remote = link->ends[1 - end].address};
+    p->timing.peers[i].keys = keys_of(b->config, link);
     p->timing.peer_count++;
     return copy_interface(&p->timing.peers[i].interface, link->ends[end].interface);
 }
@@ -168,7 +188,7 @@ plan_make(struct plan **out, const struct inventory *inv, const struct probe_con
         const struct inv_link *link = &inv->links[i];
         for (unsigned end = 0; !err && end < 2 && link->state != INV_RETIRED; end++) {
             if (link->ends[end].probe == probe) {
-                err = add_peer(p, link, end);
+                err = add_peer(&b, link, end);
             }
         }
     }
@@ -201,9 +221,11 @@ plan_free(struct plan *p)
     }
     for (size_t i = 0; i < p->timing.session_count; i++) {
         free_name(p->timing.sessions[i].interface);
+        stampauth_unref(p->timing.sessions[i].keys);
     }
     for (size_t i = 0; i < p->timing.peer_count; i++) {
         free_name(p->timing.peers[i].interface);
+        stampauth_unref(p->timing.peers[i].keys);
     }
     for (size_t i = 0; i < p->object_count; i++) {
         free(p->objects[i]);
