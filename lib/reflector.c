@@ -33,7 +33,8 @@ struct rsession {
     uint16_t generation;         /* Of this place, for late stamps of who had it before. */
     uint32_t source;             /* Place in sources[]. */
     unsigned ifindex;            /* Reply by this one; 0: routed. */
-    struct stampauth_ring *keys; /* The peer's. */
+    struct stampauth_ring *keys; /* The peer's, both. */
+    uint64_t dscps;
     uint32_t epoch;
     uint32_t sequence; /* Of the next reply. */
     struct history history;
@@ -58,6 +59,7 @@ struct reflector {
     struct tstamp socket;
     struct tstamp_io *io;
     uint16_t error_ntp, error_ptp;
+    bool synchronised;
     uint32_t epoch, begun_again; /* Each session made again after one was forgotten has another. */
     struct peer *peers;
     size_t peer_count;
@@ -294,6 +296,7 @@ reflector_free(struct reflector *r)
 void
 reflector_set_error(struct reflector *r, struct stamp_error error)
 {
+    r->synchronised = error.synchronised;
     error.ptp = false;
     r->error_ntp = stamp_error_format(&error);
     error.ptp = true;
@@ -584,6 +587,7 @@ reflector_allow(struct reflector *r, const struct reflector_peer *peers, size_t 
         p = peer_find(r, s->peer, s->local, s->ifindex, &reply_by);
         if (p) {
             s->keys = p->is.keys;
+            s->dscps = p->is.dscps;
         } else {
             session_forget(r, s);
         }
@@ -729,7 +733,7 @@ drop_stale(struct reflector *r, struct rsession *s, struct instant now)
     }
 }
 
-/* The reply to 'p', but for its data. */
+/* The reply to 'p', but for its data and its DSCP. */
 static struct tstamp_out
 reply_to(const struct reflector *r, const struct rsession *s, const struct tstamp_packet *p,
          uint32_t sequence, struct instant now)
@@ -739,11 +743,26 @@ reply_to(const struct reflector *r, const struct rsession *s, const struct tstam
         .to = p->peer,
         .source = p->local,
         .ifindex = s->ifindex,
-        .tos = p->tos & 0xfc, /* The DSCP; ECN is not ours to copy. */
         .cookie =
             (uint64_t)(s->generation & 0xff) << 56 | (uint64_t)(s - r->sessions) << 32 | sequence,
         .at = now,
     };
+}
+
+static struct stamp_seen
+seen_of(const struct reflector *r, const struct rsession *s, const struct tstamp_packet *p)
+{
+    struct stamp_seen seen = {
+        .source_port = ntohs(s->port),
+        .destination_port = r->socket.port,
+        .tos = p->tos,
+        .dscps = s->dscps,
+        .sync = r->synchronised ? STAMP_SYNC_NTP : STAMP_SYNC_LOCAL,
+    };
+
+    memcpy(seen.source, &s->peer, sizeof s->peer);
+    memcpy(seen.destination, &s->local, sizeof s->local);
+    return seen;
 }
 
 static void
@@ -752,6 +771,7 @@ answer(struct reflector *r, struct rsession *s, const struct stamp_request *q,
        struct tstamp_out *o)
 {
     bool ptp = stamp_error_is_ptp(q->error);
+    struct stamp_seen seen = seen_of(r, s, p);
 
     drop_stale(r, s, now);
     struct exchange_report report = {
@@ -766,6 +786,7 @@ answer(struct reflector *r, struct rsession *s, const struct stamp_request *q,
         .t2_user = p->at.source != TS_KERNEL,
         .report = &report,
         .has_follow_up = s->follow_up_first != s->follow_up_next,
+        .seen = &seen,
         .integrity_failed = q->extended && !stampauth_tlvs_check(key, p->data, q->size),
     };
     enum stamp_verdict tlv;
@@ -778,6 +799,7 @@ answer(struct reflector *r, struct rsession *s, const struct stamp_request *q,
     }
     *o = reply_to(r, s, p, a.sequence, now);
     o->size = stamp_reply_make(p->data, q, &a, &tlv, &took);
+    o->tos = (uint8_t)(seen.reply_dscp << 2); /* ECN is not ours to copy. */
     s->follow_up_first += took;
     if (tlv != STAMP_OK) {
         count(r, REFLECTOR_BAD_TLV);
@@ -859,6 +881,7 @@ session_of(struct reflector *r, const struct rsession *k, const struct stamp_req
     s = session_make(r, k, p->ifindex, mono); /* Counts the stranger. */
     if (s) {
         s->keys = peer->is.keys;
+        s->dscps = peer->is.dscps;
     }
     return s;
 }

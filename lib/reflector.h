@@ -26,8 +26,10 @@ struct reflector_peer {
     struct in_addr remote;
     uint8_t remote_bits;   /* Prefix length; 32: one address, 0: anybody. */
     const char *interface; /* NULL: any, and replies are routed. */
-    struct stampauth_ring
-        *keys; /* Only what is signed with one of these; NULL: only what is not. */
+    /* Bit n: it may ask for DSCP n in replies (RFC 8972, section 4.4); 0: for any. */
+    uint64_t dscps;
+    /* Only what is signed with one of these is answered; NULL: only what is not. */
+    struct stampauth_ring *keys;
 };
 
 /* A test session that TWAMP-Control asked for. */

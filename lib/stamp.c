@@ -3,6 +3,8 @@
 
 #include <assert.h>
 
+enum { LOCATION_VALUE = 4, LOCATION_MAC_SIZE = 8, LOCATION_IP_SIZE = 16 };
+
 /* Unix epoch in NTP's seconds. */
 #define NTP_UNIX INT64_C(2208988800)
 
@@ -135,6 +137,11 @@ static bool
 tlv_size_fits(const struct stamp_tlv *t)
 {
     switch (t->type) {
+    case STAMP_TLV_LOCATION:
+        return t->size >= LOCATION_VALUE;
+    case STAMP_TLV_TIMESTAMP:
+    case STAMP_TLV_COS:
+        return t->size == 4;
     case STAMP_TLV_FOLLOW_UP:
         return t->size == STAMP_FOLLOW_UP_VALUE;
     case STAMP_TLV_HMAC:
@@ -313,15 +320,109 @@ stamp_request_has(const uint8_t *dgram, const struct stamp_request *q, enum stam
     return false;
 }
 
+/* Answers a sub-TLV of Location, whose header 'w' is at: its new flags. */
+static uint8_t
+answer_location_part(struct wr *w, const struct stamp_tlv *t, const struct stamp_seen *seen)
+{
+    bool source = t->type == STAMP_LOCATION_SOURCE;
+    bool ip = source || t->type == STAMP_LOCATION_DESTINATION;
+
+    if (!ip && t->type != STAMP_LOCATION_MAC) {
+        return STAMP_TLV_UNRECOGNISED;
+    }
+    if (t->size != (ip ? LOCATION_IP_SIZE : LOCATION_MAC_SIZE)) {
+        return STAMP_TLV_MALFORMED;
+    }
+    wr_u8(w, 0);
+    wr_u8(w, (uint8_t)(ip ? t->type + 1 + seen->ipv6 : STAMP_LOCATION_EUI64));
+    wr_be16(w, t->size);
+    if (!ip) {
+        wr_zero(w, LOCATION_MAC_SIZE); /* A UDP socket does not see it. */
+        return 0;
+    }
+    wr_copy(w, source ? seen->source : seen->destination, seen->ipv6 ? 16 : 4);
+    wr_zero(w, seen->ipv6 ? 0 : 12);
+    return 0;
+}
+
+/* RFC 8972, section 4.2: ports, then the sub-TLVs, each in its place.  A malformed
+ * one gets M, and those behind it are left as they are. */
+static void
+answer_location(uint8_t *value, size_t size, const struct stamp_seen *seen)
+{
+    struct wr w = wr_of(value, LOCATION_VALUE);
+    struct rd r = rd_of(value, size);
+    struct stamp_tlv t;
+
+    wr_be16(&w, seen->destination_port);
+    wr_be16(&w, seen->source_port);
+    rd_skip(&r, LOCATION_VALUE);
+    while (r.left >= STAMP_TLV_HEADER) {
+        uint8_t *at = value + (size - r.left);
+        uint8_t flags = STAMP_TLV_MALFORMED;
+        if (stamp_tlv_parse(&r, &t) == STAMP_OK) {
+            w = wr_of(at, STAMP_TLV_HEADER + (size_t)t.size);
+            flags = answer_location_part(&w, &t, seen);
+        }
+        at[0] = flags;
+        if (flags & STAMP_TLV_MALFORMED) {
+            return;
+        }
+    }
+}
+
+/* Section 4.4: the reply has the DSCP that was asked for, if that is allowed. */
+static void
+answer_cos(uint8_t *value, struct stamp_seen *seen)
+{
+    struct rd r = rd_of(value, 4);
+    struct wr w = wr_of(value, 4);
+    unsigned asked = rd_be16(&r) >> 10, dscp = seen->tos >> 2, ecn = seen->tos & 3;
+    bool allowed = seen->dscps == 0 || (seen->dscps >> asked & 1);
+
+    seen->reply_dscp = (uint8_t)(allowed ? asked : dscp);
+    wr_be16(&w, (uint16_t)(asked << 10 | dscp << 4 | ecn << 2 | !allowed));
+    wr_be16(&w, 0);
+}
+
+/* Section 4.3: both of our timestamps are the same clock's, taken by software. */
+static void
+answer_timestamp(uint8_t *value, const struct stamp_seen *seen)
+{
+    struct wr w = wr_of(value, 4);
+
+    wr_u8(&w, (uint8_t)seen->sync);
+    wr_u8(&w, STAMP_MODE_SOFTWARE);
+    wr_u8(&w, (uint8_t)seen->sync);
+    wr_u8(&w, STAMP_MODE_SOFTWARE);
+}
+
+static bool
+tlv_is_known(const struct stamp_tlv *t, const struct stamp_answer *a)
+{
+    switch (t->type) {
+    case STAMP_TLV_PADDING:
+    case STAMP_TLV_FOLLOW_UP:
+    case STAMP_TLV_HMAC:
+        return true;
+    case STAMP_TLV_LOCATION:
+    case STAMP_TLV_TIMESTAMP:
+    case STAMP_TLV_COS:
+        return a->seen != NULL;
+    case STAMP_TLV_REPORT:
+        return a->report != NULL;
+    default:
+        return false;
+    }
+}
+
 /* Fills the TLV whose header is at 'at' (of an intact one of 't'), or says with U
  * that it is not known. */
 static void
 answer_tlv(uint8_t *at, const struct stamp_tlv *t, const struct stamp_answer *a, bool *took)
 {
     struct wr w = wr_of(at, STAMP_TLV_HEADER + (size_t)t->size);
-    bool known = t->type == STAMP_TLV_PADDING || t->type == STAMP_TLV_FOLLOW_UP ||
-                 t->type == STAMP_TLV_HMAC || (t->type == STAMP_TLV_REPORT && a->report);
-
+    bool known = tlv_is_known(t, a);
     bool user = known && t->type == STAMP_TLV_REPORT && a->t2_user;
     wr_u8(&w, !known ? STAMP_TLV_UNRECOGNISED : user ? STAMP_TLV_T2_USER : 0);
     (void)wr_room(&w, STAMP_TLV_HEADER - 1);
@@ -338,6 +439,12 @@ answer_tlv(uint8_t *at, const struct stamp_tlv *t, const struct stamp_answer *a,
         wr_be32(&w, a->report->received);
         wr_be32(&w, a->report->duplicates);
         wr_copy(&w, a->report->bitmap, sizeof a->report->bitmap);
+    } else if (known && t->type == STAMP_TLV_LOCATION) {
+        answer_location(at + STAMP_TLV_HEADER, t->size, a->seen);
+    } else if (known && t->type == STAMP_TLV_TIMESTAMP) {
+        answer_timestamp(at + STAMP_TLV_HEADER, a->seen);
+    } else if (known && t->type == STAMP_TLV_COS) {
+        answer_cos(at + STAMP_TLV_HEADER, a->seen);
     }
     assert(wr_ok(&w));
 }
@@ -408,6 +515,9 @@ stamp_reply_make(uint8_t *buf, const struct stamp_request *q, const struct stamp
     struct wr w = wr_of(buf, q->authenticated ? STAMP_HMAC_AT : STAMP_SIZE_BASE);
 
     *took = false;
+    if (a->seen) {
+        a->seen->reply_dscp = a->seen->tos >> 2;
+    }
     *tlv = q->extended ? answer_tlvs(buf, q, a, took) : STAMP_OK;
     if (q->authenticated) {
         put_auth_answer(&w, q, a);
@@ -460,6 +570,12 @@ take_tlv(const struct stamp_tlv *t, struct stamp_reply *p)
         rd_copy(&r, p->report.bitmap, sizeof p->report.bitmap);
         p->t2_user = (t->flags & STAMP_TLV_T2_USER) != 0;
         p->has_report = true;
+    } else if (t->type == STAMP_TLV_COS && !p->has_cos) {
+        unsigned cos = rd_be16(&r);
+        p->dscp_seen = cos >> 4 & 0x3f;
+        p->ecn_seen = cos >> 2 & 3;
+        p->dscp_refused = (cos & 3) != 0;
+        p->has_cos = true;
     }
 }
 

@@ -40,6 +40,9 @@ enum { STAMP_PORT = 862 };
 enum stamp_tlv_type {
     STAMP_TLV_RESERVED = 0,
     STAMP_TLV_PADDING = 1,
+    STAMP_TLV_LOCATION = 2,
+    STAMP_TLV_TIMESTAMP = 3, /* Timestamp Information. */
+    STAMP_TLV_COS = 4,       /* Class of Service. */
     STAMP_TLV_FOLLOW_UP = 7,
     STAMP_TLV_HMAC = 8,
     STAMP_TLV_REPORT = 240, /* Reception report; of the registry's experimental range, 240-251. */
@@ -54,7 +57,23 @@ enum stamp_tlv_flag {
     STAMP_TLV_T2_USER = 0x01,
 };
 
-/* How a timestamp was made, in follow-up telemetry. */
+/* Sub-TLVs of Location: what is asked for, then what answers it. */
+enum stamp_location {
+    STAMP_LOCATION_MAC = 1,
+    STAMP_LOCATION_EUI64 = 3,
+    STAMP_LOCATION_DESTINATION = 4, /* Its answer is 5 or 6, ... */
+    STAMP_LOCATION_SOURCE = 7,      /* ... 8 or 9: IPv4 or IPv6. */
+};
+
+/* What keeps a clock, in Timestamp Information. */
+enum stamp_sync {
+    STAMP_SYNC_NTP = 1,
+    STAMP_SYNC_PTP = 2,
+    STAMP_SYNC_GNSS = 4,
+    STAMP_SYNC_LOCAL = 5
+};
+
+/* How a timestamp was made, in follow-up telemetry and Timestamp Information. */
 enum stamp_mode { STAMP_MODE_HARDWARE = 1, STAMP_MODE_SOFTWARE = 2, STAMP_MODE_CONTROL = 3 };
 
 /* What a packet turned out to be.  Names are stamp_verdict_names[]. */
@@ -151,6 +170,18 @@ enum stamp_verdict stamp_request_parse(const void *dgram, size_t size, struct st
  * still to be signed. */
 void stamp_request_format(const struct stamp_request *q, uint8_t *buf);
 
+/* What a reflector saw of a request and knows of itself, for Location, Timestamp
+ * Information and Class of Service. */
+struct stamp_seen {
+    bool ipv6;
+    uint8_t source[16], destination[16]; /* IPv4: the first four. */
+    uint16_t source_port, destination_port;
+    uint8_t tos;    /* DSCP and ECN, as received. */
+    uint64_t dscps; /* Bit n: a sender may ask for DSCP n in the reply; 0: for any. */
+    enum stamp_sync sync;
+    uint8_t reply_dscp; /* Set by stamp_reply_make(): of the reply. */
+};
+
 /* What a reflector puts into its reply.  Timestamps are raw, in the format that
  * the Z bit of 'error' says. */
 struct stamp_answer {
@@ -163,7 +194,8 @@ struct stamp_answer {
     bool has_follow_up;
     uint32_t follow_up_sequence;
     uint64_t follow_up_t3;
-    bool integrity_failed; /* The TLVs are not to be believed: all go back with I set. */
+    struct stamp_seen *seen; /* NULL: those TLVs count as unknown. */
+    bool integrity_failed;   /* The TLVs are not to be believed: all go back with I set. */
 };
 
 /* Makes the reply out of the request in place.  'buf' holds q->size octets and
@@ -206,6 +238,9 @@ struct stamp_reply {
     uint32_t follow_up_sequence;
     uint64_t follow_up_t3;
     uint8_t follow_up_mode; /* enum stamp_mode; 0 where the reflector did not say. */
+    bool has_cos;
+    uint8_t dscp_seen, ecn_seen; /* Of the request, where the reflector had it. */
+    bool dscp_refused;           /* The reply has not the DSCP that was asked for. */
 };
 
 /* STAMP_OK, STAMP_SHORT or STAMP_OVERLONG; '*out' is written on STAMP_OK only. */

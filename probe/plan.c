@@ -140,6 +140,9 @@ add_peer(struct plan_builder *b, const struct inv_link *link, unsigned end)
     p->object_count++;
     p->timing.peers[i] = (struct timing_peer){.local = link->ends[end].address,
                                               .remote = link->ends[1 - end].address};
+    for (size_t k = 0; k < link->class_count; k++) {
+        p->timing.peers[i].dscps |= UINT64_C(1) << link->classes[k]->dscp;
+    }
     p->timing.peers[i].keys = keys_of(b->config, link);
     p->timing.peer_count++;
     return copy_interface(&p->timing.peers[i].interface, link->ends[end].interface);

@@ -131,6 +131,7 @@ take_peers(struct timing *t, const struct timing_plan *plan)
                                        .remote = plan->peers[i].remote,
                                        .remote_bits = 32,
                                        .interface = plan->peers[i].interface,
+                                       .dscps = plan->peers[i].dscps,
                                        .keys = plan->peers[i].keys};
     }
     err = reflector_allow(t->reflector, p, plan->peer_count);

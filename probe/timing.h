@@ -28,17 +28,17 @@ struct timing_session {
     uint8_t dscp;
     uint32_t size; /* Octets of UDP payload, 44..9000. */
     struct span period;
-    const char *interface; /* NULL: routed. */
-    struct instant begin;  /* First packet at the first multiple of dt not before this ... */
-    struct span dt;        /* ... so that the first delta-t is whole. */
-    struct stampauth_ring
-        *keys; /* NULL: not authenticated.  The plan's reference, here and below. */
+    const char *interface;       /* NULL: routed. */
+    struct instant begin;        /* First packet at the first multiple of dt not before this ... */
+    struct span dt;              /* ... so that the first delta-t is whole. */
+    struct stampauth_ring *keys; /* NULL: none.  The plan's reference, here and below. */
 };
 
 /* Whom the reflector answers: only packets between these addresses. */
 struct timing_peer {
     struct in_addr local, remote;
     const char *interface; /* NULL: any. */
+    uint64_t dscps;        /* As reflector_peer.dscps. */
     struct stampauth_ring *keys;
 };
 

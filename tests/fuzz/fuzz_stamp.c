@@ -44,7 +44,9 @@ request_formats_back(const uint8_t *data, size_t size)
 {
     struct stamp_request q, again;
     struct exchange_report report = {.epoch = 1, .received = 2};
+    struct stamp_seen seen = {.tos = 0xb9, .ipv6 = size & 1, .dscps = size & 2 ? 1 : 0};
     struct stamp_answer a = {.sequence = 7,
+                             .seen = &seen,
                              .error = 1,
                              .ttl = 64,
                              .report = &report,
@@ -74,6 +76,7 @@ request_formats_back(const uint8_t *data, size_t size)
                             : stamp_reply_parse(buf, room, &p)) == STAMP_OK);
     assert(p.sender_sequence == q.sequence && p.t1 == q.t1 && p.sender_error == q.error);
     assert(!q.extended || p.bad_tlv == (tlv == STAMP_BAD_TLV));
+    assert(seen.reply_dscp < 64);
     assert(!took || (p.has_follow_up && p.follow_up_sequence == 6));
     free(buf);
 }

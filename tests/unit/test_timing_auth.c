@@ -1,6 +1,7 @@
 /* test_timing_auth.c - two timing threads over a veth pair with keys: rotated while
  * packets fly, none is lost; each kind of packet that is not signed as it must be
- * is counted under its own name and not answered. */
+ * is counted under its own name and not answered.  And a peer without keys gets its
+ * TLVs filled in, with the DSCP that it asked for. */
 #include <arpa/inet.h>
 #include <poll.h>
 #include <string.h>
@@ -143,7 +144,9 @@ set_right(struct stampauth_ring *with)
 {
     struct timing_peer peers[] = {
         {.local = address("10.99.0.2"), .remote = address("10.99.0.1"), .keys = with},
-        {.local = address("10.99.0.2"), .remote = address("10.99.0.3")}};
+        {.local = address("10.99.0.2"),
+         .remote = address("10.99.0.3"),
+         .dscps = UINT64_C(1) << 10 | UINT64_C(1) << 46}};
     struct timing_plan plan = {.peers = peers, .peer_count = 2, .reflector_port = PORT};
     struct timing_config config = {.events = rings[1]};
 
@@ -301,6 +304,66 @@ replies_that_are_not_signed_are_not_taken(void)
     stampauth_unref(bad);
 }
 
+/* The TOS of the reply to this packet, which takes its place. */
+static int
+tos_of_reply(int fd, uint8_t *packet, size_t size)
+{
+    struct sockaddr_in to = {
+        .sin_family = AF_INET, .sin_port = htons(PORT), .sin_addr = address("10.99.0.2")};
+    _Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(1)] = {0};
+    struct iovec part = {packet, size};
+    struct msghdr m = {.msg_iov = &part,
+                       .msg_iovlen = 1,
+                       .msg_control = control,
+                       .msg_controllen = sizeof control};
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+
+    CU_ASSERT_EQUAL_FATAL(sendto(fd, packet, size, 0, (struct sockaddr *)&to, sizeof to),
+                          (ssize_t)size);
+    CU_ASSERT_EQUAL_FATAL(poll(&p, 1, 60000), 1);
+    CU_ASSERT_EQUAL_FATAL(recvmsg(fd, &m, 0), (ssize_t)size);
+    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+    return c && c->cmsg_type == IP_TOS ? *CMSG_DATA(c) : -1;
+}
+
+static void
+tlvs_are_filled_in_and_the_dscp_is_the_one_asked_for(void)
+{
+    static const struct {
+        uint8_t asked, tos, cos_low;
+    } cases[] = {{10, 10 << 2, (46 << 4 & 0xff) | 1 << 2}, /* Of a class of this peer. */
+                 {11, 46 << 2, (46 << 4 & 0xff) | 1 << 2 | 1}};
+    struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr = address("10.99.0.3")};
+    socklen_t size = sizeof from;
+    int fd, on = 1, tos = 46 << 2 | 1;
+
+    netpair_enter(&net, 0);
+    fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    CU_ASSERT_FATAL(fd >= 0 && bind(fd, (struct sockaddr *)&from, sizeof from) == 0);
+    CU_ASSERT_EQUAL(setsockopt(fd, IPPROTO_IP, IP_RECVTOS, &on, sizeof on), 0);
+    CU_ASSERT_EQUAL(setsockopt(fd, IPPROTO_IP, IP_TOS, &tos, sizeof tos), 0);
+    CU_ASSERT_EQUAL(getsockname(fd, (struct sockaddr *)&from, &size), 0);
+    for (uint32_t i = 0; i < 2; i++) {
+        struct stamp_request q = {
+            .sequence = i, .t1 = i + 1, .error = 1, .size = 44, .extended = true};
+        uint8_t b[44 + 8 + 28 + 8] = {0};
+        stamp_request_format(&q, b);
+        memcpy(b + 44, "\x80\4\0\4", 4);
+        b[48] = (uint8_t)(cases[i].asked << 2);
+        memcpy(b + 52, "\x80\2\0\x18\0\0\0\0\x80\7\0\x10", 12);
+        memcpy(b + 80, "\x80\3\0\4", 4);
+        CU_ASSERT_EQUAL(tos_of_reply(fd, b, sizeof b), cases[i].tos);
+        CU_ASSERT(b[44] == 0 && b[48] == (cases[i].asked << 2 | 46 >> 4));
+        CU_ASSERT_EQUAL(b[49], cases[i].cos_low);
+        CU_ASSERT(b[52] == 0 && b[56] == PORT >> 8 && b[57] == (PORT & 0xff));
+        CU_ASSERT(memcmp(b + 58, &from.sin_port, 2) == 0);
+        CU_ASSERT(b[60] == 0 && b[61] == 8 && memcmp(b + 64, &from.sin_addr, 4) == 0);
+        CU_ASSERT(b[80] == 0 && (b[84] == STAMP_SYNC_NTP || b[84] == STAMP_SYNC_LOCAL));
+        CU_ASSERT(b[85] == 2 && b[86] == b[84] && b[87] == 2);
+    }
+    close(fd);
+}
+
 static void
 it_ends_cleanly(void)
 {
@@ -321,6 +384,8 @@ main(void)
         {"what is not signed as it must is counted and not answered",
          what_is_not_signed_as_it_must_is_counted_and_not_answered},
         {"replies that are not signed are not taken", replies_that_are_not_signed_are_not_taken},
+        {"TLVs are filled in, and the DSCP is the one asked for",
+         tlvs_are_filled_in_and_the_dscp_is_the_one_asked_for},
         {"it ends cleanly", it_ends_cleanly},
         CU_TEST_INFO_NULL};
 
