@@ -458,12 +458,17 @@ assemble_expect(const struct assemble *a, struct position p, const pb_batch *bat
         bool begins = a->read.epoch == 0 && position_compare(p, a->begin_at) == 0;
         return begins ? ASSEMBLE_TAKE : ASSEMBLE_GAP;
     }
-    /* The first of an epoch.  Where nothing was read yet, where it was lost and
-     * so names nothing, and where the source lost its whole spool and knows of
-     * no epoch before, there is nothing to compare. */
-    if (a->read.epoch == 0 || !batch || !batch->epoch_start ||
-        batch->epoch_start->previous_epoch == 0) {
+    /* The first of an epoch.  Where it was lost and so names nothing, and where the
+     * source lost its whole spool and knows of no epoch before, there is nothing to
+     * compare. */
+    if (!batch || !batch->epoch_start || batch->epoch_start->previous_epoch == 0) {
         return ASSEMBLE_TAKE;
+    }
+    /* Where nothing was read yet, the epoch before is asked for once. */
+    if (a->read.epoch == 0) {
+        return batch->epoch_start->previous_empty || position_compare(p, a->begin_at) == 0
+                   ? ASSEMBLE_TAKE
+                   : ASSEMBLE_GAP;
     }
     const Plumbline__Telemetry__EpochStart *e = batch->epoch_start;
     struct position last = {e->previous_epoch, e->previous_last_sequence};
@@ -759,14 +764,15 @@ take_early(struct assemble *a, const pb_early *e)
 
 /* Moves to 'p', opening its epoch if it is another. */
 static void
-step(struct assemble *a, struct position p, const pb_batch *batch)
+step(struct assemble *a, struct position p, const pb_batch *batch, struct instant now)
 {
     if (p.epoch != a->read.epoch) {
         bool linked =
             batch && batch->epoch_start && batch->epoch_start->previous_epoch == a->read.epoch;
         bool told = batch && batch->epoch_start && !batch->tombstone;
-        begin_epoch(a, p, linked, told,
-                    batch && batch->made_at_ns ? instant_of_ns(batch->made_at_ns) : a->final_until);
+        bool dated = batch && batch->made_at_ns && batch->made_at_ns <= now.ns + ASSEMBLE_AHEAD_NS;
+        /* A date ahead of time would keep what the gap waits for from ever being over. */
+        begin_epoch(a, p, linked, told, dated ? instant_of_ns(batch->made_at_ns) : a->final_until);
     }
     a->read = p;
 }
@@ -783,7 +789,7 @@ assemble_take(struct assemble *a, struct position p, const pb_batch *batch, cons
         count(a, ASSEMBLE_HELD_FULL, 1);
         return -ENOBUFS;
     }
-    step(a, p, batch);
+    step(a, p, batch, now);
     if (batch->tombstone) {
         return take_tombstone(a, batch->tombstone, before, now);
     }
@@ -815,7 +821,7 @@ assemble_take_lost(struct assemble *a, struct position p)
 {
     struct position before = a->read;
 
-    step(a, p, NULL);
+    step(a, p, NULL, a->final_until);
     return add_unknown(a, a->final_until, instant_of_ns(INT64_MAX), before);
 }
 

@@ -310,7 +310,6 @@ revise(struct farend *f, PGconn *conn, const struct pending *p, const char *seri
 static int
 judge(struct farend *f, PGconn *conn, const struct pending *p, char *why, size_t why_size)
 {
-    const char *key[] = {p->source_id, p->session_id, p->start_text};
     struct farend_seconds far;
     PGresult *held = NULL;
     int err = read_far(f, conn, p, &far, why, why_size);
@@ -328,9 +327,14 @@ judge(struct farend *f, PGconn *conn, const struct pending *p, char *why, size_t
     for (int d = 0; n > 0 && marked && d < DIRECTIONS && !err; d++) {
         err = revise(f, conn, p, p->series[d], (size_t)n, why, why_size);
     }
-    if (n < 0 || err) {
-        return -EIO;
-    }
+    return n < 0 || err ? -EIO : 0;
+}
+
+static int
+settle(PGconn *conn, const struct pending *p, char *why, size_t why_size)
+{
+    const char *key[] = {p->source_id, p->session_id, p->start_text};
+
     return pg_run(
                conn,
                "DELETE FROM plumbline_store.far_pending WHERE source_id = $1 AND session_id = $2 "
@@ -363,7 +367,9 @@ judge_all(struct farend *f, PGconn *conn, const PGresult *r, char *why, size_t w
             plumbline__telemetry__session__free_unpacked(m, NULL);
         }
         PQfreemem(entry);
-        if (good && judge(f, conn, &p, why, why_size)) {
+        /* What is no dictionary entry (it was damaged in the table) can never be
+         * judged: it stays as it is, and is not asked about for ever. */
+        if ((good && judge(f, conn, &p, why, why_size)) || settle(conn, &p, why, why_size)) {
             return -EIO;
         }
     }

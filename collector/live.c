@@ -33,6 +33,19 @@ fill(Plumbline__Telemetry__LiveSession *m, struct assemble_session *s)
     m->last = s->has_last ? &s->last : NULL;
 }
 
+/* One of which the source's own time has passed a whole delta-t without a word is not
+ * in its plan any more. */
+static bool
+is_gone(const struct assemble_session *s, struct instant final_until)
+{
+    uint64_t last = s->has_last ? s->last.dt_number : 0;
+
+    if (s->has_early && s->early.dt_number > last) {
+        last = s->early.dt_number;
+    }
+    return (int64_t)(last + 2) * s->key.dt.ns <= final_until.ns;
+}
+
 int
 live_make(struct assemble *a, const char *source, const struct live_facts *facts, struct bytes *out)
 {
@@ -49,7 +62,8 @@ live_make(struct assemble *a, const char *source, const struct live_facts *facts
     if (m && list) {
         size_t n = 0;
         for (struct assemble_session *s = assemble_sessions(a); s; s = s->next) {
-            if (s->trusted && (s->has_early || s->has_last)) {
+            if (s->trusted && (s->has_early || s->has_last) &&
+                !is_gone(s, assemble_final_until(a))) {
                 fill(&m[n], s);
                 list[n] = &m[n];
                 n++;

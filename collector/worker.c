@@ -41,14 +41,19 @@
 #define EXPIRE_EVERY_NS (60 * NS_PER_S)
 #define NEWER_WAIT_NS (60 * NS_PER_S)
 #define REFUSED_WAIT_NS (10 * NS_PER_S)
+/* A source whose stream gives nothing that can be taken is not asked for so long. */
+#define STUCK_WAIT_NS (NS_PER_S / 5)
+/* One whose stream cannot be read at all, by itself, so many times in a row: */
+#define UNREADABLE_TRIES 3
+#define UNREADABLE_WAIT_NS (60 * NS_PER_S)
 #define CLAIMS_A_TICK 16
 #define LIVE_KEPT_S "691200"
 
 static const char *const count_names[WORKER_COUNTS] = {
-    "batches",         "rows",         "commits",         "claims",
-    "releases",        "gaps",         "fence_refused",   "quarantined",
-    "newer_format",    "far_judged",   "postgresql_lost", "redis_lost",
-    "commits_refused", "redis_refused"};
+    "batches",         "rows",          "commits",         "claims",
+    "releases",        "gaps",          "fence_refused",   "quarantined",
+    "newer_format",    "far_judged",    "postgresql_lost", "redis_lost",
+    "commits_refused", "redis_refused", "unreadable"};
 
 struct source {
     const char *name;
@@ -56,6 +61,8 @@ struct source {
     struct assemble *assemble; /* NULL: not claimed. */
     struct position committed;
     struct span not_before; /* Monotonic: no claim before. */
+    struct span read_after; /* Monotonic: not read before. */
+    unsigned unreadable;    /* Reads of it alone that failed, in a row. */
     bool owned;             /* Found ours in this tick. */
     bool live_due;
     bool wants; /* 'want' is published until what is missing comes. */
@@ -89,6 +96,7 @@ struct worker {
     struct source *sources;
     size_t source_count, claimed, next_read, next_claim;
     unsigned read_entries;
+    unsigned read_alone; /* So many reads are of one source each: a group's failed. */
     bool redis_was_up;
     struct span ticked, expired, store_tried;
     struct store_write write;
@@ -672,7 +680,8 @@ ask_again(struct worker *w, struct source *s, struct position found)
         return err;
     }
     struct position p = assemble_wanted(s->assemble);
-    if (p.epoch == 0 && s->wants && position_compare(found, s->found) == 0) {
+    if (p.epoch == 0 && s->wants && found.epoch <= INT64_MAX &&
+        position_compare(found, s->found) == 0) {
         /* All was asked for, and it begins here again. */
         assemble_begin_at(s->assemble, found);
         return 0;
@@ -842,7 +851,9 @@ take_entries(struct worker *w, struct source *s, const redisReply *entries)
         const char *bytes;
         size_t size;
         if (!open_entry(entries->element[i], &p, &bytes, &size)) {
-            continue; /* Redis itself makes no such thing. */
+            /* No source of ours made that; nothing can come after it. */
+            err = ask_again(w, s, (struct position){UINT64_MAX, UINT64_MAX});
+            break;
         }
         err = take_entry(w, s, p, bytes, size, &more);
         if (!err && s->assemble) {
@@ -862,10 +873,13 @@ struct reading {
 static void
 choose(struct worker *w, struct reading *r)
 {
+    const size_t most = w->read_alone ? 1 : READ_SOURCES_MAX;
+    struct span now = mono_now();
+
     r->count = r->bytes = 0;
-    for (size_t i = 0; i < w->source_count && r->count < READ_SOURCES_MAX; i++) {
+    for (size_t i = 0; i < w->source_count && r->count < most; i++) {
         struct source *s = &w->sources[w->next_read++ % w->source_count];
-        if (!s->assemble) {
+        if (!s->assemble || now.ns < s->read_after.ns) {
             continue;
         }
         struct position p = assemble_read(s->assemble);
@@ -873,9 +887,35 @@ choose(struct worker *w, struct reading *r)
         snprintf(r->ids[r->count], sizeof r->ids[0], "%" PRIu64 "-%" PRIu64, p.epoch, p.sequence);
         r->bytes += (s->batch_bytes ? s->batch_bytes : READ_BATCH_GUESS) + 256;
         r->sources[r->count++] = s;
-        if (w->read_entries == 1 && r->count == 4) {
-            break; /* The answer before was too much: go gently. */
-        }
+    }
+    if (w->read_alone) {
+        w->read_alone--;
+    }
+}
+
+/* Nothing came of this question: too much for an answer, or of the wrong type.  The
+ * sources are asked one by one then, and one that cannot be read by itself waits, so
+ * that the others go on. */
+static void
+read_failed(struct worker *w, const struct reading *r, const char *why)
+{
+    w->read_entries = 1;
+    if (r->count > 1) {
+        w->read_alone = (unsigned)w->claimed;
+        return;
+    }
+    struct source *s = r->sources[0];
+    if (++s->unreadable < UNREADABLE_TRIES) {
+        return;
+    }
+    s->unreadable = 0;
+    s->read_after = span_of_ns(mono_now().ns + UNREADABLE_WAIT_NS);
+    count(w, WORKER_UNREADABLE, 1);
+    if (log_bucket_pass(&s->bucket, mono_now())) {
+        log_errorx(
+            "%s: its stream cannot be read (%s); it is tried again in 60 s.  If it stays so, "
+            "delete the key pl:{%s}:t: the source sends what is not committed again",
+            s->name, why, s->name);
     }
 }
 
@@ -893,53 +933,86 @@ source_of_key(const struct reading *r, size_t *at, const char *key)
     return NULL;
 }
 
-/* Reads once.  Returns how many streams had something, or a negative errno. */
+static redisReply *
+read_streams(struct worker *w, const struct reading *r)
+{
+    const char *argv[2 * READ_SOURCES_MAX + 4] = {"XREAD", "COUNT"};
+    size_t sizes[2 * READ_SOURCES_MAX + 4], argc = 2, n = READ_BYTES_TARGET / r->bytes;
+    char entries[16];
+
+    n = n < 1 ? 1 : n > w->read_entries ? w->read_entries : n;
+    snprintf(entries, sizeof entries, "%zu", n);
+    argv[argc++] = entries;
+    argv[argc++] = "STREAMS";
+    for (size_t i = 0; i < r->count; i++) {
+        argv[argc + i] = r->keys[i];
+        argv[argc + r->count + i] = r->ids[i];
+    }
+    argc += 2 * r->count;
+    for (size_t i = 0; i < argc; i++) {
+        sizes[i] = strlen(argv[i]);
+    }
+    return redis_call(w->redis, span_of_ns(CALL_TIMEOUT_NS), argc, argv, sizes);
+}
+
+/* 1: something of it was taken, 0: nothing could be, and it waits a little. */
+static int
+take_stream(struct worker *w, struct source *s, const redisReply *entries)
+{
+    struct position before = assemble_read(s->assemble);
+    int err = take_entries(w, s, entries);
+
+    tell_refusals(w, s);
+    if (err) {
+        return err;
+    }
+    if (s->assemble && position_compare(assemble_read(s->assemble), before) == 0) {
+        s->read_after = span_of_ns(mono_now().ns + STUCK_WAIT_NS);
+        return 0;
+    }
+    return 1;
+}
+
+/* Reads once.  Returns of how many streams something was taken, or a negative
+ * errno. */
 static int
 read_some(struct worker *w)
 {
     struct reading r;
-    const char *argv[2 * READ_SOURCES_MAX + 4] = {"XREAD", "COUNT"};
-    size_t sizes[2 * READ_SOURCES_MAX + 4], argc = 2, found = 0, at = 0;
-    char entries[16];
-    int err = 0;
+    size_t at = 0;
+    int found = 0, got = 0;
 
     choose(w, &r);
     if (r.count == 0) {
         return 0;
     }
-    size_t n = READ_BYTES_TARGET / r.bytes;
-    n = n < 1 ? 1 : n > w->read_entries ? w->read_entries : n;
-    snprintf(entries, sizeof entries, "%zu", n);
-    argv[argc++] = entries;
-    argv[argc++] = "STREAMS";
-    for (size_t i = 0; i < r.count; i++) {
-        argv[argc + i] = r.keys[i];
-        argv[argc + r.count + i] = r.ids[i];
-    }
-    argc += 2 * r.count;
-    for (size_t i = 0; i < argc; i++) {
-        sizes[i] = strlen(argv[i]);
-    }
-    redisReply *reply = redis_call(w->redis, span_of_ns(CALL_TIMEOUT_NS), argc, argv, sizes);
+    redisReply *reply = read_streams(w, &r);
     if (!reply) {
-        w->read_entries = 1;
+        read_failed(w, &r, "no answer, or one of more than 64 MiB");
         return 0;
+    }
+    if (reply->type == REDIS_REPLY_ERROR) {
+        tell_refused(w, reply);
+        if (strncmp(reply->str, "WRONGTYPE", 9) == 0) {
+            read_failed(w, &r, reply->str);
+        }
+        freeReplyObject(reply);
+        return 0;
+    }
+    for (size_t i = 0; i < r.count; i++) {
+        r.sources[i]->unreadable = 0;
     }
     w->read_entries =
         w->read_entries * 2 < READ_ENTRIES_MAX ? w->read_entries * 2 : READ_ENTRIES_MAX;
-    if (reply->type == REDIS_REPLY_ERROR) {
-        tell_refused(w, reply);
-    }
-    for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i < reply->elements && !err; i++) {
+    for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i < reply->elements && got >= 0; i++) {
         const redisReply *stream = reply->element[i];
         if (stream->type != REDIS_REPLY_ARRAY || stream->elements != 2) {
             continue;
         }
         struct source *s = source_of_key(&r, &at, stream->element[0]->str);
         if (s) {
-            err = take_entries(w, s, stream->element[1]);
-            tell_refusals(w, s);
-            found++;
+            got = take_stream(w, s, stream->element[1]);
+            found += got > 0;
         }
     }
     freeReplyObject(reply);
@@ -950,7 +1023,7 @@ read_some(struct worker *w)
         }
         w->sources[i].bad_counts = bad;
     }
-    return err ? err : (int)found;
+    return got < 0 ? got : found;
 }
 
 /* --- Each second ---------------------------------------------------------- */

@@ -29,6 +29,7 @@ enum worker_count {
     WORKER_REDIS_LOST,
     WORKER_COMMITS_REFUSED, /* PostgreSQL took nothing of a source, which waits. */
     WORKER_REDIS_REFUSED,   /* Commands: an ACL, or no memory. */
+    WORKER_UNREADABLE,      /* A source's stream cannot be read at all; it waits. */
     WORKER_COUNTS
 };
 

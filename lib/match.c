@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SIZE_LEAST 256u
+#define SIZE_LEAST 16u
+#define SIZE_MAX_LEAST 2048u
 #define SIZE_MOST (1u << 21)
 
 /* A kernel stamp may seem this much earlier than the user's (a card's clock). */
@@ -52,7 +53,7 @@ slots_for(const struct session_key *key)
     uint64_t span = (uint64_t)key->dt.ns + (uint64_t)key->tmax.ns + (uint64_t)MATCH_GRACE_NS +
                     (uint64_t)NS_PER_S;
     uint64_t packets = span / (uint64_t)key->period.ns;
-    uint64_t needed = packets + packets / 4 + MATCH_REPORT_BITS;
+    uint64_t needed = packets + packets / 2 + 8;
     uint32_t size = SIZE_LEAST;
 
     while (size < needed && size < SIZE_MOST) {
@@ -66,9 +67,12 @@ slots_alloc(struct match *m, uint32_t size)
 {
     m->packets = calloc(size, sizeof *m->packets);
     m->follow_ups = calloc(size, sizeof *m->follow_ups);
-    m->yes = calloc(size / 64, sizeof *m->yes);
-    m->no = calloc(size / 64, sizeof *m->no);
     m->size = size;
+    for (m->bit_count = 64; m->bit_count < size + MATCH_REPORT_BITS;) {
+        m->bit_count *= 2;
+    }
+    m->yes = calloc(m->bit_count / 64, sizeof *m->yes);
+    m->no = calloc(m->bit_count / 64, sizeof *m->no);
     return m->packets && m->follow_ups && m->yes && m->no ? 0 : -ENOMEM;
 }
 
@@ -98,6 +102,7 @@ match_new(const struct session_key *key, struct instant begin)
         m->far.gaps[i].first = 1;
     }
     m->size_max = 8 * slots_for(key);
+    m->size_max = m->size_max < SIZE_MAX_LEAST ? SIZE_MAX_LEAST : m->size_max;
     m->size_max = m->size_max > SIZE_MOST ? SIZE_MOST : m->size_max;
     int err = slots_alloc(m, slots_for(key));
     m->pool = open_new(m);
@@ -149,13 +154,14 @@ slots_grow(struct match *m, uint64_t needed)
         m->yes = old.yes;
         m->no = old.no;
         m->size = old.size;
+        m->bit_count = old.bit_count;
         return -ENOMEM;
     }
     for (uint64_t s = m->low; s < m->next; s++) {
         uint64_t bit = UINT64_C(1) << s % 64;
         *match_slot(m, s) = *match_slot(&old, s);
-        m->yes[(s & (size - 1)) / 64] |= match_bit(&old, old.yes, s) ? bit : 0;
-        m->no[(s & (size - 1)) / 64] |= match_bit(&old, old.no, s) ? bit : 0;
+        m->yes[(s & (m->bit_count - 1)) / 64] |= match_bit(&old, old.yes, s) ? bit : 0;
+        m->no[(s & (m->bit_count - 1)) / 64] |= match_bit(&old, old.no, s) ? bit : 0;
     }
     for (uint32_t i = 0; i < old.size; i++) {
         const struct follow_up *u = &old.follow_ups[i];
@@ -260,7 +266,7 @@ reserve_slot(struct match *m, uint64_t sequence)
     if (m->low == m->next) {
         m->low = m->next = sequence;
     }
-    needed = sequence + 1 - m->low + MATCH_REPORT_BITS;
+    needed = sequence + 1 - m->low;
     return needed <= m->size ? 0 : slots_grow(m, needed);
 }
 
@@ -272,8 +278,8 @@ claim_slot(struct match *m, uint64_t sequence)
     for (uint64_t s = m->next; s <= sequence; s++) {
         uint64_t clear = ~(UINT64_C(1) << s % 64);
         memset(match_slot(m, s), 0, sizeof *m->packets);
-        m->yes[(s & (m->size - 1)) / 64] &= clear;
-        m->no[(s & (m->size - 1)) / 64] &= clear;
+        m->yes[(s & (m->bit_count - 1)) / 64] &= clear;
+        m->no[(s & (m->bit_count - 1)) / 64] &= clear;
     }
     m->next = sequence + 1;
     return match_slot(m, sequence);

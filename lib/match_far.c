@@ -24,7 +24,7 @@ sequence_diff(uint32_t a, uint32_t b)
 static inline void
 bits_or(const struct match *m, uint64_t *bits, uint64_t sequence, uint64_t word)
 {
-    uint32_t words = m->size / 64;
+    uint32_t words = m->bit_count / 64;
     uint32_t at = (uint32_t)(sequence / 64) & (words - 1);
     unsigned shift = sequence % 64;
 
@@ -37,7 +37,7 @@ bits_or(const struct match *m, uint64_t *bits, uint64_t sequence, uint64_t word)
 static void
 bit_set(const struct match *m, uint64_t *bits, uint64_t sequence)
 {
-    bits[(sequence & (m->size - 1)) / 64] |= UINT64_C(1) << sequence % 64;
+    bits[(sequence & (m->bit_count - 1)) / 64] |= UINT64_C(1) << sequence % 64;
 }
 
 /* A report's bitmap: 'newer' has sequence - 64 in bit 0, 'older' sequence - 128. */
@@ -90,7 +90,7 @@ static void
 clear_run(const struct match *m, uint64_t *bits, uint64_t first, uint64_t last)
 {
     for (uint64_t s = first < m->low ? m->low : first; s <= last && s < m->next; s++) {
-        bits[(s & (m->size - 1)) / 64] &= ~(UINT64_C(1) << s % 64);
+        bits[(s & (m->bit_count - 1)) / 64] &= ~(UINT64_C(1) << s % 64);
     }
 }
 

@@ -2,9 +2,10 @@
  * fates) and match_far.c (what the far end tells), by nobody else.
  *
  * Sequences are extended to 64 bits; the window of packets whose delta-t is not
- * final is [low, next), in a ring of a power of two.  At least MATCH_REPORT_BITS
- * slots stay free, so that the bits of a report about packets just left behind
- * fall on slots that are cleared before they are used. */
+ * final is [low, next), in a ring of a power of two.  The rings of bits have at
+ * least MATCH_REPORT_BITS more places than that of packets, so that the bits of a
+ * report about packets just left behind fall on places that are cleared before they
+ * are used; a slow session needs few slots, and they are what costs memory. */
 #ifndef PLUMBLINE_MATCH_STATE_H
 #define PLUMBLINE_MATCH_STATE_H
 
@@ -87,11 +88,12 @@ struct match {
     bool started;       /* A packet was sent. */
     bool overrun;       /* Events were lost since the last SENT. */
     bool late_known;    /* 'usual' is valid. */
-    uint32_t size;      /* Slots. */
+    uint32_t size;      /* Slots of packets and follow-ups. */
     uint32_t size_max;
+    uint32_t bit_count; /* Places of 'yes' and 'no'. */
     struct packet *packets;
     struct follow_up *follow_ups; /* By reflector's sequence. */
-    uint64_t *yes, *no;           /* A bit a slot: received there, not received there. */
+    uint64_t *yes, *no;           /* A bit a packet: received there, not received there. */
     struct open_dt *front, *tail, *pool;
     int64_t next_number;              /* Oldest not final. */
     int64_t early_number;             /* Oldest not told early. */
@@ -137,7 +139,7 @@ match_extend(const struct match *m, uint32_t sequence)
 static inline bool
 match_bit(const struct match *m, const uint64_t *bits, uint64_t sequence)
 {
-    return bits[(sequence & (m->size - 1)) / 64] >> sequence % 64 & 1;
+    return bits[(sequence & (m->bit_count - 1)) / 64] >> sequence % 64 & 1;
 }
 
 /* Takes what the first copy of a reply tells about this packet and others. */

@@ -10,10 +10,23 @@
 enum { FOLLOW_UPS = 64, NO_SESSION = 0 };
 
 static const char *const own_names[REFLECTOR_SOCKET] = {
-    "short",     "overlong",        "bad_error_estimate", "bad_tlv",
-    "wrong_key", "unauthenticated", "unknown_key",        "bad_tlv_integrity",
-    "stranger",  "duplicate",       "replayed",           "rate_limited",
-    "full",      "expired",         "sender_began_anew",  "follow_up_lost",
+    "short",
+    "overlong",
+    "bad_error_estimate",
+    "bad_tlv",
+    "wrong_key",
+    "unauthenticated",
+    "unknown_key",
+    "bad_tlv_integrity",
+    "stranger",
+    "duplicate",
+    "replayed",
+    "rate_limited",
+    "full",
+    "source_full",
+    "expired",
+    "sender_began_anew",
+    "follow_up_lost",
 };
 
 /* A true T3 that waits for a reply to ride in. */
@@ -229,7 +242,7 @@ reflector_new(const struct reflector_config *config, struct tstamp_io *io)
     }
     r->io = io;
     r->socket.fd = -1;
-    r->limit = config->sessions ? config->sessions : 4096;
+    r->limit = config->sessions ? config->sessions : 32768;
     r->rate = config->rate ? config->rate : 200000;
     r->idle = config->idle.ns ? config->idle : span_of_ns(600 * NS_PER_S);
     r->epoch = config->epoch ? config->epoch : epoch_of_clock();
@@ -526,6 +539,15 @@ session_make(struct reflector *r, const struct rsession *key, unsigned ifindex, 
         count(r, REFLECTOR_FULL);
         return NULL;
     }
+    uint32_t place = source_find(r, key->peer);
+    struct source *source = &r->sources[place];
+    bool known = source->address.s_addr == key->peer.s_addr;
+    /* No source may have more than it leaves to the others, so that one that forges
+     * SSIDs cannot shut them out. */
+    if (known && source->sessions >= r->free_count) {
+        count(r, REFLECTOR_SOURCE_FULL);
+        return NULL;
+    }
     s = &r->sessions[r->free_sessions[--r->free_count]];
     *s = (struct rsession){
         .peer = key->peer,
@@ -534,13 +556,12 @@ session_make(struct reflector *r, const struct rsession *key, unsigned ifindex, 
         .ssid = key->ssid,
         .used = true,
         .generation = (uint16_t)(s->generation + 1),
-        .source = source_find(r, key->peer),
+        .source = place,
         .ifindex = reply_by,
         .epoch = r->epoch + r->begun_again,
         .history.last = mono,
     };
-    struct source *source = &r->sources[s->source];
-    if (source->address.s_addr != key->peer.s_addr) {
+    if (!known) {
         *source = (struct source){.address = key->peer};
     }
     source->sessions++;

@@ -52,14 +52,15 @@ enum reflector_count {
     REFLECTOR_UNKNOWN_KEY,     /* Signed, by a peer that has none; not answered. */
     REFLECTOR_BAD_INTEGRITY,   /* HMAC TLV wrong, missing or misplaced: answered with I set. */
     REFLECTOR_STRANGER,
-    REFLECTOR_DUPLICATE, /* A repeat inside the last 128; not answered. */
-    REFLECTOR_REPLAYED,  /* A repeat, or what looks like one, outside; not answered. */
-    REFLECTOR_RATE,      /* Over the source's rate; not answered. */
-    REFLECTOR_FULL,      /* No room for another session; not answered. */
-    REFLECTOR_EXPIRED,   /* Sessions forgotten after silence. */
-    REFLECTOR_RESTARTED, /* Sessions whose sender began anew. */
-    REFLECTOR_T3_LOST,   /* A follow-up for which there was no reply to ride in. */
-    REFLECTOR_SOCKET,    /* From here on tstamp.h's. */
+    REFLECTOR_DUPLICATE,   /* A repeat inside the last 128; not answered. */
+    REFLECTOR_REPLAYED,    /* A repeat, or what looks like one, outside; not answered. */
+    REFLECTOR_RATE,        /* Over the source's rate; not answered. */
+    REFLECTOR_FULL,        /* No room for another session; not answered. */
+    REFLECTOR_SOURCE_FULL, /* Its source has as many as are still free; not answered. */
+    REFLECTOR_EXPIRED,     /* Sessions forgotten after silence. */
+    REFLECTOR_RESTARTED,   /* Sessions whose sender began anew. */
+    REFLECTOR_T3_LOST,     /* A follow-up for which there was no reply to ride in. */
+    REFLECTOR_SOCKET,      /* From here on tstamp.h's. */
     REFLECTOR_BAD = REFLECTOR_SOCKET + TSTAMP_COUNTS, /* So many say that something was wrong. */
     REFLECTOR_REQUESTS = REFLECTOR_BAD,               /* Received, whatever they were. */
     REFLECTOR_REPLIES,                                /* The kernel took them. */
@@ -67,7 +68,7 @@ enum reflector_count {
 };
 
 struct reflector_config {
-    uint32_t sessions; /* At most; 0: 4096. */
+    uint32_t sessions; /* At most; 0: 32,768. */
     uint32_t rate;     /* Packets a second and source address; 0: 200,000. */
     struct span idle;  /* Forget a session after so much silence; 0: 600 s. */
     uint32_t epoch;    /* 0: made from the clock. */

@@ -114,6 +114,14 @@ ring_put(struct ring *r, const struct exchange *e)
     return false;
 }
 
+/* Consumer: how many events are in it now. */
+static inline uint32_t
+ring_waiting(struct ring *r)
+{
+    return atomic_load_explicit(&r->tail, memory_order_acquire) -
+           atomic_load_explicit(&r->head, memory_order_relaxed);
+}
+
 /* Consumer: takes the oldest event; false if there is none. */
 static inline bool
 ring_pop(struct ring *r, struct exchange *out)

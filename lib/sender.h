@@ -26,7 +26,7 @@
 enum { SENDER_SOCKETS_MAX = 1024, SENDER_SESSIONS_MAX = 1 << 20 };
 
 struct sender_session {
-    uint32_t index; /* In events; never given to another session. */
+    uint32_t index; /* In events; not another session's of this plan or the one before. */
     struct in_addr source, destination;
     uint16_t source_port; /* 0: the kernel chooses, one socket for all of them. */
     uint16_t destination_port;

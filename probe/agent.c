@@ -404,12 +404,18 @@ make_batch(struct agent *a, struct instant now)
 
 /* --- Timers --------------------------------------------------------------- */
 
+/* What is in the ring now, and not what comes meanwhile: where events come faster than
+ * they can be taken, they are lost and told as such; signals, ticks and Redis get
+ * their turn all the same. */
 static void
 drain(struct agent *a)
 {
     struct exchange e;
 
-    while (ring_pop(a->config.events, &e)) {
+    for (uint32_t n = ring_waiting(a->config.events); n > 0; n--) {
+        if (!ring_pop(a->config.events, &e)) {
+            break;
+        }
         if (e.session == UINT32_MAX) {
             for (size_t i = 0; i < a->session_count; i++) {
                 if (a->sessions[i]) {

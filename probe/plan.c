@@ -15,13 +15,42 @@
 /* An SSID is 16 bits, and 0 means "none" (RFC 8972, section 3). */
 #define PLAN_SESSIONS_MAX 65535u
 
+/* Which indexes are taken: by this plan, and by the one before, whose packets may
+ * still be out. */
+struct plan_indexes {
+    uint64_t words[(PLAN_SESSIONS_MAX + 64) / 64];
+};
+
 struct plan_builder {
     struct plan *plan;
+    struct plan_indexes *taken;
     const struct probe_config *config;
     const struct plan *old;
     uint32_t *next_index;
     struct instant not_before;
 };
+
+static void
+take_index(struct plan_indexes *t, uint32_t index)
+{
+    t->words[index / 64] |= UINT64_C(1) << index % 64;
+}
+
+/* The next that is free, from '*next' on and round again: one that was let go of is
+ * used again as late as can be.  PLAN_SESSIONS_MAX: none is. */
+static uint32_t
+new_index(struct plan_indexes *t, uint32_t *next)
+{
+    for (uint32_t i = 0; i < PLAN_SESSIONS_MAX; i++) {
+        uint32_t index = (*next + i) % PLAN_SESSIONS_MAX;
+        if (!(t->words[index / 64] >> index % 64 & 1)) {
+            take_index(t, index);
+            *next = index + 1;
+            return index;
+        }
+    }
+    return PLAN_SESSIONS_MAX;
+}
 
 /* The way that a session's packets go. */
 static bool
@@ -90,11 +119,11 @@ add_session(const struct inv_link *link, const struct inv_class *class_, unsigne
         return -ENOMEM;
     }
     p->timing.sessions = more;
-    if (!old && *b->next_index >= PLAN_SESSIONS_MAX) {
+    uint32_t index = old ? old->index : new_index(b->taken, b->next_index);
+    if (index == PLAN_SESSIONS_MAX) {
         return -EUSERS;
     }
     p->sessions[i] = (struct plan_session){.key = *key, .id = id};
-    uint32_t index = old ? old->index : (*b->next_index)++;
     p->timing.sessions[i] = (struct timing_session){
         .index = index,
         .source = near->address,
@@ -180,11 +209,15 @@ plan_make(struct plan **out, const struct inventory *inv, const struct probe_con
 {
     const struct inv_probe *probe = inventory_probe(inv, config->probe);
     struct plan *p = probe ? calloc(1, sizeof *p) : NULL;
-    struct plan_builder b = {p, config, old, next_index, not_before};
+    struct plan_indexes taken = {{0}};
+    struct plan_builder b = {p, &taken, config, old, next_index, not_before};
     int err;
 
     if (!p) {
         return probe ? -ENOMEM : -ENOENT;
+    }
+    for (size_t i = 0; old && i < old->timing.session_count; i++) {
+        take_index(&taken, old->timing.sessions[i].index);
     }
     err = inventory_sessions(inv, config->probe, add_session, &b);
     for (size_t i = 0; !err && i < inv->link_count; i++) {

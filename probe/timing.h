@@ -20,8 +20,8 @@ struct ring;
 struct stampauth_ring;
 
 struct timing_session {
-    uint32_t index; /* In events; dense from 0, never given to another session while the process
-                       lives. */
+    uint32_t index; /* In events; dense from 0, and not another session's of this plan or the
+                       one before. */
     struct in_addr source, destination;
     uint16_t source_port, destination_port;
     uint16_t ssid;

@@ -21,7 +21,8 @@ CREATE VIEW plumbline.v_interval WITH (security_barrier) AS
            r.delay_p50_ns, r.delay_p95_ns, r.delay_p99_ns, r.delay_p99_9_ns, r.delay_max_ns,
            r.delay_count, r.clock_error_ns,
            r.unknown, r.scheduled, r.send_errors,
-           r.stamped_user, r.delay_count - r.stamped_user - r.stamped_hardware AS stamped_kernel, r.stamped_hardware,
+           -- Stamps are counted by the round trip; of one way there may be fewer samples.
+           r.stamped_user, GREATEST(r.delay_count - r.stamped_user - r.stamped_hardware, 0) AS stamped_kernel, r.stamped_hardware,
            r.over_limit,
            r.flags & 1 <> 0 AS unclean, r.flags & 2 <> 0 AS partial, r.flags & 4 <> 0 AS suspect,
            r.revision, s.family, s.protocol, r.params_id, r.series_id, r.hist

@@ -91,12 +91,16 @@ now_ms() {
     echo "${now:0:${#now}-3}"
 }
 
-# wait_for SECONDS COMMAND ...: until it succeeds; fails when time is over.
-# SECONDS may have decimals.
+# How much longer than it should take a thing may take here: what waits for a
+# condition goes on as soon as it holds, so patience costs a slow machine nothing else.
+TEST_PATIENCE=${TEST_PATIENCE:-3}
+
+# wait_for SECONDS COMMAND ...: until it succeeds; fails when TEST_PATIENCE times
+# that is over.  SECONDS may have decimals.
 wait_for() {
     local limit=$1 end
     shift
-    end=$(awk -v l="$limit" -v n="$(now_ms)" 'BEGIN { printf "%.0f", l * 1000 + n }')
+    end=$(awk -v l="$limit" -v p="$TEST_PATIENCE" -v n="$(now_ms)" 'BEGIN { printf "%.0f", l * p * 1000 + n }')
     until "$@" >/dev/null 2>&1; do
         if (($(now_ms) > end)); then
             echo "not in ${limit} s: $*" >&2
@@ -129,7 +133,7 @@ stop() {
     local name=$1 signal=${2:-TERM} seconds=${3:-10} pid=${TEST_PID[$1]:-} status=0 i
     [[ -n $pid ]] || return 0
     kill "-$signal" "$pid" 2>/dev/null
-    for ((i = 0; i < seconds * 20; i++)); do
+    for ((i = 0; i < seconds * 20 * TEST_PATIENCE; i++)); do
         kill -0 "$pid" 2>/dev/null || break
         sleep 0.05
     done

@@ -30,7 +30,9 @@ left_over() {
         compgen -G "$LAB_TOP/.demo/plumbline-demo-$1.*" || compgen -G "/tmp/plumbline-demo-$1.*"
 }
 
-"$here/demo.sh" --build "$LAB_BUILD" --seconds 35 --json >"$TEST_DIR/demo.json" 2>"$TEST_DIR/demo.err" &
+# Other tests run beside this one: how exact the delays are, 10 and 50 us, is for a
+# demo by itself to hold, and for the accuracy benchmark.
+"$here/demo.sh" --build "$LAB_BUILD" --seconds 35 --json --busy >"$TEST_DIR/demo.json" 2>"$TEST_DIR/demo.err" &
 TEST_PID[demo]=$!
 demo=$!
 wait "$demo"
@@ -42,8 +44,8 @@ if ! check_equal 'the demo ends well: measured equals truth' 0 "$status"; then
 fi
 echo "live after $(value live_after_s) s, first rows after $(value first_rows_after_s) s"
 # The promise is 5 s and 25 s; a busy machine may miss it, so only that they came.
-check 'live figures were there before the end' at_most "$(value live_after_s)" 35
-check 'first rows were there before the end' at_most "$(value first_rows_after_s)" 60
+check 'live figures were there before the end' at_most "$(value live_after_s)" "$(value seconds)"
+check 'first rows were there before the end' at_most "$(value first_rows_after_s)" "$(value seconds)"
 check 'three links were measured both ways' test "$(value links | grep -o '"fwd"' | wc -l)" -eq 3
 check 'the fault lost packets' test "$(value links.lon1-ams1.fwd.true.lost)" -gt 30
 check 'nothing is left of it' eval "! left_over $demo"

@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "harness.h"
+#include "live.h"
 
 #define T0 INT64_C(1790000040) /* A multiple of 60 s + 0. */
 #define ENTRIES_MAX 600
@@ -422,12 +423,60 @@ sequence_epoch_and_nothing_else_decides_what_is_next(void)
     assemble_free(r.a);
     r.committed = (struct position){0, 0};
     open_reader(&r);
+    /* An epoch before it, of which nothing was read, is asked for, once. */
+    CU_ASSERT_EQUAL(assemble_expect(r.a, (struct position){103, 0}, &b), ASSEMBLE_GAP);
+    assemble_begin_at(r.a, (struct position){103, 0});
+    CU_ASSERT_EQUAL(assemble_expect(r.a, (struct position){103, 0}, &b), ASSEMBLE_TAKE);
+    e.previous_empty = true;
+    CU_ASSERT_EQUAL(assemble_expect(r.a, (struct position){104, 0}, &b), ASSEMBLE_TAKE);
+    e.previous_empty = false;
+    e.previous_epoch = 0;
     CU_ASSERT_EQUAL(assemble_expect(r.a, (struct position){3, 0}, &b), ASSEMBLE_TAKE);
     CU_ASSERT_EQUAL(assemble_expect(r.a, (struct position){3, 1}, &b), ASSEMBLE_GAP);
     CU_ASSERT_EQUAL(assemble_wanted(r.a).epoch, 0);
     assemble_begin_at(r.a, (struct position){3, 1});
     CU_ASSERT_EQUAL(assemble_expect(r.a, (struct position){3, 1}, &b), ASSEMBLE_TAKE);
     assemble_free(r.a);
+}
+
+static size_t
+live_sessions(struct assemble *a)
+{
+    const struct live_facts facts = {.now = instant_of_ns(T0 * NS_PER_S)};
+    struct bytes out = {.at = NULL};
+
+    CU_ASSERT_EQUAL_FATAL(live_make(a, "p1", &facts, &out), 0);
+    pb_live *m = plumbline__telemetry__live__unpack(NULL, out.size, out.at);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(m);
+    size_t n = m->n_sessions;
+    plumbline__telemetry__live__free_unpacked(m, NULL);
+    bytes_fini(&out);
+    return n;
+}
+
+static void
+a_session_of_which_nothing_more_is_said_leaves_live(void)
+{
+    struct reader r = {0};
+
+    stream_init(&stream);
+    open_reader(&r);
+    begin_batch(&stream);
+    for (unsigned i = 0; i < 2; i++) {
+        add(&stream, i, T0, 0);
+        push(&stream, instant_of_ns((T0 + i) * NS_PER_S));
+        take(&r, &stream.entries[i], far_future);
+    }
+    CU_ASSERT_EQUAL(live_sessions(r.a), 2);
+    add(&stream, 0, T0 + 1, 0);
+    push(&stream, instant_of_ns((T0 + 2) * NS_PER_S - 1));
+    take(&r, &stream.entries[2], far_future);
+    CU_ASSERT_EQUAL(live_sessions(r.a), 2);
+    push(&stream, instant_of_ns((T0 + 2) * NS_PER_S));
+    take(&r, &stream.entries[3], far_future);
+    CU_ASSERT_EQUAL(live_sessions(r.a), 1);
+    assemble_free(r.a);
+    stream_fini(&stream);
 }
 
 static void
@@ -565,6 +614,8 @@ main(void)
                             a_retired_session_is_not_missed_in_the_next_epoch},
                            {"sequence, epoch and nothing else decides what is next",
                             sequence_epoch_and_nothing_else_decides_what_is_next},
+                           {"a session of which nothing more is said leaves live",
+                            a_session_of_which_nothing_more_is_said_leaves_live},
                            {"sixty seconds ahead is taken and one more is refused",
                             sixty_seconds_ahead_is_taken_and_one_more_is_refused},
                            {"whoever begins at the committed position comes to the same rows",

@@ -101,6 +101,28 @@ what_was_told_up_to_a_border_goes_on_at_it(void)
     plan_free(b);
 }
 
+/* A probe whose classes change each day lives for years. */
+static void
+indexes_come_round_and_skip_those_in_use(void)
+{
+    next_index = 65534;
+    struct plan *a = plan_of("100ms", "1s", "10.0.0.2", NULL, 5000);
+    CU_ASSERT_EQUAL(a->timing.sessions[0].index, 65534);
+    struct plan *b = plan_of("200ms", "1s", "10.0.0.2", a, 9300);
+    CU_ASSERT_EQUAL(b->timing.sessions[0].index, 0);
+    CU_ASSERT_EQUAL(b->timing.sessions[0].ssid, 1);
+    next_index = 65534;
+    struct plan *c = plan_of("100ms", "1s", "10.0.0.2", b, 9300);
+    CU_ASSERT_EQUAL(c->timing.sessions[0].index, 65534);
+    next_index = 0;
+    struct plan *d = plan_of("500ms", "1s", "10.0.0.2", b, 9300);
+    CU_ASSERT_EQUAL(d->timing.sessions[0].index, 1);
+    plan_free(a);
+    plan_free(b);
+    plan_free(c);
+    plan_free(d);
+}
+
 int
 main(void)
 {
@@ -110,6 +132,7 @@ main(void)
         {"the_same_session_on_another_way_has_another_index",
          the_same_session_on_another_way_has_another_index},
         {"what_was_told_up_to_a_border_goes_on_at_it", what_was_told_up_to_a_border_goes_on_at_it},
+        {"indexes_come_round_and_skip_those_in_use", indexes_come_round_and_skip_those_in_use},
         CU_TEST_INFO_NULL};
     return run_suite("plan", tests);
 }

@@ -39,15 +39,21 @@ config_for(const char *address)
     return (struct redis_config){.address = address, .timeout = {2 * NS_PER_S}};
 }
 
-/* Turns the loop until '*count' is at least 'least', for five seconds at most. */
+/* From one turn of the loop to the next, at most: when the machine let us wait. */
+static int64_t longest_turn_ns;
+
+/* Turns the loop until '*count' is at least 'least', for a minute at most. */
 static bool
 turn_until(struct event_base *base, const unsigned *count, unsigned least)
 {
-    struct span end = {mono_now().ns + 60 * NS_PER_S};
+    struct span turn = mono_now(), end = {turn.ns + 60 * NS_PER_S};
 
     while (*count < least && mono_now().ns < end.ns) {
         event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
         usleep(500);
+        int64_t took = mono_now().ns - turn.ns;
+        longest_turn_ns = took > longest_turn_ns ? took : longest_turn_ns;
+        turn = mono_now();
     }
     return *count >= least;
 }
@@ -115,7 +121,7 @@ user_and_password_are_given(void)
     event_base_free(base);
 }
 
-static unsigned nulls, answers;
+static unsigned nulls, answers, calls;
 
 static void
 count_reply(struct redis *r, const redisReply *reply, void *aux)
@@ -124,6 +130,7 @@ count_reply(struct redis *r, const redisReply *reply, void *aux)
     (void)aux;
     nulls += reply == NULL;
     answers += reply != NULL;
+    calls++;
 }
 
 static void
@@ -240,9 +247,10 @@ thin_read(struct bufferevent *b, void *aux)
     }
 }
 
-/* A line on which one command takes ten times the time-out. */
-static void
-thin_line_is_given_its_time(void)
+/* A line on which one command takes ten times the time-out.  Both ends are ours, so
+ * when we are not let run it is as if the line stood still: false then. */
+static bool
+thin_line_held(void)
 {
     struct event_base *base = event_base_new();
     struct timeval tick = {0, 50000};
@@ -260,16 +268,19 @@ thin_line_is_given_its_time(void)
     CU_ASSERT_TRUE(turn_until(base, &ups, 1) && turn_until(base, &liar.count, 1));
     bufferevent_set_rate_limit(liar.open[0], rate);
     bufferevent_setcb(liar.open[0], thin_read, NULL, NULL, &had);
-    nulls = answers = 0;
+    nulls = answers = calls = 0;
+    longest_turn_ns = 0;
     struct span start = mono_now();
     CU_ASSERT_EQUAL(redis_command(r, count_reply, NULL, 3, set, sizes), 0);
-    CU_ASSERT_TRUE(turn_until(base, &answers, 1));
-    CU_ASSERT(mono_now().ns - start.ns > 900 * NS_PER_MS);
-    CU_ASSERT_EQUAL(downs, 0);
-    /* And when it stops taking anything it is given up. */
-    bufferevent_disable(liar.open[0], EV_READ);
-    CU_ASSERT_EQUAL(redis_command(r, count_reply, NULL, 3, set, sizes), 0);
-    CU_ASSERT_TRUE(turn_until(base, &downs, 1));
+    CU_ASSERT_TRUE(turn_until(base, &calls, 1));
+    bool held = nulls == 0 && downs == 0;
+    if (held) {
+        CU_ASSERT(mono_now().ns - start.ns > 900 * NS_PER_MS);
+        /* And when it stops taking anything it is given up. */
+        bufferevent_disable(liar.open[0], EV_READ);
+        CU_ASSERT_EQUAL(redis_command(r, count_reply, NULL, 3, set, sizes), 0);
+        CU_ASSERT_TRUE(turn_until(base, &downs, 1));
+    }
     redis_free(r);
     while (liar.count > 0) {
         bufferevent_free(liar.open[--liar.count]);
@@ -278,6 +289,21 @@ thin_line_is_given_its_time(void)
     event_base_free(base);
     ev_token_bucket_cfg_free(rate);
     free(bytes);
+    return held;
+}
+
+static void
+thin_line_is_given_its_time(void)
+{
+    bool held = false;
+
+    for (int i = 0; i < 20 && !held; i++) {
+        held = thin_line_held();
+        if (!held && longest_turn_ns < 100 * NS_PER_MS) {
+            break; /* Nobody kept us from running. */
+        }
+    }
+    CU_ASSERT_TRUE(held);
 }
 
 static void

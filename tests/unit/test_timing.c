@@ -348,6 +348,47 @@ bad_packets_are_counted_under_their_names_and_not_answered(void)
     close(known);
 }
 
+static void
+one_source_cannot_take_every_session(void)
+{
+    const struct reflector_config config = {.sessions = 8};
+    const struct reflector_peer peer = {.remote = address("10.99.0.0"), .remote_bits = 24};
+    struct tstamp_io *io = tstamp_io_new();
+    struct reflector *r = reflector_new(&config, io);
+    struct counter_group counters;
+    int forger = raw_socket("10.99.0.1", 50010), other = raw_socket("10.99.0.3", 50011);
+
+    CU_ASSERT_EQUAL(system("ip link set lo up"), 0);
+    CU_ASSERT_EQUAL_FATAL(reflector_listen(r, address("10.99.0.1"), 0), 0);
+    CU_ASSERT_EQUAL_FATAL(reflector_allow(r, &peer, 1), 0);
+    reflector_counters(r, &counters);
+    for (unsigned i = 0; i < 40; i++) {
+        struct sockaddr_in to = {.sin_family = AF_INET,
+                                 .sin_port = htons(reflector_port(r)),
+                                 .sin_addr = address("10.99.0.1")};
+        struct stamp_request q = {.t1 = stamp_time_format(instant_now(), false),
+                                  .error = 1,
+                                  .ssid = (uint16_t)(i + 1),
+                                  .size = 44};
+        uint8_t buf[44];
+        struct pollfd p = {.fd = reflector_fd(r), .events = POLLIN};
+        stamp_request_format(&q, buf);
+        CU_ASSERT_EQUAL(sendto(i < 38 ? forger : other, buf, sizeof buf, 0,
+                               (const struct sockaddr *)&to, sizeof to),
+                        (ssize_t)sizeof buf);
+        CU_ASSERT_EQUAL_FATAL(poll(&p, 1, 30000), 1);
+        reflector_receive(r, true, false);
+    }
+    /* Half is left to others, of whom the next may have a third. */
+    CU_ASSERT_EQUAL(reflector_sessions(r), 4 + 2);
+    CU_ASSERT_EQUAL(counter_get(&counters.counters[REFLECTOR_SOURCE_FULL]), 34);
+    CU_ASSERT_EQUAL(counter_get(&counters.counters[REFLECTOR_FULL]), 0);
+    close(forger);
+    close(other);
+    reflector_free(r);
+    tstamp_io_free(io);
+}
+
 static unsigned
 last_sent(void)
 {
@@ -557,6 +598,7 @@ main(void)
         T(a_replaced_plan_leaves_no_gap_in_what_stays),
         T(a_wrong_plan_changes_nothing),
         T(bad_packets_are_counted_under_their_names_and_not_answered),
+        T(one_source_cannot_take_every_session),
         T(refused_sends_do_not_shift_later_stamps),
         CU_TEST_INFO_NULL,
     };
