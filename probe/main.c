@@ -66,7 +66,7 @@ usage(FILE *to)
           "\n"
           "Sends and reflects STAMP test packets on each link of this PoP and streams what\n"
           "it measured to Redis.  Runs in the foreground; stops on SIGTERM, reads its\n"
-          "inventory again on SIGHUP.\n"
+          "inventory and the keys of links again on SIGHUP.\n"
           "\n"
           "  --config FILE  default /etc/plumbline/probe.yaml\n"
           "  --check        read configuration and inventory, say what is wrong, and end\n"
