@@ -2,6 +2,10 @@
  * while no collector ran: what the ingest benchmark reads.
  *
  * usage: fill SOCKET INVENTORY MINUTES SPOOL
+ *        fill SOCKET INVENTORY live SECONDS
+ *
+ * 'live': as time goes by, each second a batch of each probe; what a delta-t's final
+ * summary says is sent FINAL_AFTER_S after its end.
  *
  * Each probe that has sessions gets a stream pl:{PROBE}:t of one epoch, one batch a
  * second, as stream.h has it: EpochStart in sequence 0, dictionary and serving each
@@ -14,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <hiredis/hiredis.h>
 
@@ -33,17 +38,25 @@ struct session {
     int64_t id;
 };
 
+/* A probe that sends. */
+struct source {
+    const char *probe;
+    struct telemetry_builder *builder;
+    struct session *sessions;
+    size_t session_count, session_room;
+    uint64_t before; /* Sessions of those before it. */
+    uint64_t sequence;
+};
+
 struct fill {
     redisContext *redis;
     struct inventory *inventory;
     struct spool *spool; /* NULL: not this probe. */
     struct summary summary;
-    struct session *sessions; /* Of the probe at hand. */
-    size_t session_count, session_room;
-    const char *probe;
-    uint64_t sequence, random, sources, entries, summaries, bytes, before;
+    struct source *sources;
+    size_t source_count;
+    uint64_t random, sessions, entries, summaries, bytes;
     unsigned pending;
-    int64_t first, last; /* Seconds. */
 };
 
 static void
@@ -81,25 +94,25 @@ static int
 on_session(const struct inv_link *link, const struct inv_class *class_, unsigned end,
            const struct session_key *key, void *aux)
 {
-    struct fill *f = aux;
+    struct source *s = aux;
 
     (void)link;
     (void)class_;
     (void)end;
-    if (f->session_count == f->session_room) {
-        f->session_room = f->session_room ? f->session_room * 2 : 256;
-        f->sessions = reallocarray(f->sessions, f->session_room, sizeof f->sessions[0]);
-        if (!f->sessions) {
-            die(f->probe, "out of memory");
+    if (s->session_count == s->session_room) {
+        s->session_room = s->session_room ? s->session_room * 2 : 16;
+        s->sessions = reallocarray(s->sessions, s->session_room, sizeof s->sessions[0]);
+        if (!s->sessions) {
+            die(s->probe, "out of memory");
         }
     }
-    f->sessions[f->session_count++] = (struct session){*key, session_id_of(key)};
+    s->sessions[s->session_count++] = (struct session){*key, session_id_of(key)};
     return 0;
 }
 
 /* What comes with each dictionary: sessions, and the links answered on. */
 static void
-add_dictionary(struct fill *f, struct telemetry_builder *t)
+add_dictionary(const struct fill *f, const struct source *s)
 {
     Plumbline__Telemetry__Serving serving;
     char names[8][SERIES_NAME_MAX + 1], *objects[8];
@@ -107,18 +120,18 @@ add_dictionary(struct fill *f, struct telemetry_builder *t)
     plumbline__telemetry__serving__init(&serving);
     serving.serving_id = 4711;
     serving.objects = objects;
-    for (size_t i = 0; i < f->session_count; i++) {
-        telemetry_add_session(t, &f->sessions[i].key);
+    for (size_t i = 0; i < s->session_count; i++) {
+        telemetry_add_session(s->builder, &s->sessions[i].key);
     }
     for (size_t i = 0; i < f->inventory->link_count && serving.n_objects < 8; i++) {
         const struct inv_link *l = &f->inventory->links[i];
-        if (strcmp(l->ends[0].probe->key, f->probe) == 0 ||
-            strcmp(l->ends[1].probe->key, f->probe) == 0) {
+        if (strcmp(l->ends[0].probe->key, s->probe) == 0 ||
+            strcmp(l->ends[1].probe->key, s->probe) == 0) {
             objects[serving.n_objects] = names[serving.n_objects];
             snprintf(names[serving.n_objects++], sizeof names[0], "%s", l->key);
         }
     }
-    telemetry_add_message(t, TELEMETRY_SERVING, &serving.base);
+    telemetry_add_message(s->builder, TELEMETRY_SERVING, &serving.base);
 }
 
 static void
@@ -142,11 +155,12 @@ add_life(struct telemetry_builder *t, int64_t second, int64_t generation)
 }
 
 static void
-add_session(struct fill *f, struct telemetry_builder *t, size_t i, int64_t second)
+add_session(struct fill *f, const struct source *from, size_t i, int64_t second)
 {
-    const struct session *s = &f->sessions[i];
+    const struct session *s = &from->sessions[i];
+    struct telemetry_builder *t = from->builder;
     struct summary *m = &f->summary;
-    bool lossy = (f->before + i + (uint64_t)(second / MINUTE_S)) % 100 == 0;
+    bool lossy = (from->before + i + (uint64_t)(second / MINUTE_S)) % 100 == 0;
     uint64_t lost = lossy && second % MINUTE_S == 7;
     int64_t base = 1000000 + (int64_t)(i % 97) * 250000;
 
@@ -171,17 +185,18 @@ add_session(struct fill *f, struct telemetry_builder *t, size_t i, int64_t secon
                       .bwd_p50_ns = base + 2000,
                       .clock_error_ns = 900};
     if (telemetry_add_summary(t, &s->key, s->id, m) || telemetry_add_early(t, &s->key, s->id, &e)) {
-        die(f->probe, "a batch is full");
+        die(from->probe, "a batch is full");
     }
 }
 
 static void
-send_batch(struct fill *f, struct telemetry_builder *t, int64_t epoch, int64_t second)
+send_batch(struct fill *f, struct source *s, int64_t epoch, int64_t second)
 {
+    struct telemetry_builder *t = s->builder;
     char key[96], id[48];
     size_t size;
 
-    if (f->sequence == 0) {
+    if (s->sequence == 0) {
         Plumbline__Telemetry__EpochStart e;
         char release[] = "0.1.0";
         plumbline__telemetry__epoch_start__init(&e);
@@ -189,40 +204,40 @@ send_batch(struct fill *f, struct telemetry_builder *t, int64_t epoch, int64_t s
         e.release = release;
         telemetry_add_message(t, TELEMETRY_EPOCH_START, &e.base);
     }
-    if (f->sequence % MINUTE_S == 0) {
-        add_dictionary(f, t);
+    if (s->sequence % MINUTE_S == 0) {
+        add_dictionary(f, s);
     }
-    for (size_t i = 0; i < f->session_count; i++) {
-        add_session(f, t, i, second);
+    for (size_t i = 0; i < s->session_count; i++) {
+        add_session(f, s, i, second);
     }
     add_life(t, second, f->inventory->generation);
     const uint8_t *bytes =
         telemetry_finish(t, instant_of_ns((second + 1 + FINAL_AFTER_S) * NS_PER_S),
                          instant_of_ns((second + 1) * NS_PER_S), &size);
     if (!bytes) {
-        die(f->probe, "out of memory");
+        die(s->probe, "out of memory");
     }
     struct position p;
     if (f->spool && spool_append(f->spool, bytes, size, instant_of_ns(second * NS_PER_S),
                                  instant_of_ns((second + 1) * NS_PER_S), &p)) {
-        die(f->probe, "spool");
+        die(s->probe, "spool");
     }
-    snprintf(key, sizeof key, "pl:{%s}:t", f->probe);
-    snprintf(id, sizeof id, "%" PRId64 "-%" PRIu64, epoch, f->sequence++);
+    snprintf(key, sizeof key, "pl:{%s}:t", s->probe);
+    snprintf(id, sizeof id, "%" PRId64 "-%" PRIu64, epoch, s->sequence++);
     redisAppendCommand(f->redis, "XADD %s %s b %b", key, id, bytes, size);
     if (++f->pending == PENDING_MAX) {
         drain(f);
     }
     f->entries++;
-    f->summaries += f->session_count;
+    f->summaries += s->session_count;
     f->bytes += size;
 }
 
 static void
-open_spool(struct fill *f, const char *folder, uint64_t epoch)
+open_spool(struct fill *f, const struct source *s, const char *folder, uint64_t epoch)
 {
     const struct spool_config config = {.folder = folder,
-                                        .source = f->probe,
+                                        .source = s->probe,
                                         .keep = span_of_ns(86400 * NS_PER_S),
                                         .keep_bytes = 1u << 30,
                                         .segment_bytes = 16u << 20,
@@ -247,27 +262,64 @@ close_spool(struct fill *f)
     f->spool = NULL;
 }
 
+/* Of 'minutes' that are over. */
 static void
-fill_probe(struct fill *f, const char *folder)
+fill_past(struct fill *f, int64_t minutes, const char *folder)
 {
-    int64_t epoch = f->first * 1000;
-    struct telemetry_builder *t = telemetry_builder_new(f->probe);
+    int64_t last = (instant_now().ns / NS_PER_S / MINUTE_S - 2) * MINUTE_S;
+    int64_t first = last - minutes * MINUTE_S;
 
-    if (!t) {
-        die(f->probe, "out of memory");
+    for (size_t i = 0; i < f->source_count; i++) {
+        if (i == 0) {
+            open_spool(f, &f->sources[i], folder, (uint64_t)first * 1000);
+        }
+        for (int64_t second = first; second <= last; second++) {
+            send_batch(f, &f->sources[i], first * 1000, second);
+        }
+        if (f->spool) {
+            close_spool(f);
+        }
     }
-    if (f->sources++ == 0) {
-        open_spool(f, folder, (uint64_t)epoch);
+    printf("until\t%" PRId64 "\n", last);
+}
+
+static void
+fill_live(struct fill *f, int64_t seconds)
+{
+    int64_t first = instant_now().ns / NS_PER_S + 1;
+
+    for (int64_t at = first; at < first + seconds; at++) {
+        int64_t wait = (at + 1) * NS_PER_S - instant_now().ns;
+        if (wait > 0) {
+            usleep((useconds_t)(wait / NS_PER_US));
+        }
+        for (size_t i = 0; i < f->source_count; i++) {
+            send_batch(f, &f->sources[i], first * 1000, at - FINAL_AFTER_S);
+        }
+        drain(f);
     }
-    f->sequence = 0;
-    for (int64_t second = f->first; second <= f->last; second++) {
-        send_batch(f, t, epoch, second);
+    printf("first\t%" PRId64 "\nuntil\t%" PRId64 "\n", first - FINAL_AFTER_S,
+           first + seconds - FINAL_AFTER_S);
+}
+
+/* Those that have something to send. */
+static void
+find_sources(struct fill *f)
+{
+    f->sources = calloc(f->inventory->probe_count + 1, sizeof f->sources[0]);
+    for (size_t i = 0; f->sources && i < f->inventory->probe_count; i++) {
+        struct source *s = &f->sources[f->source_count];
+        *s = (struct source){.probe = f->inventory->probes[i].key, .before = f->sessions};
+        inventory_sessions(f->inventory, s->probe, on_session, s);
+        if (s->session_count) {
+            s->builder = telemetry_builder_new(s->probe);
+            f->sessions += s->session_count;
+            f->source_count++;
+        }
     }
-    if (f->spool) {
-        close_spool(f);
+    if (f->source_count == 0 || !f->sources[f->source_count - 1].builder) {
+        die("inventory", "no probe that sends, or out of memory");
     }
-    f->before += f->session_count;
-    telemetry_builder_free(t);
 }
 
 int
@@ -277,7 +329,8 @@ main(int argc, char **argv)
     size_t errors, warnings;
 
     if (argc != 5) {
-        fputs("usage: fill SOCKET INVENTORY MINUTES SPOOL\n", stderr);
+        fputs("usage: fill SOCKET INVENTORY MINUTES SPOOL | fill SOCKET INVENTORY live SECONDS\n",
+              stderr);
         return 2;
     }
     f.redis = redisConnectUnix(argv[1]);
@@ -288,24 +341,23 @@ main(int argc, char **argv)
         summary_init(&f.summary, instant_of_ns(0), false)) {
         die(argv[2], "not loaded");
     }
-    f.last = (instant_now().ns / NS_PER_S / MINUTE_S - 2) * MINUTE_S;
-    f.first = f.last - strtoll(argv[3], NULL, 10) * MINUTE_S;
-    for (size_t i = 0; i < f.inventory->probe_count; i++) {
-        f.probe = f.inventory->probes[i].key;
-        f.session_count = 0;
-        inventory_sessions(f.inventory, f.probe, on_session, &f);
-        if (f.session_count) {
-            fill_probe(&f, argv[4]);
-        }
+    find_sources(&f);
+    if (strcmp(argv[3], "live") == 0) {
+        fill_live(&f, strtoll(argv[4], NULL, 10));
+    } else {
+        fill_past(&f, strtoll(argv[3], NULL, 10), argv[4]);
     }
     drain(&f);
-    printf("sources\t%" PRIu64 "\nsessions\t%" PRIu64 "\nentries\t%" PRIu64 "\n", f.sources,
-           f.before, f.entries);
-    printf("summaries\t%" PRIu64 "\nbytes\t%" PRIu64 "\nuntil\t%" PRId64 "\n", f.summaries, f.bytes,
-           f.last);
+    printf("sources\t%zu\nsessions\t%" PRIu64 "\nentries\t%" PRIu64 "\n", f.source_count,
+           f.sessions, f.entries);
+    printf("summaries\t%" PRIu64 "\nbytes\t%" PRIu64 "\n", f.summaries, f.bytes);
     redisFree(f.redis);
     summary_fini(&f.summary);
-    free(f.sessions);
+    for (size_t i = 0; i < f.source_count; i++) {
+        telemetry_builder_free(f.sources[i].builder);
+        free(f.sources[i].sessions);
+    }
+    free(f.sources);
     inventory_free(f.inventory);
     return 0;
 }
