@@ -9,6 +9,7 @@
 #include <event2/event.h>
 #include <stdio.h>
 
+#include "counter.h"
 #include "plan.h"
 #include "ring.h"
 #include "spool.h"
@@ -19,6 +20,7 @@ struct agent_config {
     struct event_base *base;
     struct ring *events;
     struct timing *timing;
+    const struct counter_group *counters; /* Told beside timing's; NULL: none. */
     struct spool *spool;
     const char *source;
     const char *release;
