@@ -27,6 +27,7 @@
 struct held_probe {
     struct probe_config config;
     struct pool *pool;
+    const struct yaml_node *twamp_allow, *link_keys; /* While they are read. */
 };
 
 struct held_collector {
@@ -140,6 +141,63 @@ static const struct bind_key metrics_keys[] = {
     {.key = NULL},
 };
 
+static const struct bind_key twamp_control_keys[] = {
+    {.key = "allow", .type = BIND_NODE, .offset = offsetof(struct held_probe, twamp_allow)},
+    {.key = "address", .type = BIND_ADDRESS, PROBE(twamp_control.address)},
+    {.key = "port",
+     .type = BIND_UNSIGNED,
+     PROBE(twamp_control.port),
+     .width = 2,
+     .min = 1,
+     .max = 65535,
+     .fallback = "862"},
+    {.key = "connections",
+     .type = BIND_UNSIGNED,
+     PROBE(twamp_control.connections),
+     .width = 4,
+     .min = 1,
+     .max = 64,
+     .fallback = "16"},
+    {.key = "sessions",
+     .type = BIND_UNSIGNED,
+     PROBE(twamp_control.sessions),
+     .width = 4,
+     .min = 1,
+     .max = 256,
+     .fallback = "64"},
+    {.key = "timeout",
+     .type = BIND_SPAN,
+     PROBE(twamp_control.timeout),
+     .min = 1 * (uint64_t)NS_PER_S,
+     .max = 3600 * (uint64_t)NS_PER_S,
+     .fallback = "15m"},
+    {.key = NULL},
+};
+
+static const struct bind_word send_words[] = {{"current", false}, {"next", true}, {NULL, 0}};
+
+/* 'send' is an int while it is read. */
+struct read_link_key {
+    struct config_link_key key;
+    int send;
+};
+
+static const struct bind_key link_key_keys[] = {
+    {.key = "key_file",
+     .type = BIND_STRING,
+     .offset = offsetof(struct read_link_key, key.key_file),
+     .required = true},
+    {.key = "key_file_next",
+     .type = BIND_STRING,
+     .offset = offsetof(struct read_link_key, key.key_file_next)},
+    {.key = "send",
+     .type = BIND_WORD,
+     .offset = offsetof(struct read_link_key, send),
+     .words = send_words,
+     .fallback = "current"},
+    {.key = NULL},
+};
+
 static const struct bind_key probe_keys[] = {
     {.key = "probe", .type = BIND_NAME, PROBE(probe), .required = true},
     {.key = "inventory", .type = BIND_STRING, PROBE(inventory), .required = true},
@@ -167,6 +225,8 @@ static const struct bind_key probe_keys[] = {
      .min = 0,
      .max = 99,
      .fallback = "40"},
+    {.key = "twamp_control", .type = BIND_TABLE, .offset = 0, .table = twamp_control_keys},
+    {.key = "link_keys", .type = BIND_NODE, .offset = offsetof(struct held_probe, link_keys)},
     {.key = "sample_log", .type = BIND_STRING, PROBE(sample_log)},
     {.key = "user", .type = BIND_STRING, PROBE(user)},
     {.key = "metrics", .type = BIND_TABLE, PROBE(metrics), .table = metrics_keys},
@@ -374,6 +434,81 @@ check_metrics(struct faults *faults, const struct yaml_node *root,
     }
 }
 
+static void
+check_twamp(struct faults *faults, const struct yaml_node *root, const struct probe_config *c)
+{
+    if (c->twamp_control.address.family == 6) {
+        fault_error(faults, place_in(root, "twamp_control", "address"),
+                    "expected an IPv4 address: TWAMP-Control is served over IPv4 alone");
+    }
+}
+
+/* Whom the TWAMP-Control server serves. */
+static void
+take_twamp_allow(struct faults *faults, struct held_probe *held)
+{
+    const struct yaml_node *list = held->twamp_allow;
+    struct bind b = {.pool = held->pool, .faults = faults};
+    struct config_prefix *prefixes;
+    size_t count = 0;
+
+    held->twamp_allow = NULL;
+    if (!list || yaml_is_null(list) ||
+        !bind_expect(&b, list, YAML_LIST, "a list of prefixes, such as [192.0.2.0/24]")) {
+        return;
+    }
+    prefixes = pool_array(held->pool, list->count, sizeof *prefixes);
+    for (const struct yaml_node *n = list->first; n; n = n->next, count++) {
+        if (n->kind != YAML_SCALAR ||
+            !value_parse_ipv4_prefix(n->text, &prefixes[count].address, &prefixes[count].bits)) {
+            char got[64];
+            fault_error(faults, n->at, "expected an IPv4 prefix such as 192.0.2.0/24, got %s",
+                        yaml_describe(n, got, sizeof got));
+        }
+    }
+    held->config.twamp_control.allow = prefixes;
+    held->config.twamp_control.allow_count = count;
+}
+
+static void
+take_link_key(const struct bind *b, const struct yaml_node *n, struct config_link_key *out)
+{
+    struct read_link_key read = {.send = false};
+
+    if (!value_is_name(n->key)) {
+        fault_error(b->faults, n->key_at, "'%.63s' cannot be the key of a link", n->key);
+        return;
+    }
+    if (!bind_map(b, n, n->at, link_key_keys, &read)) {
+        return;
+    }
+    if (read.send && !read.key.key_file_next) {
+        fault_error(b->faults, n->at, "'send: next' needs 'key_file_next' beside it");
+    }
+    *out = read.key;
+    out->link = pool_text(b->pool, n->key, strlen(n->key));
+    out->send_next = read.send;
+}
+
+/* Links by name, each with the files of its keys. */
+static void
+take_link_keys(struct faults *faults, struct held_probe *held)
+{
+    const struct yaml_node *map = held->link_keys;
+    struct bind b = {.pool = held->pool, .faults = faults};
+    size_t count = 0;
+
+    held->link_keys = NULL;
+    if (!map || yaml_is_null(map) || !bind_expect(&b, map, YAML_MAP, "a map of links")) {
+        return;
+    }
+    held->config.link_keys = pool_array(held->pool, map->count, sizeof *held->config.link_keys);
+    for (const struct yaml_node *n = map->first; n; n = n->next) {
+        take_link_key(&b, n, &held->config.link_keys[count++]);
+    }
+    held->config.link_key_count = count;
+}
+
 /* The host's name as a key, if it can be one. */
 static const char *
 default_collector_name(struct pool *pool)
@@ -418,6 +553,9 @@ probe_config_load_into(const char *path, struct faults *faults, struct probe_con
         check_redis(faults, root, &held->config.redis);
         check_spool(faults, root, &held->config);
         check_metrics(faults, root, &held->config.metrics);
+        check_twamp(faults, root, &held->config);
+        take_twamp_allow(faults, held);
+        take_link_keys(faults, held);
     }
     pool_free(trees);
     if (faults_errors(faults)) {

@@ -6,9 +6,13 @@
 #ifndef PLUMBLINE_CONFIG_H
 #define PLUMBLINE_CONFIG_H
 
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
+#include "address.h"
 #include "log.h"
 #include "nstime.h"
 #include "tls.h"
@@ -34,6 +38,21 @@ struct config_metrics {
                          * metrics.listen */
 };
 
+struct config_prefix {
+    struct in_addr address;
+    uint8_t bits;
+};
+
+/* Of a link whose packets are authenticated. */
+struct stampauth_ring;
+struct config_link_key {
+    const char *link;            /* Its key in the inventory. */
+    const char *key_file;        /* Current. */
+    const char *key_file_next;   /* NULL: none. */
+    bool send_next;              /* This probe sends with the next one. */
+    struct stampauth_ring *ring; /* Not read by the loader: the program's. */
+};
+
 /* plumbline-probe: probe.yaml */
 struct probe_config {
     const char *probe;     /* This probe's key in the inventory; required. */
@@ -51,6 +70,17 @@ struct probe_config {
     uint16_t source_port; /* 50000: flow n sends from this + n. */
     uint16_t port;        /* 862: where this probe reflects. */
     uint16_t priority;    /* 40: SCHED_FIFO priority of the timing thread where allowed; 0: none. */
+    struct {
+        const struct config_prefix *allow; /* Whom it serves; none: there is no server. */
+        size_t allow_count;
+        struct address address; /* To listen on: IPv4; none: any. */
+        uint16_t port;          /* 862, TCP */
+        uint32_t connections;   /* 16 */
+        uint32_t sessions;      /* 64 */
+        struct span timeout;    /* 15m */
+    } twamp_control;
+    struct config_link_key *link_keys; /* Of links not named here nothing is authenticated. */
+    size_t link_key_count;
     const char *sample_log; /* NULL.  A line of TSV for each packet's fate: evidence for tests. */
     const char *user; /* NULL: stay.  service_drop_to() to this user before any thread starts. */
     struct config_metrics metrics;

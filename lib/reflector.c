@@ -10,9 +10,23 @@
 enum { FOLLOW_UPS = 64, NO_SESSION = 0 };
 
 static const char *const own_names[REFLECTOR_SOCKET] = {
-    "short",     "overlong",          "bad_error_estimate", "bad_tlv", "stranger",
-    "duplicate", "replayed",          "rate_limited",       "full",    "source_full",
-    "expired",   "sender_began_anew", "follow_up_lost",
+    "short",
+    "overlong",
+    "bad_error_estimate",
+    "bad_tlv",
+    "wrong_key",
+    "unauthenticated",
+    "unknown_key",
+    "bad_tlv_integrity",
+    "stranger",
+    "duplicate",
+    "replayed",
+    "rate_limited",
+    "full",
+    "source_full",
+    "expired",
+    "sender_began_anew",
+    "follow_up_lost",
 };
 
 /* A true T3 that waits for a reply to ride in. */
@@ -26,9 +40,14 @@ struct rsession {
     uint16_t port;
     uint16_t ssid;
     bool used;
-    uint16_t generation; /* Of this place, for late stamps of who had it before. */
-    uint32_t source;     /* Place in sources[]. */
-    unsigned ifindex;    /* Reply by this one; 0: routed. */
+    bool twamp;                  /* Made by TWAMP-Control; 'ssid' is 0. */
+    bool symmetrical;            /* Of TWAMP: see reflector.h. */
+    uint8_t dscp;                /* Of TWAMP: the replies'. */
+    uint16_t generation;         /* Of this place, for late stamps of who had it before. */
+    uint32_t source;             /* Place in sources[]. */
+    unsigned ifindex;            /* Reply by this one; 0: routed. */
+    struct stampauth_ring *keys; /* The peer's, both. */
+    uint64_t dscps;
     uint32_t epoch;
     uint32_t sequence; /* Of the next reply. */
     struct history history;
@@ -53,10 +72,12 @@ struct reflector {
     struct tstamp socket;
     struct tstamp_io *io;
     uint16_t error_ntp, error_ptp;
+    bool synchronised;
     uint32_t epoch, begun_again; /* Each session made again after one was forgotten has another. */
     struct peer *peers;
     size_t peer_count;
-    struct rsession *sessions; /* [1..limit] */
+    struct rsession *sessions; /* [1..limit], then REFLECTOR_TWAMP_MAX of TWAMP-Control's. */
+    uint32_t twamp_live;
     uint32_t *free_sessions;
     uint32_t free_count;
     uint32_t *table; /* Places in sessions[]; 0: free. */
@@ -193,11 +214,12 @@ tables_new(struct reflector *r)
 {
     uint32_t size = 16;
 
-    while (size < 2 * r->limit) {
+    while (size < 2 * (r->limit + REFLECTOR_TWAMP_MAX)) {
         size *= 2;
     }
     r->mask = size - 1;
-    r->sessions = (struct rsession *)calloc((size_t)r->limit + 1, sizeof *r->sessions);
+    r->sessions =
+        (struct rsession *)calloc((size_t)r->limit + REFLECTOR_TWAMP_MAX + 1, sizeof *r->sessions);
     r->free_sessions = (uint32_t *)calloc((size_t)r->limit + 1, sizeof *r->free_sessions);
     r->table = (uint32_t *)calloc(size, sizeof *r->table);
     r->sources = (struct source *)calloc(size, sizeof *r->sources);
@@ -271,6 +293,15 @@ reflector_close(struct reflector *r)
     }
 }
 
+static void
+peers_free(struct peer *peers, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        stampauth_unref(peers[i].is.keys);
+    }
+    free(peers);
+}
+
 void
 reflector_free(struct reflector *r)
 {
@@ -280,7 +311,7 @@ reflector_free(struct reflector *r)
         free(r->free_sessions);
         free(r->table);
         free(r->sources);
-        free(r->peers);
+        peers_free(r->peers, r->peer_count);
         free(r);
     }
 }
@@ -288,6 +319,7 @@ reflector_free(struct reflector *r)
 void
 reflector_set_error(struct reflector *r, struct stamp_error error)
 {
+    r->synchronised = error.synchronised;
     error.ptp = false;
     r->error_ntp = stamp_error_format(&error);
     error.ptp = true;
@@ -352,7 +384,8 @@ hash(uint64_t a, uint64_t b, uint32_t c)
 static uint32_t
 session_home(const struct reflector *r, const struct rsession *s)
 {
-    return hash(address_hash(&s->peer), address_hash(&s->local),
+    uint64_t kind = s->twamp ? UINT64_C(0x5357) : 0;
+    return hash(address_hash(&s->peer) ^ kind, address_hash(&s->local),
                 (uint32_t)s->port << 16 | s->ssid) &
            r->mask;
 }
@@ -365,8 +398,8 @@ session_find(const struct reflector *r, const struct rsession *key)
         if (r->table[i & r->mask] == NO_SESSION) {
             return NULL;
         }
-        if (s->port == key->port && s->ssid == key->ssid && address_equal(&s->peer, &key->peer) &&
-            address_equal(&s->local, &key->local)) {
+        if (s->port == key->port && s->ssid == key->ssid && s->twamp == key->twamp &&
+            address_equal(&s->peer, &key->peer) && address_equal(&s->local, &key->local)) {
             return s;
         }
     }
@@ -387,8 +420,21 @@ table_remove(struct reflector *r, uint32_t hole)
     r->table[hole] = NO_SESSION;
 }
 
+/* So that it is found. */
 static void
-session_forget(struct reflector *r, struct rsession *s)
+session_link(struct reflector *r, const struct rsession *s)
+{
+    uint32_t i = session_home(r, s);
+
+    while (r->table[i] != NO_SESSION) {
+        i = (i + 1) & r->mask;
+    }
+    r->table[i] = (uint32_t)(s - r->sessions);
+}
+
+/* So that it is found no more. */
+static void
+session_unlink(struct reflector *r, struct rsession *s)
 {
     uint32_t place = (uint32_t)(s - r->sessions);
     uint32_t i = session_home(r, s);
@@ -399,6 +445,14 @@ session_forget(struct reflector *r, struct rsession *s)
     table_remove(r, i);
     r->sources[s->source].sessions--;
     s->used = false;
+}
+
+static void
+session_forget(struct reflector *r, struct rsession *s)
+{
+    uint32_t place = (uint32_t)(s - r->sessions);
+
+    session_unlink(r, s);
     r->free_sessions[r->free_count++] = place;
     r->live--;
     /* Whoever has a session from now on has another epoch: its counts begin at
@@ -494,7 +548,6 @@ session_make(struct reflector *r, const struct rsession *key, unsigned ifindex, 
 {
     unsigned reply_by;
     struct rsession *s;
-    uint32_t i;
 
     if (!peer_find(r, &key->peer, &key->local, ifindex, &reply_by)) {
         count(r, REFLECTOR_STRANGER);
@@ -534,9 +587,7 @@ session_make(struct reflector *r, const struct rsession *key, unsigned ifindex, 
     }
     source->sessions++;
     r->live++;
-    for (i = session_home(r, s); r->table[i] != NO_SESSION; i = (i + 1) & r->mask) {
-    }
-    r->table[i] = (uint32_t)(s - r->sessions);
+    session_link(r, s);
     return s;
 }
 
@@ -560,17 +611,88 @@ reflector_allow(struct reflector *r, const struct reflector_peer *peers, size_t 
             strcpy(copy[i].interface, peers[i].interface);
         }
     }
-    free(r->peers);
+    for (size_t i = 0; i < peer_count; i++) {
+        (void)stampauth_ref(copy[i].is.keys);
+    }
+    peers_free(r->peers, r->peer_count);
     r->peers = copy;
     r->peer_count = peer_count;
     for (uint32_t i = 1; i <= r->limit; i++) {
         struct rsession *s = &r->sessions[i];
+        const struct peer *p;
         unsigned reply_by;
-        if (s->used && !peer_find(r, &s->peer, &s->local, s->ifindex, &reply_by)) {
+        if (!s->used) {
+            continue;
+        }
+        p = peer_find(r, &s->peer, &s->local, s->ifindex, &reply_by);
+        if (p) {
+            s->keys = p->is.keys;
+            s->dscps = p->is.dscps;
+        } else {
             session_forget(r, s);
         }
     }
     return 0;
+}
+
+/* --- Sessions of TWAMP-Control. --- */
+
+int
+reflector_twamp_open(struct reflector *r, const struct reflector_twamp *t)
+{
+    struct rsession key = {.peer = t->peer,
+                           .local = t->local,
+                           .port = t->port,
+                           .twamp = true,
+                           .symmetrical = t->symmetrical,
+                           .dscp = t->dscp,
+                           .used = true,
+                           .history.last = mono_now()};
+    struct rsession *s = &r->sessions[r->limit + 1];
+    int handle = 0;
+
+    if (session_find(r, &key)) {
+        return -EEXIST;
+    }
+    while (handle < REFLECTOR_TWAMP_MAX && s[handle].used) {
+        handle++;
+    }
+    if (handle == REFLECTOR_TWAMP_MAX) {
+        return -ENOSPC;
+    }
+    s += handle;
+    key.generation = (uint16_t)(s->generation + 1);
+    key.source = source_find(r, &t->peer);
+    *s = key;
+    if (!address_equal(&r->sources[s->source].address, &t->peer)) {
+        r->sources[s->source] = (struct source){.address = t->peer};
+    }
+    r->sources[s->source].sessions++;
+    session_link(r, s);
+    r->twamp_live++;
+    return handle;
+}
+
+static struct rsession *
+twamp_session(const struct reflector *r, int handle)
+{
+    assert(handle >= 0 && handle < REFLECTOR_TWAMP_MAX);
+    struct rsession *s = &r->sessions[r->limit + 1 + (uint32_t)handle];
+    assert(s->used);
+    return s;
+}
+
+void
+reflector_twamp_close(struct reflector *r, int handle)
+{
+    session_unlink(r, twamp_session(r, handle));
+    r->twamp_live--;
+}
+
+struct span
+reflector_twamp_heard(const struct reflector *r, int handle)
+{
+    return twamp_session(r, handle)->history.last;
 }
 
 /* --- Packets. --- */
@@ -585,6 +707,9 @@ on_sent(uint64_t cookie, struct instant at, void *aux)
 
     if (!s->used || (s->generation & 0xff) != cookie >> 56) {
         return; /* Its session is gone. */
+    }
+    if (s->twamp) {
+        return; /* No packet of TWAMP has room for it. */
     }
     if (s->follow_up_next - s->follow_up_first == FOLLOW_UPS) {
         count(r, REFLECTOR_T3_LOST);
@@ -637,11 +762,47 @@ drop_stale(struct reflector *r, struct rsession *s, struct instant now)
     }
 }
 
+/* The reply to 'p', but for its data and its DSCP. */
+static struct tstamp_out
+reply_to(const struct reflector *r, const struct rsession *s, const struct tstamp_packet *p,
+         uint32_t sequence, struct instant now)
+{
+    return (struct tstamp_out){
+        .data = p->data,
+        .to = p->peer,
+        .port = p->port,
+        .source = p->local,
+        .ifindex = s->ifindex,
+        .cookie =
+            (uint64_t)(s->generation & 0xff) << 56 | (uint64_t)(s - r->sessions) << 32 | sequence,
+        .at = now,
+    };
+}
+
+static struct stamp_seen
+seen_of(const struct reflector *r, const struct rsession *s, const struct tstamp_packet *p)
+{
+    struct stamp_seen seen = {
+        .ipv6 = s->peer.family == 6,
+        .source_port = s->port,
+        .destination_port = r->socket.port,
+        .tos = p->tos,
+        .dscps = s->dscps,
+        .sync = r->synchronised ? STAMP_SYNC_NTP : STAMP_SYNC_LOCAL,
+    };
+
+    memcpy(seen.source, &s->peer.v6, sizeof seen.source);
+    memcpy(seen.destination, &s->local.v6, sizeof seen.destination);
+    return seen;
+}
+
 static void
 answer(struct reflector *r, struct rsession *s, const struct stamp_request *q,
-       const struct tstamp_packet *p, struct instant now, struct tstamp_out *o)
+       struct stampauth_key *key, const struct tstamp_packet *p, struct instant now,
+       struct tstamp_out *o)
 {
     bool ptp = stamp_error_is_ptp(q->error);
+    struct stamp_seen seen = seen_of(r, s, p);
 
     drop_stale(r, s, now);
     struct exchange_report report = {
@@ -656,6 +817,8 @@ answer(struct reflector *r, struct rsession *s, const struct stamp_request *q,
         .t2_user = p->at.source != TS_KERNEL,
         .report = &report,
         .has_follow_up = s->follow_up_first != s->follow_up_next,
+        .seen = &seen,
+        .integrity_failed = q->extended && !stampauth_tlvs_check(key, p->data, q->size),
     };
     enum stamp_verdict tlv;
     bool took;
@@ -665,22 +828,93 @@ answer(struct reflector *r, struct rsession *s, const struct stamp_request *q,
         a.follow_up_sequence = f->sequence;
         a.follow_up_t3 = stamp_time_format(instant_of_ns(f->t3_ns), ptp);
     }
-    *o = (struct tstamp_out){
-        .data = p->data,
-        .to = p->peer,
-        .port = p->port,
-        .source = p->local,
-        .ifindex = s->ifindex,
-        .tos = p->tos & 0xfc, /* The DSCP; ECN is not ours to copy. */
-        .cookie =
-            (uint64_t)(s->generation & 0xff) << 56 | (uint64_t)(s - r->sessions) << 32 | a.sequence,
-        .at = now,
-    };
+    *o = reply_to(r, s, p, a.sequence, now);
     o->size = stamp_reply_make(p->data, q, &a, &tlv, &took);
+    o->tos = (uint8_t)(seen.reply_dscp << 2); /* ECN is not ours to copy. */
     s->follow_up_first += took;
     if (tlv != STAMP_OK) {
         count(r, REFLECTOR_BAD_TLV);
     }
+    if (a.integrity_failed) {
+        count(r, REFLECTOR_BAD_INTEGRITY);
+    }
+    if (key) {
+        stampauth_sign(key, p->data, o->size, !a.integrity_failed);
+    }
+}
+
+/* A packet of a session of TWAMP-Control. */
+static bool
+reflect_twamp(struct reflector *r, struct rsession *s, const struct stamp_request *q,
+              const struct tstamp_packet *p, struct instant now, struct span mono,
+              struct tstamp_out *o)
+{
+    bool ptp = stamp_error_is_ptp(q->error);
+
+    if (!rate_allows(r, &r->sources[s->source], mono)) {
+        count(r, REFLECTOR_RATE);
+        return false;
+    }
+    s->history.last = mono;
+    struct stamp_answer a = {
+        .sequence = s->sequence++,
+        .error = ptp ? r->error_ptp : r->error_ntp,
+        .ttl = p->ttl,
+        .t2 = stamp_time_format(p->at.at, ptp),
+        .t3 = stamp_time_format(now, ptp),
+    };
+    *o = reply_to(r, s, p, a.sequence, now);
+    o->tos = (uint8_t)(s->dscp << 2);
+    o->size = stamp_twamp_reply_make(p->data, q, &a, s->symmetrical);
+    return true;
+}
+
+/* Whether the packet is signed as a peer with 'keys' must; by which, if at all. */
+static bool
+authentic(struct reflector *r, const struct stampauth_ring *keys, const struct stamp_request *q,
+          const struct tstamp_packet *p, struct stampauth_key **key)
+{
+    *key = NULL;
+    if (!q->authenticated) {
+        if (keys) {
+            count(r, REFLECTOR_UNAUTHENTICATED);
+        }
+        return !keys;
+    }
+    if (!keys) {
+        count(r, REFLECTOR_UNKNOWN_KEY);
+        return false;
+    }
+    *key = stampauth_check(keys, p->data);
+    if (!*key) {
+        count(r, REFLECTOR_WRONG_KEY);
+    }
+    return *key != NULL;
+}
+
+/* The session of an authentic packet, made if need be; NULL: it is not answered.
+ * What is not authentic makes no session and moves none. */
+static struct rsession *
+session_of(struct reflector *r, const struct rsession *k, const struct stamp_request *q,
+           const struct tstamp_packet *p, struct span mono, struct stampauth_key **key)
+{
+    struct rsession *s = session_find(r, k);
+    const struct peer *peer;
+    unsigned reply_by;
+
+    if (s) {
+        return authentic(r, s->keys, q, p, key) ? s : NULL;
+    }
+    peer = peer_find(r, &k->peer, &k->local, p->ifindex, &reply_by);
+    if (peer && !authentic(r, peer->is.keys, q, p, key)) {
+        return NULL;
+    }
+    s = session_make(r, k, p->ifindex, mono); /* Counts the stranger. */
+    if (s) {
+        s->keys = peer->is.keys;
+        s->dscps = peer->is.dscps;
+    }
+    return s;
 }
 
 /* Whether 'p' is answered, by 'o'. */
@@ -696,21 +930,27 @@ reflect(struct reflector *r, const struct tstamp_packet *p, struct instant now, 
     struct rsession key = {.peer = p->peer, .local = p->local, .port = p->port};
     struct stamp_request q;
     enum stamp_verdict v = stamp_request_parse(p->data, p->size, &q);
+    struct stampauth_key *signed_by = NULL;
     struct rsession *s;
 
     if (v != STAMP_OK) {
         count(r, refused[v]);
         return false;
     }
-    key.ssid = q.ssid;
-    s = session_find(r, &key);
-    if (!s) {
-        s = session_make(r, &key, p->ifindex, mono);
+    if (r->twamp_live > 0 && !q.authenticated) {
+        key.twamp = true;
+        s = session_find(r, &key);
+        if (s) {
+            return reflect_twamp(r, s, &q, p, now, mono, o);
+        }
+        key.twamp = false;
     }
+    key.ssid = q.ssid;
+    s = session_of(r, &key, &q, p, mono, &signed_by);
     if (!s || !admit(r, s, &q, mono)) {
         return false;
     }
-    answer(r, s, &q, p, now, o);
+    answer(r, s, &q, signed_by, p, now, o);
     return true;
 }
 

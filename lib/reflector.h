@@ -17,6 +17,7 @@
 #include "counter.h"
 #include "nstime.h"
 #include "stamp.h"
+#include "stampauth.h"
 #include "tstamp.h"
 
 /* Whom it answers. */
@@ -26,13 +27,31 @@ struct reflector_peer {
     uint8_t remote_bits;   /* Prefix length; 32 or 128: one address, 0: anybody of its family, or
                               of both where 'remote' is none. */
     const char *interface; /* NULL: any, and replies are routed. */
+    /* Bit n: it may ask for DSCP n in replies (RFC 8972, section 4.4); 0: for any. */
+    uint64_t dscps;
+    /* Only what is signed with one of these is answered; NULL: only what is not. */
+    struct stampauth_ring *keys;
 };
+
+/* A test session that TWAMP-Control asked for. */
+struct reflector_twamp {
+    struct address peer, local;
+    uint16_t port;    /* The peer's. */
+    uint8_t dscp;     /* Of the replies. */
+    bool symmetrical; /* RFC 6038: padding begins where the reply's does. */
+};
+
+enum { REFLECTOR_TWAMP_MAX = 256 };
 
 enum reflector_count {
     REFLECTOR_SHORT,
     REFLECTOR_OVERLONG,
     REFLECTOR_BAD_ERROR,
-    REFLECTOR_BAD_TLV, /* Answered, with M set. */
+    REFLECTOR_BAD_TLV,         /* Answered, with M set. */
+    REFLECTOR_WRONG_KEY,       /* Signed with none of the peer's keys; not answered. */
+    REFLECTOR_UNAUTHENTICATED, /* Not signed, by a peer that has keys; not answered. */
+    REFLECTOR_UNKNOWN_KEY,     /* Signed, by a peer that has none; not answered. */
+    REFLECTOR_BAD_INTEGRITY,   /* HMAC TLV wrong, missing or misplaced: answered with I set. */
     REFLECTOR_STRANGER,
     REFLECTOR_DUPLICATE,   /* A repeat inside the last 128; not answered. */
     REFLECTOR_REPLAYED,    /* A repeat, or what looks like one, outside; not answered. */
@@ -69,9 +88,19 @@ void reflector_free(struct reflector *r);
 int reflector_listen(struct reflector *r, struct address address, uint16_t port);
 void reflector_close(struct reflector *r);
 
-/* Copies the list; sessions of those no longer in it are forgotten.  0 or
- * -ENOMEM, -EINVAL (an interface name too long): the old list stays. */
+/* Copies the list, taking a reference of each ring; sessions of those no longer in it are
+ * forgotten.  0 or -ENOMEM, -EINVAL (an interface name too long): the old list stays. */
 int reflector_allow(struct reflector *r, const struct reflector_peer *peers, size_t count);
+
+/* Answers TWAMP-Test packets between these addresses, whoever else is allowed:
+ * every packet, also one that came before, with a sequence that begins at 0.
+ * Returns a handle (>= 0), -EEXIST (there is such a session), -ENOSPC (there are
+ * REFLECTOR_TWAMP_MAX). */
+int reflector_twamp_open(struct reflector *r, const struct reflector_twamp *t);
+void reflector_twamp_close(struct reflector *r, int handle);
+
+/* When (monotonic) the last packet of it was taken; before that, when it was opened. */
+struct span reflector_twamp_heard(const struct reflector *r, int handle);
 
 /* -1: not listening. */
 int reflector_fd(const struct reflector *r);

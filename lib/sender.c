@@ -22,9 +22,9 @@ enum { RUN_MAX = 512 };
 #define EPOCH_NS (86400 * NS_PER_S)
 
 static const char *const own_names[SENDER_SOCKET] = {
-    "reply_short",        "reply_overlong",     "reply_bad_tlv",
-    "reply_stranger",     "reply_unknown_ssid", "reply_bad_error_estimate",
-    "reply_other_format", "reply_bad_echo",     "sends_skipped",
+    "reply_short",        "reply_overlong",           "reply_bad_tlv",           "reply_stranger",
+    "reply_unknown_ssid", "reply_bad_error_estimate", "reply_other_format",      "reply_bad_echo",
+    "reply_wrong_key",    "reply_unauthenticated",    "reply_bad_tlv_integrity", "sends_skipped",
     "events_lost",
 };
 
@@ -140,6 +140,9 @@ sender_new(struct ring *events, struct tstamp_io *io, int epoll)
 static void
 set_fini(struct set *t)
 {
+    for (uint32_t i = 0; t->sessions && i < t->count; i++) {
+        stampauth_unref(t->sessions[i].is.keys);
+    }
     free(t->sessions);
     free(t->heap);
     free(t->table);
@@ -437,7 +440,8 @@ same_parameters(const struct session *o, const struct sender_session *n)
            o->is.source_port == n->source_port && o->is.destination_port == n->destination_port &&
            o->is.ssid == n->ssid && o->is.dscp == n->dscp && o->is.size == n->size &&
            o->is.period.ns == n->period.ns && o->is.packets == n->packets &&
-           o->is.dt.ns == n->dt.ns && strcmp(o->interface, n->interface ? n->interface : "") == 0;
+           !o->is.keys == !n->keys && o->is.dt.ns == n->dt.ns &&
+           strcmp(o->interface, n->interface ? n->interface : "") == 0;
 }
 
 /* Sessions of one period are spread over it by the golden ratio: any number of
@@ -474,9 +478,10 @@ add_session(struct sender *s, struct set *t, uint32_t place, const struct sender
     const struct session *old = NULL;
     int slot;
 
-    if (n->size < STAMP_SIZE_BASE || n->size > STAMP_SIZE_MAX || n->period.ns <= 0 ||
-        n->dt.ns <= 0 || (n->interface && strlen(n->interface) >= IF_NAMESIZE) ||
-        t->by_index[n->index] != NO_SESSION ||
+    if (n->size < (n->keys ? STAMP_SIZE_AUTH : STAMP_SIZE_BASE) || n->size > STAMP_SIZE_MAX ||
+        n->period.ns <= 0 || n->dt.ns <= 0 ||
+        (n->interface && strlen(n->interface) >= IF_NAMESIZE) ||
+        (n->keys && n->protocol != SENDER_STAMP) || t->by_index[n->index] != NO_SESSION ||
         (n->destination.family != 4 && n->destination.family != 6) ||
         (n->source.family && n->source.family != n->destination.family)) {
         return -EINVAL;
@@ -485,6 +490,7 @@ add_session(struct sender *s, struct set *t, uint32_t place, const struct sender
         old = &s->set.sessions[s->set.by_index[n->index]];
     }
     to->is = *n;
+    to->is.keys = stampauth_ref(n->keys);
     to->is.interface = NULL;
     if (n->interface) {
         strcpy(to->interface, n->interface);
@@ -599,6 +605,7 @@ prepare(struct sender *s, const struct socket_slot *k, const struct session *n, 
     bool light = n->is.protocol == SENDER_TWAMP_LIGHT;
     struct stamp_request q = {.error = n->is.ptp ? s->error_ptp : s->error,
                               .ssid = light ? 0 : n->is.ssid,
+                              .authenticated = n->is.keys != NULL,
                               .size = n->is.size,
                               .no_report = n->is.foreign,
                               .no_tlvs = light};
@@ -620,6 +627,9 @@ prepare(struct sender *s, const struct socket_slot *k, const struct session *n, 
     q.sequence = n->sequence;
     q.t1 = stamp_time_format(o->at, n->is.ptp);
     stamp_request_format(&q, o->data);
+    if (n->is.keys) {
+        stampauth_sign(stampauth_sender(n->is.keys), o->data, o->size, true);
+    }
 }
 
 /* An interface that was made anew has another number: bind again. */
@@ -856,26 +866,34 @@ tell_reply(struct sender *s, struct session *n, const struct tstamp_packet *p,
     emit(s, &e);
 }
 
-/* The session of a reply, or NULL (counted). */
-static struct session *
-reply_session(struct sender *s, uint16_t slot, const struct tstamp_packet *p, uint16_t ssid)
+/* The place of a reply's session, by SSID if it has one; NO_SESSION: from whom none
+ * sends to; AMBIGUOUS: from such a one, of none. */
+static uint32_t
+place_of(const struct set *t, uint16_t slot, const struct tstamp_packet *p, uint16_t ssid)
 {
-    const struct set *t = &s->set;
     uint32_t place = reply_find(t, &p->peer, p->port, ssid, slot)->session;
 
     if (place == NO_SESSION) {
         place = reply_find(t, &p->peer, p->port, ANY_SSID, slot)->session;
-        if (place == NO_SESSION) {
-            count(s, SENDER_REPLY_STRANGER);
-            return NULL;
-        }
         /* One that does not echo the SSID gives zero there; a foreign one, anything. */
-        if (place == AMBIGUOUS || (ssid != 0 && !t->sessions[place].is.foreign)) {
-            count(s, SENDER_REPLY_UNKNOWN_SSID);
-            return NULL;
+        if (place < AMBIGUOUS && ssid != 0 && !t->sessions[place].is.foreign) {
+            return AMBIGUOUS;
         }
     }
-    return &t->sessions[place];
+    return place;
+}
+
+/* The session of a reply, or NULL (counted). */
+static struct session *
+session_of(struct sender *s, uint16_t slot, const struct tstamp_packet *p, uint16_t ssid)
+{
+    uint32_t place = place_of(&s->set, slot, p, ssid);
+
+    if (place >= AMBIGUOUS) {
+        count(s, place == AMBIGUOUS ? SENDER_REPLY_UNKNOWN_SSID : SENDER_REPLY_STRANGER);
+        return NULL;
+    }
+    return &s->set.sessions[place];
 }
 
 static void
@@ -893,7 +911,7 @@ take_echo(struct sender *s, uint16_t slot, const struct tstamp_packet *p)
         count(s, SENDER_REPLY_STRANGER);
         return;
     }
-    n = reply_session(s, slot, p, 0);
+    n = session_of(s, slot, p, 0);
     if (n) {
         emit(s, &(struct exchange){
                     .kind = EXCHANGE_REPLY,
@@ -910,26 +928,68 @@ take_echo(struct sender *s, uint16_t slot, const struct tstamp_packet *p)
     }
 }
 
+/* A reply of the authenticated layout, if its session has keys: whether it was one,
+ * taken or not. */
+static bool
+take_auth_reply(struct sender *s, uint16_t slot, const struct tstamp_packet *p)
+{
+    struct session *n;
+    struct stampauth_key *key;
+    struct stamp_reply r;
+    uint32_t place;
+
+    if (!stamp_is_authenticated(p->data, p->size) ||
+        stamp_auth_reply_parse(p->data, p->size, false, &r) != STAMP_OK) {
+        return false;
+    }
+    place = place_of(&s->set, slot, p, r.ssid);
+    if (place >= AMBIGUOUS || !s->set.sessions[place].is.keys) {
+        return false;
+    }
+    n = &s->set.sessions[place];
+    key = stampauth_check(n->is.keys, p->data);
+    if (!key) {
+        count(s, SENDER_REPLY_WRONG_KEY);
+        return true;
+    }
+    if (stampauth_tlvs_check(key, p->data, p->size)) {
+        (void)stamp_auth_reply_parse(p->data, p->size, true, &r);
+    } else {
+        count(s, SENDER_REPLY_BAD_INTEGRITY);
+    }
+    tell_reply(s, n, p, &r);
+    return true;
+}
+
 static void
 take_reply(struct sender *s, uint16_t slot, const struct tstamp_packet *p)
 {
-    struct stamp_reply r;
-    enum stamp_verdict v = stamp_reply_parse(p->data, p->size, &r);
     struct session *n;
+    struct stamp_reply r;
+    enum stamp_verdict v;
 
+    if (take_auth_reply(s, slot, p)) {
+        return;
+    }
+    v = stamp_reply_parse(p->data, p->size, &r);
     if (v != STAMP_OK) {
         count(s, v == STAMP_SHORT ? SENDER_REPLY_SHORT : SENDER_REPLY_OVERLONG);
         return;
     }
-    n = reply_session(s, slot, p, r.ssid);
-    if (n && n->is.protocol == SENDER_TWAMP_LIGHT && p->size > STAMP_SIZE_REPLY_TTL) {
+    n = session_of(s, slot, p, r.ssid);
+    if (!n) {
+        return;
+    }
+    if (n->is.keys) {
+        count(s, SENDER_REPLY_UNAUTHENTICATED);
+        return;
+    }
+    if (n->is.protocol == SENDER_TWAMP_LIGHT && p->size > STAMP_SIZE_REPLY_TTL) {
         /* What follows is padding, whatever it looks like. */
         v = stamp_reply_parse(p->data, STAMP_SIZE_REPLY_TTL, &r);
         assert(v == STAMP_OK);
     }
-    if (n) {
-        tell_reply(s, n, p, &r);
-    }
+    tell_reply(s, n, p, &r);
 }
 
 unsigned

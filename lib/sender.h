@@ -21,6 +21,7 @@
 #include "nstime.h"
 #include "ring.h"
 #include "stamp.h"
+#include "stampauth.h"
 #include "tstamp.h"
 
 #define SENDER_GROUP_NS (200 * NS_PER_US)
@@ -52,21 +53,25 @@ struct sender_session {
     struct instant
         begin; /* First packet: at the first multiple of dt not before this, plus a phase. */
     struct span dt;
-    uint32_t packets; /* Send so many; 0: without end. */
+    uint32_t packets;            /* Send so many; 0: without end. */
+    struct stampauth_ring *keys; /* Packets are signed, and of 112 octets or more; NULL: not. */
 };
 
 enum sender_count {
     SENDER_REPLY_SHORT,
     SENDER_REPLY_OVERLONG,
-    SENDER_REPLY_BAD_TLV,      /* Taken, without the TLVs. */
-    SENDER_REPLY_STRANGER,     /* Not from an address and port that a session sends to. */
-    SENDER_REPLY_UNKNOWN_SSID, /* From such a one, of no session. */
-    SENDER_REPLY_BAD_ERROR,    /* Taken; its Error Estimate says nothing. */
-    SENDER_REPLY_OTHER_FORMAT, /* Taken; its times are in the format that its Z bit denies. */
-    SENDER_REPLY_BAD_ECHO,     /* An echo reply with data that is not ours. */
-    SENDER_SKIPPED,            /* Not sent: the thread came over 100 ms and a period late. */
-    SENDER_EVENTS_LOST,        /* The ring was full. */
-    SENDER_SOCKET,             /* From here on tstamp.h's. */
+    SENDER_REPLY_BAD_TLV,         /* Taken, without the TLVs. */
+    SENDER_REPLY_STRANGER,        /* Not from an address and port that a session sends to. */
+    SENDER_REPLY_UNKNOWN_SSID,    /* From such a one, of no session. */
+    SENDER_REPLY_BAD_ERROR,       /* Taken; its Error Estimate says nothing. */
+    SENDER_REPLY_OTHER_FORMAT,    /* Taken; its times are in the format that its Z bit denies. */
+    SENDER_REPLY_BAD_ECHO,        /* An echo reply with data that is not ours. */
+    SENDER_REPLY_WRONG_KEY,       /* Signed with none of the session's keys. */
+    SENDER_REPLY_UNAUTHENTICATED, /* Not signed, to a session that has keys. */
+    SENDER_REPLY_BAD_INTEGRITY,   /* Taken, without the TLVs: they are not signed. */
+    SENDER_SKIPPED,               /* Not sent: the thread came over 100 ms and a period late. */
+    SENDER_EVENTS_LOST,           /* The ring was full. */
+    SENDER_SOCKET,                /* From here on tstamp.h's. */
     SENDER_COUNTS = SENDER_SOCKET + TSTAMP_COUNTS
 };
 
@@ -86,8 +91,8 @@ struct sender *sender_new(struct ring *events, struct tstamp_io *io, int epoll);
 void sender_free(struct sender *s);
 
 /* Takes these sessions instead of those before; one whose index and parameters
- * ('begin' apart) are the same goes on as it was.  0; or negative errno, and the
- * ones before go on. */
+ * ('begin' and the keys themselves apart) are the same goes on as it was.  0; or negative errno,
+ * and the ones before go on. */
 int sender_set(struct sender *s, const struct sender_session *sessions, size_t count,
                struct sender_clock now);
 

@@ -1,7 +1,8 @@
-/* stamp.h - STAMP test packets (RFC 8762, RFC 8972), unauthenticated, and those
- * of TWAMP-Light, which are their beginning: bytes to struct and back.
+/* stamp.h - STAMP test packets (RFC 8762, RFC 8972) and those of TWAMP-Light,
+ * which are the beginning of unauthenticated ones: bytes to struct and back.
  *
- * On wire.h; before sender.h and reflector.h.  Does no I/O and reads no clock.
+ * On wire.h; before stampauth.h, which signs the authenticated ones, sender.h and
+ * reflector.h.  Does no I/O and reads no clock.
  * Timestamps stay the 64 bits of the wire, so that a reflector gives back T1 bit
  * by bit; stamp_time_parse() makes an instant of one.  All offsets are in
  * doc/wire-format.md. */
@@ -26,8 +27,13 @@ enum {
     STAMP_TLV_HEADER = 4,
     STAMP_FOLLOW_UP_VALUE = 16,
     STAMP_REPORT_VALUE = 28,
-    STAMP_SIZE_REPORT = 76, /* From here on a request has room for the report ... */
-    STAMP_SIZE_FULL = 96,   /* ... and from here on for follow-up telemetry too. */
+    STAMP_SIZE_REPORT = 76,       /* From here on a request has room for the report ... */
+    STAMP_SIZE_FULL = 96,         /* ... and from here on for follow-up telemetry too. */
+    STAMP_SIZE_AUTH = 112,        /* Of an authenticated packet without TLVs. */
+    STAMP_SIZE_AUTH_REPORT = 164, /* As above, with the HMAC TLV that they need then. */
+    STAMP_SIZE_AUTH_FULL = 184,
+    STAMP_HMAC_AT = 96, /* In an authenticated packet; over all octets before it. */
+    STAMP_HMAC_SIZE = 16,
 };
 
 enum { STAMP_PORT = 862 };
@@ -35,7 +41,11 @@ enum { STAMP_PORT = 862 };
 enum stamp_tlv_type {
     STAMP_TLV_RESERVED = 0,
     STAMP_TLV_PADDING = 1,
+    STAMP_TLV_LOCATION = 2,
+    STAMP_TLV_TIMESTAMP = 3, /* Timestamp Information. */
+    STAMP_TLV_COS = 4,       /* Class of Service. */
     STAMP_TLV_FOLLOW_UP = 7,
+    STAMP_TLV_HMAC = 8,
     STAMP_TLV_REPORT = 240, /* Reception report; of the registry's experimental range, 240-251. */
 };
 
@@ -48,7 +58,23 @@ enum stamp_tlv_flag {
     STAMP_TLV_T2_USER = 0x01,
 };
 
-/* How a timestamp was made, in follow-up telemetry. */
+/* Sub-TLVs of Location: what is asked for, then what answers it. */
+enum stamp_location {
+    STAMP_LOCATION_MAC = 1,
+    STAMP_LOCATION_EUI64 = 3,
+    STAMP_LOCATION_DESTINATION = 4, /* Its answer is 5 or 6, ... */
+    STAMP_LOCATION_SOURCE = 7,      /* ... 8 or 9: IPv4 or IPv6. */
+};
+
+/* What keeps a clock, in Timestamp Information. */
+enum stamp_sync {
+    STAMP_SYNC_NTP = 1,
+    STAMP_SYNC_PTP = 2,
+    STAMP_SYNC_GNSS = 4,
+    STAMP_SYNC_LOCAL = 5
+};
+
+/* How a timestamp was made, in follow-up telemetry and Timestamp Information. */
 enum stamp_mode { STAMP_MODE_HARDWARE = 1, STAMP_MODE_SOFTWARE = 2, STAMP_MODE_CONTROL = 3 };
 
 /* What a packet turned out to be.  Names are stamp_verdict_names[]. */
@@ -103,6 +129,18 @@ void stamp_tlv_format(struct wr *w, const struct stamp_tlv *tlv);
  * reserved type 0 (RFC 8762's and TWAMP's padding is no TLV). */
 bool stamp_tlv_at_end(const struct rd *r);
 
+/* Where the HMAC TLV of a packet is (RFC 8972, section 4.8). */
+enum stamp_hmac {
+    STAMP_HMAC_NONE,      /* It needs none: there is no TLV, or only one of padding. */
+    STAMP_HMAC_THERE,     /* Behind all TLVs but padding. */
+    STAMP_HMAC_MISPLACED, /* Followed by others. */
+    STAMP_HMAC_MISSING,
+};
+
+/* Looks for it from octet 'base' on, as far as TLVs are well formed; '*offset' of
+ * its header is written when it is there. */
+enum stamp_hmac stamp_hmac_find(const uint8_t *packet, size_t size, size_t base, size_t *offset);
+
 struct stamp_request {
     uint32_t sequence;
     uint64_t t1;
@@ -110,18 +148,43 @@ struct stamp_request {
     uint16_t ssid; /* 0 unless 'extended'. */
     bool extended; /* At least 44 octets, MBZ zero: SSID and TLVs count.  TWAMP pads with anything.
                     */
+    bool authenticated; /* Of that layout; nobody has looked at the HMAC yet. */
     uint32_t size;
     /* To be made, not parsed: */
     bool no_report; /* Padding in the report's place: the far end is not Plumbline's. */
     bool no_tlvs;   /* TWAMP's padding: zeros. */
 };
 
+/* Octets before the TLVs. */
+static inline size_t
+stamp_request_base(const struct stamp_request *q)
+{
+    return q->authenticated ? STAMP_SIZE_AUTH : STAMP_SIZE_BASE;
+}
+
+/* Whether a packet has the authenticated layout: there octets 4 to 15 are zero,
+ * which makes any other request a corrupt one. */
+bool stamp_is_authenticated(const void *dgram, size_t size);
+
 enum stamp_verdict stamp_request_parse(const void *dgram, size_t size, struct stamp_request *out);
 
-/* Writes a request of q->size octets (44..9000) into 'buf', with the room that
- * its size allows for follow-up telemetry and report, the rest Extra Padding.
- * 'extended' is taken as true. */
+/* Writes a request of q->size octets (44..9000; 112..9000 if authenticated) into
+ * 'buf', with the room that its size allows for follow-up telemetry and report,
+ * the rest Extra Padding.  'extended' is taken as true.  An authenticated one is
+ * still to be signed. */
 void stamp_request_format(const struct stamp_request *q, uint8_t *buf);
+
+/* What a reflector saw of a request and knows of itself, for Location, Timestamp
+ * Information and Class of Service. */
+struct stamp_seen {
+    bool ipv6;
+    uint8_t source[16], destination[16]; /* IPv4: the first four. */
+    uint16_t source_port, destination_port;
+    uint8_t tos;    /* DSCP and ECN, as received. */
+    uint64_t dscps; /* Bit n: a sender may ask for DSCP n in the reply; 0: for any. */
+    enum stamp_sync sync;
+    uint8_t reply_dscp; /* Set by stamp_reply_make(): of the reply. */
+};
 
 /* What a reflector puts into its reply.  Timestamps are raw, in the format that
  * the Z bit of 'error' says. */
@@ -135,15 +198,25 @@ struct stamp_answer {
     bool has_follow_up;
     uint32_t follow_up_sequence;
     uint64_t follow_up_t3;
+    struct stamp_seen *seen; /* NULL: those TLVs count as unknown. */
+    bool integrity_failed;   /* The TLVs are not to be believed: all go back with I set. */
 };
 
 /* Makes the reply out of the request in place.  'buf' holds q->size octets and
  * has room for at least 44.  Returns the reply's size: the request's, or 44 if
  * that was less.  '*tlv' is STAMP_OK or STAMP_BAD_TLV (M is then set on the
  * first bad one and those behind it are given back as they came); '*took'
- * says whether the follow-up of 'a' was put in. */
+ * says whether the follow-up of 'a' was put in.  One to an authenticated request is
+ * of that layout, and still to be signed. */
 size_t stamp_reply_make(uint8_t *buf, const struct stamp_request *q, const struct stamp_answer *a,
                         enum stamp_verdict *tlv, bool *took);
+
+/* The same for TWAMP-Test (RFC 5357, section 4.2.1), unauthenticated: 41 octets,
+ * then the sender's padding as far as there is room, so that the reply is as long
+ * as the request (41 if that was less).  'symmetrical': the padding begins at 41
+ * in the request too (RFC 6038).  TLVs, follow-up and report of 'a' are not used. */
+size_t stamp_twamp_reply_make(uint8_t *buf, const struct stamp_request *q,
+                              const struct stamp_answer *a, bool symmetrical);
 
 /* Puts another T3 into a reply. */
 void stamp_reply_set_t3(uint8_t *buf, uint64_t t3);
@@ -169,10 +242,17 @@ struct stamp_reply {
     uint32_t follow_up_sequence;
     uint64_t follow_up_t3;
     uint8_t follow_up_mode; /* enum stamp_mode; 0 where the reflector did not say. */
+    bool has_cos;
+    uint8_t dscp_seen, ecn_seen; /* Of the request, where the reflector had it. */
+    bool dscp_refused;           /* The reply has not the DSCP that was asked for. */
 };
 
 /* STAMP_OK, STAMP_SHORT or STAMP_OVERLONG; '*out' is written on STAMP_OK only. */
 enum stamp_verdict stamp_reply_parse(const void *dgram, size_t size, struct stamp_reply *out);
+
+/* The same for one for which stamp_is_authenticated(); TLVs are used if 'tlvs'. */
+enum stamp_verdict stamp_auth_reply_parse(const void *dgram, size_t size, bool tlvs,
+                                          struct stamp_reply *out);
 
 /* The first 44 octets of a reply, without TLVs. */
 void stamp_reply_format(const struct stamp_reply *p, uint8_t *buf);

@@ -70,7 +70,7 @@ struct agent {
     struct span offset; /* Realtime - monotonic, at the last tick. */
     unsigned ticks;
     bool epoch_told, dictionary_due;
-    uint64_t *counts_told; /* Values of the timing thread's counters, in their order. */
+    uint64_t *counts_told; /* Values of the counters, timing's first, in their order. */
     size_t count_count;
     uint64_t far_counts[FAR_COUNTS]; /* Since the batch before, of all sessions. */
     struct log_bucket batch_bucket;
@@ -355,7 +355,21 @@ take_far_counts(struct agent *a, struct agent_session *s)
     }
 }
 
-/* What the timing thread and the sessions counted since the batch before. */
+/* What 'group' counted since the batch before; its first is number 'k' of all. */
+static void
+add_refused_of(struct agent *a, const struct counter_group *group, size_t k)
+{
+    for (unsigned i = 0; i < group->count && k < a->count_count; i++, k++) {
+        uint64_t value = counter_get(&group->counters[i]);
+        if (value != a->counts_told[k]) {
+            add_count(a, group->name, group->names[i], value - a->counts_told[k]);
+            a->counts_told[k] = value;
+        }
+    }
+}
+
+/* What the timing thread, the TWAMP server and the sessions counted since the
+ * batch before. */
 static void
 add_refused(struct agent *a)
 {
@@ -363,13 +377,11 @@ add_refused(struct agent *a)
     size_t group_count = timing_counters(a->config.timing, &groups), k = 0;
 
     for (size_t g = 0; g < group_count; g++) {
-        for (unsigned i = 0; i < groups[g].count && k < a->count_count; i++, k++) {
-            uint64_t value = counter_get(&groups[g].counters[i]);
-            if (value != a->counts_told[k]) {
-                add_count(a, groups[g].name, groups[g].names[i], value - a->counts_told[k]);
-                a->counts_told[k] = value;
-            }
-        }
+        add_refused_of(a, &groups[g], k);
+        k += groups[g].count;
+    }
+    if (a->config.counters) {
+        add_refused_of(a, a->config.counters, k);
     }
     for (unsigned i = 0; i < FAR_COUNTS; i++) {
         if (a->far_counts[i]) {
@@ -639,6 +651,7 @@ count_counters(struct agent *a)
     for (size_t g = 0; g < group_count; g++) {
         a->count_count += groups[g].count;
     }
+    a->count_count += a->config.counters ? a->config.counters->count : 0;
     a->counts_told = calloc(a->count_count ? a->count_count : 1, sizeof a->counts_told[0]);
     return a->counts_told ? 0 : -ENOMEM;
 }

@@ -21,6 +21,7 @@ struct agent_config {
     struct event_base *base;
     struct ring *events;
     struct timing *timing;
+    const struct counter_group *counters; /* Told beside timing's; NULL: none. */
     struct spool *spool;
     const char *source;
     const char *release;

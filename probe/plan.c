@@ -9,6 +9,7 @@
 #include <openssl/evp.h>
 
 #include "stamp.h"
+#include "stampauth.h"
 #include "wire.h"
 
 /* An SSID is 16 bits, and 0 means "none" (RFC 8972, section 3). */
@@ -102,7 +103,8 @@ static bool
 same_path(const struct timing_session *a, const struct timing_session *b)
 {
     return a->protocol == b->protocol && address_equal(&a->source, &b->source) &&
-           a->foreign == b->foreign && a->ptp == b->ptp && same_socket(a, b);
+           a->foreign == b->foreign && a->ptp == b->ptp && !a->keys == !b->keys &&
+           same_socket(a, b);
 }
 
 /* One that goes another way now counts its packets anew, so it is not the same:
@@ -113,6 +115,18 @@ old_session(const struct plan *old, int64_t id, const struct timing_session *t)
     for (size_t i = 0; old && i < old->timing.session_count; i++) {
         if (old->sessions[i].id == id && same_path(&old->timing.sessions[i], t)) {
             return &old->timing.sessions[i];
+        }
+    }
+    return NULL;
+}
+
+/* The configuration's; NULL: the link has no keys. */
+static struct stampauth_ring *
+keys_of(const struct probe_config *config, const struct inv_link *link)
+{
+    for (size_t i = 0; i < config->link_key_count; i++) {
+        if (strcmp(config->link_keys[i].link, link->key) == 0) {
+            return config->link_keys[i].ring;
         }
     }
     return NULL;
@@ -168,7 +182,18 @@ session_of(const struct inv_link *link, const struct inv_class *class_, unsigned
         .period = class_->period,
         .interface = device_of(near),
         .dt = class_->dt,
+        .keys = keys_of(config, link),
     };
+}
+
+/* 0 too where it has no keys. */
+static int
+can_be_signed(const struct timing_session *t)
+{
+    if (t->keys && t->protocol != SENDER_STAMP) {
+        return -EPROTONOSUPPORT;
+    }
+    return t->keys && t->size < STAMP_SIZE_AUTH ? -EMSGSIZE : 0;
 }
 
 /* Adds 't' with a port, an index and a begin; 'key' names it. */
@@ -178,8 +203,11 @@ add_timed(struct plan_builder *b, struct timing_session t, const struct session_
 {
     struct plan *p = b->plan;
     int64_t id = session_id_of(key);
-    int err = choose_port(&p->timing, &t);
+    int err = can_be_signed(&t);
 
+    if (!err) {
+        err = choose_port(&p->timing, &t);
+    }
     if (!err) {
         err = grow(p);
     }
@@ -196,6 +224,7 @@ add_timed(struct plan_builder *b, struct timing_session t, const struct session_
     size_t i = p->timing.session_count++;
     p->sessions[i] = (struct plan_session){.key = *key, .id = id, .mtu = mtu, .large = UINT32_MAX};
     p->timing.sessions[i] = t;
+    (void)stampauth_ref(t.keys);
     return copy_interface(&p->timing.sessions[i].interface, t.interface);
 }
 
@@ -229,7 +258,7 @@ add_session(const struct inv_link *link, const struct inv_class *class_, unsigne
     if (b->link != link) {
         b->link = link;
         b->large = UINT32_MAX;
-        if (link->mtu >= STAMP_SIZE_BASE + 48) {
+        if (link->mtu >= (t.keys ? STAMP_SIZE_AUTH : STAMP_SIZE_BASE) + 48) {
             err = add_large(b, link, t, key);
         }
     }
@@ -244,8 +273,9 @@ add_session(const struct inv_link *link, const struct inv_class *class_, unsigne
 
 /* The probe answers on every link that it is an end of, whichever end sends. */
 static int
-add_peer(struct plan *p, const struct inv_link *link, unsigned end)
+add_peer(struct plan_builder *b, const struct inv_link *link, unsigned end)
 {
+    struct plan *p = b->plan;
     size_t i = p->timing.peer_count, n = p->object_count;
     void *more = reallocarray(p->timing.peers, i + 1, sizeof p->timing.peers[0]);
 
@@ -265,6 +295,10 @@ add_peer(struct plan *p, const struct inv_link *link, unsigned end)
     p->object_count++;
     p->timing.peers[i] = (struct timing_peer){.local = link->ends[end].address,
                                               .remote = link->ends[1 - end].address};
+    for (size_t k = 0; k < link->class_count; k++) {
+        p->timing.peers[i].dscps |= UINT64_C(1) << link->classes[k]->dscp;
+    }
+    p->timing.peers[i].keys = stampauth_ref(keys_of(b->config, link));
     p->timing.peer_count++;
     return copy_interface(&p->timing.peers[i].interface, device_of(&link->ends[end]));
 }
@@ -321,7 +355,7 @@ plan_make(struct plan **out, const struct inventory *inv, const struct probe_con
         const struct inv_link *link = &inv->links[i];
         for (unsigned end = 0; !err && end < 2 && link->state != INV_RETIRED; end++) {
             if (link->ends[end].probe == probe && link->ends[1 - end].probe) {
-                err = add_peer(p, link, end);
+                err = add_peer(&b, link, end);
             }
         }
     }
@@ -354,9 +388,11 @@ plan_free(struct plan *p)
     }
     for (size_t i = 0; i < p->timing.session_count; i++) {
         free_name(p->timing.sessions[i].interface);
+        stampauth_unref(p->timing.sessions[i].keys);
     }
     for (size_t i = 0; i < p->timing.peer_count; i++) {
         free_name(p->timing.peers[i].interface);
+        stampauth_unref(p->timing.peers[i].keys);
     }
     for (size_t i = 0; i < p->object_count; i++) {
         free(p->objects[i]);

@@ -30,11 +30,13 @@ struct plan {
 
 /* Makes the plan of config->probe.  A session that 'old' (may be NULL) has too
  * keeps its index, SSID and begin, if its packets go the same way (addresses,
- * ports, interface, protocol); a new one takes the next index from '*next_index' on that neither
- * plan has, and begins at the first delta-t that does not start before 'not_before'.  Interface
- * names are copied. 0 and a plan that is the caller's; -ENOENT: the inventory does not have this
- * probe; -ENOMEM; -EUSERS: more sessions, those of 'old' that end with it among them, than there
- * are SSIDs. */
+ * ports, interface, protocol, signed or not); a new one takes the next index from '*next_index' on
+ * that neither plan has, and begins at the first delta-t that does not start before 'not_before'.
+ * Interface names are copied.  Rings of config->link_keys are taken on with a reference of the
+ * plan's own. 0 and a plan that is the caller's; -ENOENT: the inventory does not have this probe;
+ * -ENOMEM; -EUSERS: more sessions, those of 'old' that end with it among them, than there are
+ * SSIDs; -EMSGSIZE: a class of a link that has keys is under 112 octets; -EPROTONOSUPPORT: the far
+ * end of one speaks a protocol in which nothing is signed. */
 int plan_make(struct plan **out, const struct inventory *inv, const struct probe_config *config,
               const struct plan *old, uint32_t *next_index, struct instant not_before);
 void plan_free(struct plan *p);

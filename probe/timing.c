@@ -32,6 +32,15 @@ static const char *const timing_names[TIMING_COUNTS] = {"late_over_1ms", "clock_
 #define PATIENCE_MAX_NS NS_PER_MS
 #define RATE_WINDOW_NS (10 * NS_PER_MS)
 
+/* What another thread wants of the reflector. */
+enum order_kind { ORDER_NONE, ORDER_TWAMP_OPEN, ORDER_TWAMP_CLOSE, ORDER_TWAMP_HEARD };
+struct order {
+    enum order_kind kind;
+    const struct reflector_twamp *session; /* To open. */
+    int handle;                            /* In, or out; or negative errno. */
+    struct span heard;
+};
+
 struct timing {
     struct ring *events;
     struct tstamp_io *io;
@@ -47,6 +56,7 @@ struct timing {
     pthread_cond_t taken;
     const struct timing_plan *plan;
     int result;
+    struct order *order; /* Or what it shall do. */
     bool stop;
 
     /* The thread's own. */
@@ -100,6 +110,7 @@ take_sessions(struct timing *t, const struct timing_plan *plan)
             .interface = from->interface,
             .begin = from->begin,
             .dt = from->dt,
+            .keys = from->keys,
         };
     }
     err = sender_set(t->sender, s, plan->session_count, sender_clock_now());
@@ -122,7 +133,9 @@ take_peers(struct timing *t, const struct timing_plan *plan)
                                        .remote = plan->peers[i].remote,
                                        .remote_bits =
                                            (uint8_t)(8 * address_size(&plan->peers[i].remote)),
-                                       .interface = plan->peers[i].interface};
+                                       .interface = plan->peers[i].interface,
+                                       .dscps = plan->peers[i].dscps,
+                                       .keys = plan->peers[i].keys};
     }
     err = reflector_allow(t->reflector, p, plan->peer_count);
     free(p);
@@ -172,6 +185,25 @@ take_plan(struct timing *t, const struct timing_plan *plan)
     return err;
 }
 
+static void
+carry_out(struct timing *t, struct order *o)
+{
+    switch (o->kind) {
+    case ORDER_TWAMP_OPEN:
+        o->handle = reflector_fd(t->reflector) < 0 ? -ENOTCONN
+                                                   : reflector_twamp_open(t->reflector, o->session);
+        break;
+    case ORDER_TWAMP_CLOSE:
+        reflector_twamp_close(t->reflector, o->handle);
+        break;
+    case ORDER_TWAMP_HEARD:
+        o->heard = reflector_twamp_heard(t->reflector, o->handle);
+        break;
+    case ORDER_NONE:
+        break;
+    }
+}
+
 static bool
 take_orders(struct timing *t)
 {
@@ -184,6 +216,11 @@ take_orders(struct timing *t)
     if (t->plan) {
         t->result = take_plan(t, t->plan);
         t->plan = NULL;
+        pthread_cond_signal(&t->taken);
+    }
+    if (t->order) {
+        carry_out(t, t->order);
+        t->order = NULL;
         pthread_cond_signal(&t->taken);
     }
     stop = t->stop;
@@ -458,6 +495,47 @@ timing_replace(struct timing *t, const struct timing_plan *plan)
     result = t->result;
     pthread_mutex_unlock(&t->lock);
     return result;
+}
+
+/* Once the thread has ended, whoever asks does it. */
+static void
+give_order(struct timing *t, struct order *o)
+{
+    if (t->joined) {
+        carry_out(t, o);
+        return;
+    }
+    pthread_mutex_lock(&t->lock);
+    t->order = o;
+    wake(t);
+    while (t->order) {
+        pthread_cond_wait(&t->taken, &t->lock);
+    }
+    pthread_mutex_unlock(&t->lock);
+}
+
+int
+timing_twamp_open(struct timing *t, const struct reflector_twamp *session)
+{
+    struct order o = {.kind = ORDER_TWAMP_OPEN, .session = session};
+
+    give_order(t, &o);
+    return o.handle;
+}
+
+void
+timing_twamp_close(struct timing *t, int handle)
+{
+    give_order(t, &(struct order){.kind = ORDER_TWAMP_CLOSE, .handle = handle});
+}
+
+struct span
+timing_twamp_heard(struct timing *t, int handle)
+{
+    struct order o = {.kind = ORDER_TWAMP_HEARD, .handle = handle};
+
+    give_order(t, &o);
+    return o.heard;
 }
 
 void

@@ -15,7 +15,9 @@
 #include "nstime.h"
 #include "sender.h"
 
+struct reflector_twamp;
 struct ring;
+struct stampauth_ring;
 
 struct timing_session {
     uint32_t index; /* In events; dense from 0, and not another session's of this plan or the
@@ -28,15 +30,18 @@ struct timing_session {
     uint8_t dscp;
     uint32_t size; /* Octets of UDP payload, 44..9000. */
     struct span period;
-    const char *interface; /* NULL: routed. */
-    struct instant begin;  /* First packet at the first multiple of dt not before this ... */
-    struct span dt;        /* ... so that the first delta-t is whole. */
+    const char *interface;       /* NULL: routed. */
+    struct instant begin;        /* First packet at the first multiple of dt not before this ... */
+    struct span dt;              /* ... so that the first delta-t is whole. */
+    struct stampauth_ring *keys; /* NULL: none.  The plan's reference, here and below. */
 };
 
 /* Whom the reflector answers: only packets between these addresses. */
 struct timing_peer {
     struct address local, remote;
     const char *interface; /* NULL: any. */
+    uint64_t dscps;        /* As reflector_peer.dscps. */
+    struct stampauth_ring *keys;
 };
 
 struct timing_plan {
@@ -62,6 +67,13 @@ int timing_start(struct timing **out, const struct timing_config *config,
 /* Copies 'plan' and lets the thread take it; returns once it has.  On error
  * (negative errno) the old plan goes on. */
 int timing_replace(struct timing *t, const struct timing_plan *plan);
+
+/* As reflector_twamp_open(), _close() and _heard() (reflector.h), done by the
+ * thread, for which the caller waits: some milliseconds at most.  Opening gives
+ * -ENOTCONN where this probe does not reflect. */
+int timing_twamp_open(struct timing *t, const struct reflector_twamp *session);
+void timing_twamp_close(struct timing *t, int handle);
+struct span timing_twamp_heard(struct timing *t, int handle);
 
 /* Ends the thread and its sockets' traffic; 't' and its counters stay readable
  * until timing_free().  NULL or stopped already is fine. */

@@ -17,9 +17,10 @@
 #include <unistd.h>
 
 #include "nstime.h"
-#include "wire.h"
+#include "stamp.h"
+#include "stampauth.h"
 
-enum { BATCH = 64, SESSIONS_MAX = 4096, OCTETS = 128 };
+enum { BATCH = 64, SESSIONS_MAX = 4096, OCTETS = 128, OCTETS_MAX = 256 };
 #define GROUP_NS (200 * NS_PER_US)
 
 struct load {
@@ -28,34 +29,31 @@ struct load {
     uint32_t sequence[SESSIONS_MAX];
     uint32_t next;
     uint64_t sent, received;
+    uint32_t octets;
+    struct stampauth_ring *keys; /* NULL: not authenticated. */
     int fd;
 };
 
-/* Room for follow-up telemetry (7) and the reception report (240), then padding. */
 static void
-make_request(uint8_t bytes[OCTETS], uint32_t sequence, uint16_t ssid)
+make_request(const struct load *l, uint8_t *bytes, uint32_t sequence, uint16_t ssid)
 {
-    struct wr w = wr_of(bytes, OCTETS);
-    struct instant now = instant_now();
+    struct stamp_request q = {.sequence = sequence,
+                              .t1 = stamp_time_format(instant_now(), false),
+                              .error = 0x0001,
+                              .ssid = ssid,
+                              .authenticated = l->keys != NULL,
+                              .size = l->octets};
 
-    wr_be32(&w, sequence);
-    wr_be32(&w, (uint32_t)(now.ns / NS_PER_S + INT64_C(2208988800)));
-    wr_be32(&w, (uint32_t)(((uint64_t)(now.ns % NS_PER_S) << 32) / (uint64_t)NS_PER_S));
-    wr_be16(&w, 0x0001);
-    wr_be16(&w, ssid);
-    wr_zero(&w, 28);
-    wr_be32(&w, 0x80070010);
-    wr_zero(&w, 16);
-    wr_be32(&w, 0x80f0001c);
-    wr_zero(&w, 28);
-    wr_be32(&w, 0x80010000 | (uint32_t)(w.left - 4));
-    wr_zero(&w, w.left);
+    stamp_request_format(&q, bytes);
+    if (l->keys) {
+        stampauth_sign(stampauth_sender(l->keys), bytes, l->octets, true);
+    }
 }
 
 static void
 send_group(struct load *l, uint32_t count)
 {
-    static uint8_t bytes[BATCH][OCTETS];
+    static uint8_t bytes[BATCH][OCTETS_MAX];
     static struct iovec parts[BATCH];
     static struct mmsghdr messages[BATCH];
 
@@ -63,8 +61,8 @@ send_group(struct load *l, uint32_t count)
         uint32_t n = count < BATCH ? count : BATCH;
         for (uint32_t i = 0; i < n; i++) {
             uint32_t s = l->next++ % l->sessions;
-            make_request(bytes[i], l->sequence[s]++, (uint16_t)(s + 1));
-            parts[i] = (struct iovec){bytes[i], OCTETS};
+            make_request(l, bytes[i], l->sequence[s]++, (uint16_t)(s + 1));
+            parts[i] = (struct iovec){bytes[i], l->octets};
             messages[i].msg_hdr = (struct msghdr){.msg_name = &l->to,
                                                   .msg_namelen = sizeof l->to,
                                                   .msg_iov = &parts[i],
@@ -119,11 +117,23 @@ run(struct load *l)
     }
 }
 
+static struct stampauth_ring *
+keys_of(const char *path)
+{
+    struct stampauth_secret key, none = {.size = 0};
+
+    if (stampauth_read(path, &key)) {
+        fprintf(stderr, "load: %s: no key\n", path);
+        exit(2);
+    }
+    return stampauth_new(&key, &none, false);
+}
+
 static void
 usage(void)
 {
     fputs("usage: load --to ADDRESS --port PORT [--from ADDRESS] [--sessions N] [--pps N] "
-          "[--seconds N]\n",
+          "[--seconds N] [--octets N] [--key FILE]\n",
           stderr);
     exit(2);
 }
@@ -137,12 +147,15 @@ main(int argc, char **argv)
                                             {"sessions", required_argument, NULL, 'n'},
                                             {"pps", required_argument, NULL, 'r'},
                                             {"seconds", required_argument, NULL, 's'},
+                                            {"octets", required_argument, NULL, 'o'},
+                                            {"key", required_argument, NULL, 'k'},
                                             {NULL, 0, NULL, 0}};
     static struct load l = {.to.sin_family = AF_INET,
                             .from = {.sin_family = AF_INET, .sin_port = 0},
                             .sessions = 10,
                             .pps = 10000,
-                            .seconds = 5};
+                            .seconds = 5,
+                            .octets = OCTETS};
     int c, room = 4 << 20;
 
     while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -169,11 +182,18 @@ main(int argc, char **argv)
         case 's':
             l.seconds = (uint32_t)strtoul(optarg, NULL, 10);
             break;
+        case 'o':
+            l.octets = (uint32_t)strtoul(optarg, NULL, 10);
+            break;
+        case 'k':
+            l.keys = keys_of(optarg);
+            break;
         default:
             usage();
         }
     }
-    if (!l.to.sin_port || !l.sessions || l.sessions > SESSIONS_MAX || !l.pps || !l.seconds) {
+    if (l.octets < STAMP_SIZE_AUTH || l.octets > OCTETS_MAX || !l.to.sin_port || !l.sessions ||
+        l.sessions > SESSIONS_MAX || !l.pps || !l.seconds) {
         usage();
     }
     prctl(PR_SET_TIMERSLACK, 1);

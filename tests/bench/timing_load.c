@@ -16,6 +16,7 @@
 #include "match.h"
 #include "nstime.h"
 #include "ring.h"
+#include "stampauth.h"
 #include "timing.h"
 #include "value.h"
 
@@ -35,6 +36,7 @@ struct load {
     struct address local, remote;
     bool reflect;
     const char *interface;
+    const char *key_file; /* Of the reflector's peer; NULL: not authenticated. */
 };
 
 static volatile sig_atomic_t stopping;
@@ -224,13 +226,32 @@ run_sender(struct load *l)
     return 0;
 }
 
+/* NULL where there is no key. */
+static struct stampauth_ring *
+ring_of(const char *path)
+{
+    struct stampauth_secret key, none = {.size = 0};
+
+    if (!path) {
+        return NULL;
+    }
+    if (stampauth_read(path, &key)) {
+        fprintf(stderr, "timing_load: %s: no key\n", path);
+        exit(2);
+    }
+    return stampauth_new(&key, &none, false);
+}
+
 static int
 run_reflector(const struct load *l)
 {
     const struct sigaction action = {.sa_handler = on_signal};
     struct ring *ring = ring_new(1024);
     const struct timing_config config = {.events = ring, .priority = 40};
-    struct timing_peer peer = {.local = l->local, .remote = l->remote, .interface = l->interface};
+    struct timing_peer peer = {.local = l->local,
+                               .remote = l->remote,
+                               .interface = l->interface,
+                               .keys = ring_of(l->key_file)};
     struct timing_plan plan = {.peers = &peer, .peer_count = 1, .reflector_port = 862};
     struct timing *timing;
 
@@ -247,13 +268,15 @@ run_reflector(const struct load *l)
     }
     timing_free(timing);
     ring_free(ring);
+    stampauth_unref(peer.keys);
     return 0;
 }
 
 static void
 usage(void)
 {
-    fputs("usage: timing_load --local ADDRESS --remote ADDRESS [--interface NAME] --reflect\n"
+    fputs("usage: timing_load --local ADDRESS --remote ADDRESS [--interface NAME] --reflect "
+          "[--key FILE]\n"
           "       timing_load --local ADDRESS --remote ADDRESS [--interface NAME] [--sessions N] "
           "[--pps N] [--seconds N]\n",
           stderr);
@@ -263,11 +286,15 @@ usage(void)
 int
 main(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"local", required_argument, NULL, 'l'},    {"remote", required_argument, NULL, 'r'},
-        {"sessions", required_argument, NULL, 'n'}, {"pps", required_argument, NULL, 'p'},
-        {"seconds", required_argument, NULL, 's'},  {"interface", required_argument, NULL, 'i'},
-        {"reflect", no_argument, NULL, 'R'},        {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"local", required_argument, NULL, 'l'},
+                                            {"remote", required_argument, NULL, 'r'},
+                                            {"sessions", required_argument, NULL, 'n'},
+                                            {"pps", required_argument, NULL, 'p'},
+                                            {"seconds", required_argument, NULL, 's'},
+                                            {"interface", required_argument, NULL, 'i'},
+                                            {"reflect", no_argument, NULL, 'R'},
+                                            {"key", required_argument, NULL, 'k'},
+                                            {NULL, 0, NULL, 0}};
     struct load l = {.count = 1, .pps = 10000, .seconds = 30};
     int c;
 
@@ -293,6 +320,9 @@ main(int argc, char **argv)
             break;
         case 'R':
             l.reflect = true;
+            break;
+        case 'k':
+            l.key_file = optarg;
             break;
         default:
             usage();

@@ -44,7 +44,9 @@ request_formats_back(const uint8_t *data, size_t size)
 {
     struct stamp_request q, again;
     struct exchange_report report = {.epoch = 1, .received = 2};
+    struct stamp_seen seen = {.tos = 0xb9, .ipv6 = size & 1, .dscps = size & 2 ? 1 : 0};
     struct stamp_answer a = {.sequence = 7,
+                             .seen = &seen,
                              .error = 1,
                              .ttl = 64,
                              .report = &report,
@@ -69,9 +71,12 @@ request_formats_back(const uint8_t *data, size_t size)
     }
     memcpy(buf, data, size);
     assert(stamp_reply_make(buf, &q, &a, &tlv, &took) == room);
-    assert(stamp_reply_parse(buf, room, &p) == STAMP_OK);
+    assert(!q.authenticated || stamp_is_authenticated(buf, room));
+    assert((q.authenticated ? stamp_auth_reply_parse(buf, room, true, &p)
+                            : stamp_reply_parse(buf, room, &p)) == STAMP_OK);
     assert(p.sender_sequence == q.sequence && p.t1 == q.t1 && p.sender_error == q.error);
     assert(!q.extended || p.bad_tlv == (tlv == STAMP_BAD_TLV));
+    assert(seen.reply_dscp < 64);
     assert(!took || (p.has_follow_up && p.follow_up_sequence == 6));
     free(buf);
 }
@@ -105,6 +110,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     times_format_back(rd_be64(&r));
     tlvs_format_back(data, size);
+    size_t offset = size;
+    if (stamp_hmac_find(data, size, 0, &offset) == STAMP_HMAC_THERE) {
+        assert(offset + STAMP_TLV_HEADER + STAMP_HMAC_SIZE <= size);
+        assert(data[offset + 1] == STAMP_TLV_HMAC);
+    }
     request_formats_back(data, size);
     reply_formats_back(data, size);
     return 0;

@@ -62,6 +62,17 @@ netpair_open(struct netpair *p)
         printf("the veth pair could not be set up\n");
         exit(EXIT_FAILURE);
     }
+    /* The kernel drops what is sent before it has found the carrier, a second later on
+     * a busy machine, and a sender without a single stamp by then gives them up. */
+    for (unsigned i = 0; i < 2; i++) {
+        netpair_enter(p, i);
+        if (system("for i in $(seq 1200); do ip -o link show type veth | grep -q 'state UP' && "
+                   "exit 0; sleep 0.05; done; exit 1") != 0) {
+            printf("the veth pair did not come up\n");
+            exit(EXIT_FAILURE);
+        }
+    }
+    netpair_enter(p, 0);
 }
 
 #endif

@@ -80,6 +80,13 @@ a_probe_has_its_defaults(void)
     CU_ASSERT_PTR_NULL(c->user);
     CU_ASSERT_PTR_NULL(c->metrics.listen);
     CU_ASSERT_EQUAL(c->log_level, LOG_LEVEL_INFO);
+    CU_ASSERT_EQUAL(c->twamp_control.allow_count, 0);
+    CU_ASSERT_FALSE(address_is_set(&c->twamp_control.address));
+    CU_ASSERT_EQUAL(c->twamp_control.port, 862);
+    CU_ASSERT_EQUAL(c->twamp_control.connections, 16);
+    CU_ASSERT_EQUAL(c->twamp_control.sessions, 64);
+    CU_ASSERT_EQUAL(c->twamp_control.timeout.ns, 900 * NS_PER_S);
+    CU_ASSERT_EQUAL(c->link_key_count, 0);
     probe_config_free(c);
     unlink(f.path);
 }
@@ -93,7 +100,11 @@ a_probe_takes_all_that_is_written(void)
         "spool: {folder: /s, keep: 0s, keep_size: 0B, segment_size: 64KiB, memory_size: 16KiB,\n"
         "        disk_size: 128KiB}\n"
         "source_port: 1024\nport: 65535\npriority: 0\nsample_log: /tmp/x\nuser: nobody\n"
-        "log_level: debug\nmetrics: {listen: '[::1]:65535'}\n");
+        "log_level: debug\nmetrics: {listen: '[::1]:65535'}\n"
+        "twamp_control: {allow: [192.0.2.0/24, 198.51.100.7], address: 192.0.2.1, port: 8862,\n"
+        "                connections: 64, sessions: 256, timeout: 1s}\n"
+        "link_keys:\n  a-b: {key_file: /k/a, key_file_next: /k/b, send: next}\n"
+        "  c.d: {key_file: /k/c}\n");
     struct probe_config *c = NULL;
 
     CU_ASSERT_EQUAL(probe_config_load(f.path, stdout, &c), 0);
@@ -109,6 +120,23 @@ a_probe_takes_all_that_is_written(void)
     CU_ASSERT_STRING_EQUAL(c->user, "nobody");
     CU_ASSERT_STRING_EQUAL(c->metrics.listen, "[::1]:65535");
     CU_ASSERT_EQUAL(c->log_level, LOG_LEVEL_DEBUG);
+    CU_ASSERT_EQUAL_FATAL(c->twamp_control.allow_count, 2);
+    CU_ASSERT_EQUAL(c->twamp_control.allow[0].bits, 24);
+    CU_ASSERT_EQUAL(ntohl(c->twamp_control.allow[0].address.s_addr), 0xc0000200);
+    CU_ASSERT_EQUAL(c->twamp_control.allow[1].bits, 32);
+    CU_ASSERT_EQUAL(ntohl(c->twamp_control.address.v4.s_addr), 0xc0000201);
+    CU_ASSERT_EQUAL(c->twamp_control.port, 8862);
+    CU_ASSERT_EQUAL(c->twamp_control.sessions, 256);
+    CU_ASSERT_EQUAL(c->twamp_control.timeout.ns, NS_PER_S);
+    CU_ASSERT_EQUAL_FATAL(c->link_key_count, 2);
+    CU_ASSERT_STRING_EQUAL(c->link_keys[0].link, "a-b");
+    CU_ASSERT_STRING_EQUAL(c->link_keys[0].key_file, "/k/a");
+    CU_ASSERT_STRING_EQUAL(c->link_keys[0].key_file_next, "/k/b");
+    CU_ASSERT_TRUE(c->link_keys[0].send_next);
+    CU_ASSERT_STRING_EQUAL(c->link_keys[1].link, "c.d");
+    CU_ASSERT_PTR_NULL(c->link_keys[1].key_file_next);
+    CU_ASSERT_FALSE(c->link_keys[1].send_next);
+    CU_ASSERT_PTR_NULL(c->link_keys[1].ring);
     probe_config_free(c);
     unlink(f.path);
 }
@@ -156,6 +184,26 @@ each_wrong_probe_configuration_is_told(void)
          "no TLS over a UNIX socket"},
         {PROBE_HEAD "redis_address: x\n", "4:1", "unknown key 'redis_address'"},
         {PROBE_HEAD "log_level: loud\n", "4:12", "expected one of error, warning, info, debug"},
+        {PROBE_HEAD "twamp_control: {allow: 10.0.0.0/8}\n", "4:24", "expected a list of prefixes"},
+        {PROBE_HEAD "twamp_control: {allow: [10.0.0.0/33]}\n", "4:25", "expected an IPv4 prefix"},
+        {PROBE_HEAD "twamp_control: {allow: [10.0.0.0/]}\n", "4:25", "expected an IPv4 prefix"},
+        {PROBE_HEAD "twamp_control: {allow: [10.0.0.0/32, ten]}\n", "4:38",
+         "expected an IPv4 prefix such as 192.0.2.0/24, got 'ten'"},
+        {PROBE_HEAD "twamp_control: {alow: []}\n", "4:17", "unknown key 'alow'"},
+        {PROBE_HEAD "twamp_control: {address: '2001:db8::1'}\n", "4:26",
+         "expected an IPv4 address"},
+        {PROBE_HEAD "twamp_control: {connections: 65}\n", "4:30", "expected 1 to 64"},
+        {PROBE_HEAD "twamp_control: {sessions: 257}\n", "4:27", "expected 1 to 256"},
+        {PROBE_HEAD "twamp_control: {timeout: 999ms}\n", "4:26", "expected 1s to 1h"},
+        {PROBE_HEAD "link_keys: [a]\n", "4:12", "expected a map of links"},
+        {PROBE_HEAD "link_keys: {A: {key_file: /k}}\n", "4:13", "cannot be the key of a link"},
+        {PROBE_HEAD "link_keys: {a: /k}\n", "4:16", "expected a map"},
+        {PROBE_HEAD "link_keys: {a: {key_file_next: /k}}\n", "4:16", "key 'key_file' is missing"},
+        {PROBE_HEAD "link_keys: {a: {key_file: /k, send: next}}\n", "4:16",
+         "'send: next' needs 'key_file_next'"},
+        {PROBE_HEAD "link_keys: {a: {key_file: /k, send: both}}\n", "4:37",
+         "expected one of current, next"},
+        {PROBE_HEAD "link_keys: {a: {key_file: /k, key: 00}}\n", "4:31", "unknown key 'key'"},
         {PROBE_HEAD "port: 0\n", "4:7", "expected 1 to 65535"},
         {PROBE_HEAD "port: 65536\n", "4:7", "expected 1 to 65535"},
         {PROBE_HEAD "source_port: 1023\n", "4:14", "expected 1024 to 65279"},

@@ -11,6 +11,7 @@
 
 #include "fault.h"
 #include "harness.h"
+#include "stampauth.h"
 
 static const char text[] = "inventory: 1\n"
                            "interval: 60s\n"
@@ -175,6 +176,72 @@ a_foreign_end_has_a_port_for_each_session(void)
     plan_free(p);
 }
 
+/* The plan of this inventory with keys for one link, or the error. */
+static int
+plan_signed(struct plan **out, const char *inventory_text, const char *link, uint8_t octet,
+            const struct plan *old)
+{
+    struct stampauth_secret current = {.size = 32, .octets = {octet}}, none = {.size = 0};
+    struct config_link_key key = {.link = link, .ring = stampauth_new(&current, &none, false)};
+    struct probe_config with = config;
+    struct faults *faults = faults_new();
+    struct inventory *inv = NULL;
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(key.ring);
+    with.link_keys = &key;
+    with.link_key_count = 1;
+    CU_ASSERT_EQUAL_FATAL(
+        inventory_read(faults, "t.yaml", inventory_text, strlen(inventory_text), &inv), 0);
+    int err = plan_make(out, inv, &with, old, &next_index, instant_of_ns(5000 * NS_PER_MS));
+    stampauth_unref(key.ring); /* The plan has its own. */
+    inventory_free(inv);
+    faults_free(faults);
+    return err;
+}
+
+static void
+a_link_with_keys_is_signed_and_begins_anew(void)
+{
+    struct plan *before = plan_of_text(foreign_text, NULL), *p = NULL, *again = NULL;
+
+    CU_ASSERT_EQUAL_FATAL(plan_signed(&p, foreign_text, "l3", 1, before), 0);
+    for (unsigned i = 0; i < 6; i++) {
+        CU_ASSERT_EQUAL(p->timing.sessions[i].keys != NULL, i >= 4);
+        CU_ASSERT_EQUAL(p->timing.sessions[i].index == before->timing.sessions[i].index, i < 4);
+    }
+    /* Other keys are the same session. */
+    CU_ASSERT_EQUAL_FATAL(plan_signed(&again, foreign_text, "l3", 2, p), 0);
+    for (unsigned i = 0; i < 6; i++) {
+        CU_ASSERT_EQUAL(again->timing.sessions[i].index, p->timing.sessions[i].index);
+    }
+    CU_ASSERT_PTR_NOT_EQUAL(again->timing.sessions[5].keys, p->timing.sessions[5].keys);
+    plan_free(again);
+    plan_free(p);
+    plan_free(before);
+}
+
+static void
+what_cannot_be_signed_makes_no_plan(void)
+{
+    char small[sizeof text + 40];
+    struct plan *p = NULL;
+
+    CU_ASSERT_EQUAL(plan_signed(&p, foreign_text, "l1", 1, NULL), -EPROTONOSUPPORT);
+    CU_ASSERT_EQUAL(plan_signed(&p, foreign_text, "l2", 1, NULL), -EPROTONOSUPPORT);
+    CU_ASSERT_PTR_NULL(p);
+    snprintf(small, sizeof small, text, "1s", "10s", "10.0.0.2");
+    char *digits = strstr(small, "size: 128");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(digits);
+    memcpy(digits, "size: 111", 9);
+    CU_ASSERT_EQUAL(plan_signed(&p, small, "l1", 1, NULL), -EMSGSIZE);
+    CU_ASSERT_PTR_NULL(p);
+    memcpy(digits, "size: 112", 9);
+    CU_ASSERT_EQUAL_FATAL(plan_signed(&p, small, "l1", 1, NULL), 0);
+    CU_ASSERT_PTR_NOT_NULL(p->timing.sessions[0].keys);
+    CU_ASSERT_PTR_NOT_NULL(p->timing.peers[0].keys);
+    plan_free(p);
+}
+
 /* A probe whose classes change each day lives for years. */
 static void
 indexes_come_round_and_skip_those_in_use(void)
@@ -208,6 +275,8 @@ main(void)
         {"what_was_told_up_to_a_border_goes_on_at_it", what_was_told_up_to_a_border_goes_on_at_it},
         {"indexes_come_round_and_skip_those_in_use", indexes_come_round_and_skip_those_in_use},
         {"a_foreign_end_has_a_port_for_each_session", a_foreign_end_has_a_port_for_each_session},
+        {"a_link_with_keys_is_signed_and_begins_anew", a_link_with_keys_is_signed_and_begins_anew},
+        {"what_cannot_be_signed_makes_no_plan", what_cannot_be_signed_makes_no_plan},
         CU_TEST_INFO_NULL};
     return run_suite("plan", tests);
 }

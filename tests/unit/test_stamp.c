@@ -315,6 +315,204 @@ twamp_padding_is_not_taken_for_ssid_or_tlvs(void)
     CU_ASSERT(memcmp(buf + 44, was + 44, 56) == 0);
 }
 
+/* RFC 5357: 41 octets and the sender's padding, its end cut off; RFC 6038: the
+ * padding is where it was. */
+static void
+a_twamp_reply_is_as_long_as_its_request_and_gives_back_the_padding(void)
+{
+    static const size_t sizes[] = {14, 15, 40, 41, 42, 44, 68, 100, 1414};
+    uint8_t was[1414];
+
+    for (size_t i = 0; i < 2 * sizeof sizes / sizeof sizes[0]; i++) {
+        bool symmetrical = i & 1;
+        size_t size = sizes[i / 2], reply = size < 41 ? 41 : size;
+        struct stamp_request q;
+        struct stamp_reply p;
+        for (size_t k = 0; k < size; k++) {
+            was[k] = (uint8_t)(rng() | 1);
+        }
+        uint8_t *b = exact(was, reply);
+        CU_ASSERT_EQUAL_FATAL(stamp_request_parse(b, size, &q), STAMP_OK);
+        CU_ASSERT_EQUAL(stamp_twamp_reply_make(b, &q, &answer, symmetrical), reply);
+        CU_ASSERT(memcmp(b + 41, was + (symmetrical ? 41 : 14), reply - 41) == 0);
+        CU_ASSERT(b[14] == 0 && b[15] == 0); /* No SSID in TWAMP. */
+        CU_ASSERT(memcmp(b + 24, was, 14) == 0);
+        CU_ASSERT_EQUAL(stamp_reply_parse(b, reply < 44 ? 41 : reply, &p), STAMP_OK);
+        CU_ASSERT(p.sequence == answer.sequence && p.t2 == answer.t2 && p.t3 == answer.t3 &&
+                  p.sender_ttl == answer.ttl);
+        free(b);
+    }
+}
+
+/* --- TLVs that a reflector fills in. --- */
+
+/* What it sees: 192.0.2.1 port 0x1234 to 198.51.100.2 port 862, EF with ECT(1). */
+static const struct stamp_seen looked = {.source = {192, 0, 2, 1},
+                                         .destination = {198, 51, 100, 2},
+                                         .source_port = 0x1234,
+                                         .destination_port = 862,
+                                         .tos = 46 << 2 | 1,
+                                         .sync = STAMP_SYNC_NTP};
+
+/* Answers a request with these TLVs, whose reply's are then in 'tlvs'. */
+static enum stamp_verdict
+reflect_tlvs(uint8_t *tlvs, size_t size, struct stamp_seen *seen)
+{
+    struct stamp_request q = plain;
+    struct stamp_answer a = answer;
+    enum stamp_verdict tlv;
+    bool took;
+    uint8_t head[STAMP_SIZE_BASE];
+
+    q.size = STAMP_SIZE_BASE;
+    stamp_request_format(&q, head);
+    uint8_t *b = (uint8_t *)malloc(STAMP_SIZE_BASE + size);
+    if (!b) {
+        abort();
+    }
+    memcpy(b, head, sizeof head);
+    memcpy(b + STAMP_SIZE_BASE, tlvs, size);
+    q.size = (uint32_t)(STAMP_SIZE_BASE + size);
+    a.seen = seen;
+    CU_ASSERT_EQUAL(stamp_reply_make(b, &q, &a, &tlv, &took), q.size);
+    memcpy(tlvs, b + STAMP_SIZE_BASE, size);
+    free(b);
+    return tlv;
+}
+
+static void
+timestamp_information_says_what_keeps_the_clock(void)
+{
+    struct stamp_seen seen = looked;
+    uint8_t t[] = {0x80, 3, 0, 4, 0, 0, 0, 0};
+
+    CU_ASSERT_EQUAL(reflect_tlvs(t, 8, &seen), STAMP_OK);
+    CU_ASSERT(memcmp(t, "\0\3\0\4\1\2\1\2", 8) == 0);
+    seen.sync = STAMP_SYNC_LOCAL;
+    t[0] = 0x80;
+    CU_ASSERT_EQUAL(reflect_tlvs(t, 8, &seen), STAMP_OK);
+    CU_ASSERT(memcmp(t, "\0\3\0\4\5\2\5\2", 8) == 0);
+    uint8_t shorter[] = {0x80, 3, 0, 3, 9, 9, 9}, longer[] = {0x80, 3, 0, 5, 9, 9, 9, 9, 9};
+    CU_ASSERT_EQUAL(reflect_tlvs(shorter, 7, &seen), STAMP_BAD_TLV);
+    CU_ASSERT(memcmp(shorter, "\xc0\3\0\3\x9\x9\x9", 7) == 0);
+    CU_ASSERT_EQUAL(reflect_tlvs(longer, 9, &seen), STAMP_BAD_TLV);
+    CU_ASSERT(longer[0] == 0xc0 && longer[8] == 9);
+}
+
+/* DSCP1, DSCP2, ECN, RP in 16 bits. */
+static void
+class_of_service_says_what_came_and_chooses_what_goes(void)
+{
+    static const struct {
+        uint64_t dscps;
+        uint8_t asked, reply;
+        unsigned rp;
+    } cases[] = {{0, 10, 10, 0},
+                 {0, 0, 0, 0},
+                 {0, 63, 63, 0},
+                 {UINT64_C(1) << 10, 10, 10, 0},
+                 {UINT64_C(1) << 10, 9, 46, 1},
+                 {UINT64_C(1) << 10, 11, 46, 1},
+                 {UINT64_C(1) << 63 | 1, 63, 63, 0},
+                 {UINT64_C(1) << 63 | 1, 62, 46, 1},
+                 {UINT64_C(1) << 63 | 1, 0, 0, 0}};
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct stamp_seen seen = looked;
+        struct stamp_reply p;
+        /* What the sender should have left zero does not come back. */
+        uint8_t t[] = {0x80, 4, 0, 4, (uint8_t)(cases[i].asked << 2 | 3), 0xff, 0xff, 0xff};
+        unsigned cos = (unsigned)cases[i].asked << 10 | 46u << 4 | 1u << 2 | cases[i].rp;
+        seen.dscps = cases[i].dscps;
+        CU_ASSERT_EQUAL(reflect_tlvs(t, 8, &seen), STAMP_OK);
+        CU_ASSERT_EQUAL(seen.reply_dscp, cases[i].reply);
+        CU_ASSERT(t[0] == 0 && t[4] == cos >> 8 && t[5] == (cos & 0xff) && t[6] == 0 && t[7] == 0);
+        uint8_t b[52] = {0};
+        memcpy(b + 44, t, 8);
+        CU_ASSERT_EQUAL(stamp_reply_parse(b, 52, &p), STAMP_OK);
+        CU_ASSERT(p.has_cos && p.dscp_seen == 46 && p.ecn_seen == 1);
+        CU_ASSERT_EQUAL(p.dscp_refused, cases[i].rp == 1);
+    }
+    struct stamp_seen seen = looked;
+    uint8_t none[] = {0x80, 1, 0, 0}, bad[] = {0x80, 4, 0, 3, 0, 0, 0};
+    CU_ASSERT_EQUAL(reflect_tlvs(none, 4, &seen), STAMP_OK);
+    CU_ASSERT_EQUAL(seen.reply_dscp, 46); /* Not asked for: as it came. */
+    CU_ASSERT_EQUAL(reflect_tlvs(bad, 7, &seen), STAMP_BAD_TLV);
+    CU_ASSERT_EQUAL(bad[0], 0xc0);
+    CU_ASSERT_EQUAL(seen.reply_dscp, 46);
+}
+
+static void
+location_says_where_the_packet_came_from(void)
+{
+    struct stamp_seen seen = looked;
+    uint8_t t[8 + 12 + 20 + 20] = {0x80, 2, 0, 56};
+    static const uint8_t want[8 + 12 + 20 + 20] = {
+        0, 2, 0, 56, 3,   0x5e, 0x12, 0x34, 0, 3, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0,
+        0, 5, 0, 16, 198, 51,   100,  2,    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        0, 8, 0, 16, 192, 0,    2,    1,    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+
+    memcpy(t + 8, "\x80\1\0\x8", 4);
+    memcpy(t + 20, "\x80\4\0\x10", 4);
+    memcpy(t + 40, "\x80\7\0\x10", 4);
+    CU_ASSERT_EQUAL(reflect_tlvs(t, sizeof t, &seen), STAMP_OK);
+    CU_ASSERT(memcmp(t, want, sizeof t) == 0);
+
+    uint8_t six[8 + 20] = {0x80, 2, 0, 24, 0, 0, 0, 0, 0x80, 7, 0, 16};
+    seen.ipv6 = true;
+    memset(seen.source, 0x6f, 16);
+    CU_ASSERT_EQUAL(reflect_tlvs(six, sizeof six, &seen), STAMP_OK);
+    CU_ASSERT(six[8] == 0 && six[9] == 9 && six[12] == 0x6f && six[27] == 0x6f);
+
+    uint8_t ports[] = {0x80, 2, 0, 4, 0, 0, 0, 0}, bad[] = {0x80, 2, 0, 3, 0, 0, 0};
+    CU_ASSERT_EQUAL(reflect_tlvs(ports, 8, &seen), STAMP_OK);
+    CU_ASSERT(memcmp(ports, "\0\2\0\4\3\x5e\x12\x34", 8) == 0);
+    CU_ASSERT_EQUAL(reflect_tlvs(bad, 7, &seen), STAMP_BAD_TLV);
+    CU_ASSERT(bad[0] == 0xc0 && bad[4] == 0);
+}
+
+/* Flags of sub-TLVs are theirs alone; the rest of the packet goes on. */
+static void
+parts_of_location_are_unknown_or_malformed_by_themselves(void)
+{
+    struct stamp_seen seen = looked;
+    uint8_t t[] = {0x80, 2, 0, 24, 0, 0, 0, 0,  /* Location. */
+                   0x80, 9, 0, 2,  7, 7,        /* Not to be asked for. */
+                   0x80, 4, 0, 2,  7, 7,        /* Too short. */
+                   0x80, 7, 0, 4,  7, 7, 7, 7,  /* Behind it: left alone. */
+                   0x80, 3, 0, 4,  0, 0, 0, 0}; /* Timestamp Information. */
+    uint8_t beyond[] = {0x80, 2, 0, 12, 0, 0, 0, 0, 0x80, 7, 0, 16, 7, 7, 7, 7};
+
+    CU_ASSERT_EQUAL(reflect_tlvs(t, sizeof t, &seen), STAMP_OK);
+    CU_ASSERT(t[0] == 0 && t[8] == 0x80 && t[9] == 9 && t[12] == 7);
+    CU_ASSERT(t[14] == 0x40 && t[15] == 4 && t[18] == 7);
+    CU_ASSERT(t[20] == 0x80 && t[21] == 7 && t[24] == 7);
+    CU_ASSERT(t[28] == 0 && t[32] == 1);
+    CU_ASSERT_EQUAL(reflect_tlvs(beyond, sizeof beyond, &seen), STAMP_OK);
+    CU_ASSERT(beyond[0] == 0 && beyond[8] == 0x40 && beyond[12] == 7);
+}
+
+static void
+padding_comes_back_as_it_was_and_unknown_types_with_u(void)
+{
+    struct stamp_seen seen = looked;
+
+    for (unsigned type = 1; type < 256; type++) {
+        bool known = type <= 4 || type == 7 || type == 8 || type == 240;
+        uint8_t t[] = {0, (uint8_t)type, 0, 4, 1, 2, 3, 4};
+        bool fits = type != 7 && type != 8 && type != 240;
+        CU_ASSERT_EQUAL(reflect_tlvs(t, 8, &seen), fits ? STAMP_OK : STAMP_BAD_TLV);
+        CU_ASSERT_EQUAL(t[0], !fits ? 0x40 : known ? 0 : 0x80);
+        CU_ASSERT((type >= 2 && type <= 4) || memcmp(t + 4, "\1\2\3\4", 4) == 0);
+    }
+    /* A reflector that looks at nothing knows none of them. */
+    for (uint8_t type = 2; type <= 4; type++) {
+        uint8_t t[] = {0, type, 0, 4, 1, 2, 3, 4};
+        CU_ASSERT_EQUAL(reflect_tlvs(t, 8, NULL), STAMP_OK);
+        CU_ASSERT(t[0] == 0x80 && t[4] == 1);
+    }
+}
+
 static void
 a_request_to_a_foreign_end_asks_for_no_report(void)
 {
@@ -457,6 +655,12 @@ main(void)
         T(a_malformed_tlv_comes_back_with_m_set_and_the_rest_untouched),
         T(twamp_light_gets_its_base_and_no_more),
         T(twamp_padding_is_not_taken_for_ssid_or_tlvs),
+        T(a_twamp_reply_is_as_long_as_its_request_and_gives_back_the_padding),
+        T(timestamp_information_says_what_keeps_the_clock),
+        T(class_of_service_says_what_came_and_chooses_what_goes),
+        T(location_says_where_the_packet_came_from),
+        T(parts_of_location_are_unknown_or_malformed_by_themselves),
+        T(padding_comes_back_as_it_was_and_unknown_types_with_u),
         T(every_truncation_of_a_reply_is_safe),
         T(fixtures_are_what_we_write),
         T(a_reply_says_when_its_t2_is_not_the_kernels),

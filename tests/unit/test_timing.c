@@ -434,6 +434,19 @@ run_until_stamped(unsigned in_row)
     return row >= in_row;
 }
 
+/* Whether packet 'i' has a stamp that was made after the packet behind it: by then
+ * 'i' was long gone, unless both left in one batch, which a late thread makes with
+ * user's stamps close together. */
+static bool
+is_shifted(unsigned i)
+{
+    const struct seen *s = &seen[0][i], *next = s + 1;
+
+    return s->has_sent && s->has_t1 && next->has_sent &&
+           next->sent.t1.at.ns - s->sent.t1.at.ns >= 2 * NS_PER_MS &&
+           s->t1.at.ns >= next->sent.t1.at.ns;
+}
+
 static void
 refused_sends_do_not_shift_later_stamps(void)
 {
@@ -452,19 +465,18 @@ refused_sends_do_not_shift_later_stamps(void)
     run_until_refused(10);
     CU_ASSERT_EQUAL(system("nft delete table ip t"), 0);
     CU_ASSERT_FATAL(run_until_stamped(80));
-    unsigned checked = 0, wrong = 0;
-    for (unsigned i = first; i < PACKETS_MAX; i++) {
+    unsigned checked = 0, row = 0, longest = 0;
+    for (unsigned i = first; i < PACKETS_MAX - 1; i++) {
         const struct seen *s = &seen[0][i];
         if (s->has_sent && s->has_t1) {
-            /* A stamp of the packet before would be negative, of the next a period. */
-            int64_t took = s->t1.at.ns - s->sent.t1.at.ns;
-            CU_ASSERT(took >= 0);
-            wrong += took >= 3 * NS_PER_MS;
+            CU_ASSERT(s->t1.at.ns >= s->sent.t1.at.ns); /* Not that of one before. */
             checked++;
         }
+        row = is_shifted(i) ? row + 1 : 0;
+        longest = row > longest ? row : longest;
     }
     CU_ASSERT(checked > 100);
-    CU_ASSERT(wrong * 10 < checked);
+    CU_ASSERT(longest < 8); /* A shift stays until the ids begin anew. */
     for (unsigned side = 0; side < 2; side++) {
         timing_free(timings[side]);
         ring_free(rings[side]);
