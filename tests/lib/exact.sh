@@ -16,6 +16,11 @@ PAIR_SLOW_TMAX=1s
 # must be known.
 EXACT_BEFORE_KILL_NS=6000000000
 
+# Of the second that just ended a probe tells with the next tick; killed before it, it
+# cannot tell any more that it reflected, and a delta-t of its peer with loss in that
+# second is undetermined.
+EXACT_UNTOLD_NS=1500000000
+
 # exact_begin: there are rows; from the interval after the newest of them on every
 # delta-t counts, also those that were measured and are not written yet.
 exact_begin() {
@@ -41,7 +46,7 @@ excuse_probe() {
     local side=$1 probe=$2 killed=$3 gone=$4 back
     wait_for 30 probe_is_back "$side" "$gone" || return 1
     back=$(first_packet "$side" "$gone")
-    EXACT_EXCUSES+=(--excuse "$probe:$((killed - EXACT_BEFORE_KILL_NS)):$back" --excuse-far "$probe:$killed:$back")
+    EXACT_EXCUSES+=(--excuse "$probe:$((killed - EXACT_BEFORE_KILL_NS)):$back" --excuse-far "$probe:$((killed - EXACT_UNTOLD_NS)):$back")
 }
 
 # first_packet SIDE SINCE: when the first packet of its own making came from there,
