@@ -75,7 +75,7 @@ struct source {
     bool live, has_health, has_position, closed;
     int64_t age_ns, written_age_s;
     uint64_t spool_bytes, spool_unsent, tombstones, clock_error_ns;
-    bool disk_full, clock_synchronised;
+    bool disk_full, stream_full, clock_synchronised;
 };
 
 struct status {
@@ -268,6 +268,7 @@ read_live(struct status *s, struct source *one, const void *bytes, size_t size, 
         one->spool_bytes = m->health->spool_bytes;
         one->spool_unsent = m->health->spool_unsent;
         one->disk_full = m->health->disk_full;
+        one->stream_full = m->health->stream_full;
         one->tombstones = m->health->tombstones;
         one->clock_synchronised = m->health->clock_synchronised;
         one->clock_error_ns = m->health->clock_error_ns;
@@ -465,8 +466,11 @@ print_source(const struct source *one, bool colour)
            one->clock_error_ns
                ? span_format(span_of_ns((int64_t)one->clock_error_ns), error, sizeof error)
                : "-",
-           behind, one->disk_full ? "DISK FULL " : "", one->collector,
-           colour && bad ? "\033[0m" : "");
+           behind,
+           one->disk_full     ? "DISK FULL "
+           : one->stream_full ? "STREAM FULL, SPOOLING "
+                              : "",
+           one->collector, colour && bad ? "\033[0m" : "");
 }
 
 static void
@@ -556,6 +560,7 @@ source_json(const struct source *one)
     add_number_or_null(o, "spool_unsent", one->has_health, (int64_t)one->spool_unsent);
     add_number_or_null(o, "tombstones", one->has_health, (int64_t)one->tombstones);
     cJSON_AddBoolToObject(o, "disk_full", one->disk_full);
+    cJSON_AddBoolToObject(o, "stream_full", one->stream_full);
     cJSON_AddBoolToObject(o, "clock_synchronised", one->clock_synchronised);
     add_number_or_null(o, "clock_error_ns", one->clock_error_ns > 0, (int64_t)one->clock_error_ns);
     return o;

@@ -49,6 +49,9 @@
 #define UNREADABLE_WAIT_NS (60 * NS_PER_S)
 #define CLAIMS_A_TICK 16
 #define LIVE_KEPT_S "691200"
+/* Redis may have lost the last ack, and a source that does not know what is committed
+ * sends it again, and no more than its stream may hold: so it is told again. */
+#define ACK_EVERY_NS (10 * NS_PER_S)
 
 static const char *const count_names[WORKER_COUNTS] = {"far_judged", "postgresql_lost",
                                                        "redis_lost", "redis_refused", "rollups"};
@@ -67,7 +70,7 @@ struct source {
     bool owned;             /* Found ours in this tick. */
     bool live_due;
     bool wants; /* 'want' is published until what is missing comes. */
-    struct span want_told;
+    struct span want_told, ack_told;
     struct position found; /* What came instead. */
     bool full_told;
     char release[64];
@@ -255,7 +258,7 @@ command(struct worker *w, const struct source *s, size_t argc, const char *const
 }
 
 static void
-publish_ack(struct worker *w, const struct source *s)
+publish_ack(struct worker *w, struct source *s)
 {
     char key[96], value[160], want[48] = "-";
     const char *argv[] = {"SET", key, value};
@@ -271,6 +274,7 @@ publish_ack(struct worker *w, const struct source *s)
     for (int i = 0; i < 3; i++) {
         sizes[i] = strlen(argv[i]);
     }
+    s->ack_told = mono_now();
     command(w, s, 3, argv, sizes);
 }
 
@@ -1158,8 +1162,13 @@ tick(struct worker *w)
         err = w->claimed > share ? release_some(w, share) : claim_some(w, share);
     }
     for (size_t i = 0; i < w->source_count && !err; i++) {
-        if (w->sources[i].assemble && w->sources[i].live_due) {
-            publish_live(w, &w->sources[i]);
+        struct source *s = &w->sources[i];
+        if (s->assemble && s->live_due) {
+            publish_live(w, s);
+        }
+        if (s->assemble && now.ns - s->ack_told.ns >= ACK_EVERY_NS) {
+            publish_ack(w, s);
+            trim(w, s);
         }
     }
     return err ? err : keep_house(w, now);
