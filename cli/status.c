@@ -77,6 +77,7 @@ struct source {
     uint64_t spool_bytes, spool_unsent, tombstones, clock_error_ns;
     bool disk_full, stream_full, clock_synchronised;
 };
+    char waits[128]; /* Why no collector takes more of it; empty: they do. */
 
 struct status {
     struct cli_config *config;
@@ -272,6 +273,7 @@ read_live(struct status *s, struct source *one, const void *bytes, size_t size, 
         one->tombstones = m->health->tombstones;
         one->clock_synchronised = m->health->clock_synchronised;
         one->clock_error_ns = m->health->clock_error_ns;
+    snprintf(one->waits, sizeof one->waits, "%s", m->waits);
     }
     for (size_t i = 0; i < m->n_sessions; i++) {
         add_line(s, one->name, m->sessions[i], now_ns);
@@ -368,7 +370,8 @@ verdict(const struct status *s)
         bad = bad || s->lines[i].state != STATE_OK;
     }
     for (size_t i = 0; i < s->source_count; i++) {
-        bad = bad || source_is_stale(&s->sources[i]) || s->sources[i].disk_full;
+        bad = bad || source_is_stale(&s->sources[i]) || s->sources[i].disk_full ||
+              s->sources[i].waits[0];
     }
     return bad ? EXIT_BAD : EXIT_GOOD;
 }
@@ -447,16 +450,17 @@ static void
 print_source(const struct source *one, bool colour)
 {
     char age[24], error[24], behind[32] = "-";
-    bool stale = source_is_stale(one), bad = stale || one->disk_full;
+    bool stale = source_is_stale(one), bad = stale || one->disk_full || one->waits[0];
 
     if (one->has_position && one->written_age_s >= 0) {
         snprintf(behind, sizeof behind, "%" PRId64 " s", one->written_age_s);
     }
     printf("%s%-16s %-6s %9s %8" PRIu64 " %8" PRIu64 " KiB  %-9s %9s %10s  %s%s%s\n",
            colour && bad ? "\033[31m" : "", one->name,
-           one->closed ? "closed"
-           : stale     ? "STALE"
-                       : "live",
+           one->closed     ? "closed"
+           : one->waits[0] ? "WAITS"
+           : stale         ? "STALE"
+                           : "live",
            one->live ? span_format(span_of_ns(one->age_ns / NS_PER_MS * NS_PER_MS), age, sizeof age)
                      : "-",
            one->spool_unsent, one->spool_bytes / 1024,
@@ -480,6 +484,9 @@ print_table(const struct status *s, bool colour)
 
     printf("%s   %zu links and classes, %zu sources\n",
            instant_format(instant_now(), 0, now, sizeof now), s->line_count, s->source_count);
+    if (one->waits[0]) {
+        printf("  %s waits: %s\n", one->name, one->waits);
+    }
     if (s->redis_why[0]) {
         printf("Redis is not there: %s; live figures are missing\n", s->redis_why);
     }
@@ -566,6 +573,7 @@ source_json(const struct source *one)
     return o;
 }
 
+    cJSON_AddStringToObject(o, "waits", one->waits);
 static void
 print_json(const struct status *s)
 {

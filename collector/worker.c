@@ -297,9 +297,10 @@ trim(struct worker *w, const struct source *s)
 }
 
 static void
-publish_live(struct worker *w, struct source *s)
+publish_live(struct worker *w, struct source *s, const char *waits)
 {
     char key[96];
+/* 'waits': why nothing more is taken of it, or NULL. */
     const struct live_facts facts = {.now = instant_now(),
                                      .source_at = s->made_at,
                                      .release = s->release[0] ? s->release : NULL,
@@ -307,6 +308,7 @@ publish_live(struct worker *w, struct source *s)
                                      .health = s->health};
     if (live_make(s->assemble, s->name, &facts, &w->live)) {
         return;
+                                     .waits = waits,
     }
     key_of(key, sizeof key, s, "live");
     const char *argv[] = {"SET", key, (const char *)w->live.at, "EX", LIVE_KEPT_S};
@@ -758,10 +760,13 @@ take_bad(struct worker *w, struct source *s, struct position p, enum telemetry_v
 static int
 stop_source(struct worker *w, struct source *s, struct position p)
 {
-    log_errorx("%s: entry %" PRIu64 "-%" PRIu64
-               " is of a newer format than this release (%s) reads; "
-               "the source waits un-acknowledged: upgrade the collectors",
-               s->name, p.epoch, p.sequence, PLUMBLINE_VERSION);
+    char why[128];
+
+    snprintf(why, sizeof why,
+             "entry %" PRIu64 "-%" PRIu64 " is of a newer format than this release (%s) reads",
+             p.epoch, p.sequence, PLUMBLINE_VERSION);
+    log_errorx("%s: %s; the source waits un-acknowledged: upgrade the collectors", s->name, why);
+    publish_live(w, s, why);
     note_count(s, SOURCE_NEWER_FORMAT, 1);
     s->not_before = span_of_ns(mono_now().ns + NEWER_WAIT_NS);
     return release(w, s);
@@ -1164,7 +1169,7 @@ tick(struct worker *w)
     for (size_t i = 0; i < w->source_count && !err; i++) {
         struct source *s = &w->sources[i];
         if (s->assemble && s->live_due) {
-            publish_live(w, s);
+            publish_live(w, s, NULL);
         }
         if (s->assemble && now.ns - s->ack_told.ns >= ACK_EVERY_NS) {
             publish_ack(w, s);
