@@ -16,6 +16,7 @@
 
 #include "cli.h"
 #include "config.h"
+#include "events.h"
 #include "inventory.h"
 #include "log.h"
 #include "nstime.h"
@@ -31,12 +32,16 @@
  * this long; a source that says nothing, too. */
 #define STALE_NS (10 * NS_PER_S)
 
+/* So many events are shown. */
+#define EVENTS 10
+
 static const char help[] =
     "usage: plumbline status [OPTION ...]\n"
     "\n"
-    "A line for each link, class and sending end, worst first, and a line for each source:\n"
-    "round trip and one-way delay (medians), loss each way, when it was last heard of.  On\n"
-    "a terminal the table refreshes; else it is printed once.\n"
+    "A line for each link, class and sending end, worst first, a line for each source (round\n"
+    "trip and one-way delay (medians), loss each way, when it was last heard of), and the last\n"
+    "events of a day: TTL and DSCP changed, large packets lost, what probes refused.  On a\n"
+    "terminal the table refreshes; else it is printed once.\n"
     "\n"
     "  --config FILE      default /etc/plumbline/plumbline.yaml\n"
     "  --once             print once\n"
@@ -72,12 +77,12 @@ struct line {
 struct source {
     char name[SERIES_NAME_MAX + 1];
     char release[32], position[48], committed[48], written_until[40], collector[64];
+    char waits[128]; /* Why no collector takes more of it; empty: they do. */
     bool live, has_health, has_position, closed;
     int64_t age_ns, written_age_s;
     uint64_t spool_bytes, spool_unsent, tombstones, clock_error_ns;
     bool disk_full, stream_full, clock_synchronised;
 };
-    char waits[128]; /* Why no collector takes more of it; empty: they do. */
 
 struct status {
     struct cli_config *config;
@@ -92,6 +97,7 @@ struct status {
     size_t source_count, source_room;
     struct line *lines;
     size_t line_count, line_room;
+    PGresult *events; /* NULL: none could be read. */
 };
 
 /* --- Collecting ----------------------------------------------------------- */
@@ -146,6 +152,8 @@ read_positions(struct status *s)
         s->conn = NULL;
     }
     s->postgresql_why[0] = '\0';
+    PQclear(s->events);
+    s->events = NULL;
     if (!s->conn) {
         s->conn = pg_connect(&s->config->postgresql, &options, s->postgresql_why,
                              sizeof s->postgresql_why);
@@ -173,6 +181,7 @@ read_positions(struct status *s)
         }
     }
     PQclear(r);
+    s->events = events_read(s->conn, EVENTS, s->postgresql_why, sizeof s->postgresql_why);
 }
 
 static struct line *
@@ -264,6 +273,7 @@ read_live(struct status *s, struct source *one, const void *bytes, size_t size, 
     one->age_ns = now_ns - m->source_at_ns;
     snprintf(one->release, sizeof one->release, "%s", m->release);
     snprintf(one->position, sizeof one->position, "%s", m->position);
+    snprintf(one->waits, sizeof one->waits, "%s", m->waits);
     if (m->health) {
         one->has_health = true;
         one->spool_bytes = m->health->spool_bytes;
@@ -273,7 +283,6 @@ read_live(struct status *s, struct source *one, const void *bytes, size_t size, 
         one->tombstones = m->health->tombstones;
         one->clock_synchronised = m->health->clock_synchronised;
         one->clock_error_ns = m->health->clock_error_ns;
-    snprintf(one->waits, sizeof one->waits, "%s", m->waits);
     }
     for (size_t i = 0; i < m->n_sessions; i++) {
         add_line(s, one->name, m->sessions[i], now_ns);
@@ -475,6 +484,9 @@ print_source(const struct source *one, bool colour)
            : one->stream_full ? "STREAM FULL, SPOOLING "
                               : "",
            one->collector, colour && bad ? "\033[0m" : "");
+    if (one->waits[0]) {
+        printf("  %s waits: %s\n", one->name, one->waits);
+    }
 }
 
 static void
@@ -484,9 +496,6 @@ print_table(const struct status *s, bool colour)
 
     printf("%s   %zu links and classes, %zu sources\n",
            instant_format(instant_now(), 0, now, sizeof now), s->line_count, s->source_count);
-    if (one->waits[0]) {
-        printf("  %s waits: %s\n", one->name, one->waits);
-    }
     if (s->redis_why[0]) {
         printf("Redis is not there: %s; live figures are missing\n", s->redis_why);
     }
@@ -503,6 +512,7 @@ print_table(const struct status *s, bool colour)
     for (size_t i = 0; i < s->source_count; i++) {
         print_source(&s->sources[i], colour);
     }
+    events_print(s->events);
     fflush(stdout);
 }
 
@@ -563,6 +573,7 @@ source_json(const struct source *one)
     cJSON_AddStringToObject(o, "committed", one->committed);
     cJSON_AddStringToObject(o, "written_until", one->written_until);
     cJSON_AddStringToObject(o, "collector", one->collector);
+    cJSON_AddStringToObject(o, "waits", one->waits);
     add_number_or_null(o, "spool_bytes", one->has_health, (int64_t)one->spool_bytes);
     add_number_or_null(o, "spool_unsent", one->has_health, (int64_t)one->spool_unsent);
     add_number_or_null(o, "tombstones", one->has_health, (int64_t)one->tombstones);
@@ -573,7 +584,6 @@ source_json(const struct source *one)
     return o;
 }
 
-    cJSON_AddStringToObject(o, "waits", one->waits);
 static void
 print_json(const struct status *s)
 {
@@ -591,6 +601,7 @@ print_json(const struct status *s)
     for (size_t i = 0; i < s->source_count; i++) {
         cJSON_AddItemToArray(sources, source_json(&s->sources[i]));
     }
+    cJSON_AddItemToObject(o, "events", events_json(s->events));
     char *text = cJSON_Print(o);
     if (text) {
         puts(text);
@@ -643,6 +654,7 @@ run(struct status *s)
         }
         status = verdict(s);
     }
+    PQclear(s->events);
     PQfinish(s->conn);
     if (s->redis) {
         redis_free(s->redis);

@@ -15,6 +15,7 @@
 #include "assemble.h"
 #include "cluster.h"
 #include "copy.h"
+#include "event.h"
 #include "farend.h"
 #include "live.h"
 #include "log.h"
@@ -56,8 +57,9 @@
 static const char *const count_names[WORKER_COUNTS] = {"far_judged", "postgresql_lost",
                                                        "redis_lost", "redis_refused", "rollups"};
 static const char *const source_count_names[SOURCE_COUNTS] = {
-    "batches",       "rows",        "commits",      "claims",          "releases",  "gaps",
-    "fence_refused", "quarantined", "newer_format", "commits_refused", "unreadable"};
+    "batches",    "rows",          "commits",        "claims",       "releases",
+    "gaps",       "fence_refused", "quarantined",    "newer_format", "commits_refused",
+    "unreadable", "events",        "events_refused", "events_over"};
 
 struct source {
     const char *name;
@@ -80,7 +82,8 @@ struct source {
     struct store_serving *servings; /* Not stored yet. */
     int64_t *serving_ids;           /* Those seen. */
     size_t serving_count;
-    size_t batch_bytes; /* Of the newest: how much to ask for. */
+    struct event_log events; /* Told, and not written yet. */
+    size_t batch_bytes;      /* Of the newest: how much to ask for. */
     uint64_t bad_counts;
     struct log_bucket bucket;
     struct counter counters[SOURCE_COUNTS], assemble_counters[ASSEMBLE_COUNTS];
@@ -152,6 +155,7 @@ drop(struct worker *w, struct source *s)
     assemble_free(s->assemble);
     s->assemble = NULL;
     servings_free(s);
+    event_clear(&s->events);
     free(s->serving_ids);
     s->serving_ids = NULL;
     s->serving_count = 0;
@@ -296,19 +300,19 @@ trim(struct worker *w, const struct source *s)
     command(w, s, 4, argv, sizes);
 }
 
+/* 'waits': why nothing more is taken of it, or NULL. */
 static void
 publish_live(struct worker *w, struct source *s, const char *waits)
 {
     char key[96];
-/* 'waits': why nothing more is taken of it, or NULL. */
     const struct live_facts facts = {.now = instant_now(),
                                      .source_at = s->made_at,
                                      .release = s->release[0] ? s->release : NULL,
+                                     .waits = waits,
                                      .has_health = s->has_health,
                                      .health = s->health};
     if (live_make(s->assemble, s->name, &facts, &w->live)) {
         return;
-                                     .waits = waits,
     }
     key_of(key, sizeof key, s, "live");
     const char *argv[] = {"SET", key, (const char *)w->live.at, "EX", LIVE_KEPT_S};
@@ -550,6 +554,7 @@ commit(struct worker *w, struct source *s)
     for (const struct assemble_session *a = out->sessions; a && !out->sessions_new; a = a->next) {
         out->sessions_new = assemble_session_due(a, out->safe);
     }
+    out->event_count = event_json(&s->events, out->safe, &out->events, &out->refusals);
     int done = store_commit(w->store, out);
     if (done == 0) {
         log_warnx("%s: not ours any more: a commit was refused and changed nothing", s->name);
@@ -564,6 +569,7 @@ commit(struct worker *w, struct source *s)
     }
     s->committed = out->safe;
     servings_free(s);
+    event_drop(&s->events, s->committed);
     note_count(s, SOURCE_COMMITS, 1);
     note_count(s, SOURCE_ROWS, out->row_count);
     count(w, WORKER_ROLLUPS, out->rolled);
@@ -634,6 +640,19 @@ note_serving(struct source *s, const Plumbline__Telemetry__Serving *m)
     v->next = s->servings;
     s->servings = v;
     return 0;
+}
+
+/* What it tells beside its measurements. */
+static int
+note_events(struct source *s, struct position p, const pb_batch *batch, struct instant now)
+{
+    struct event_tally t = {0};
+    int err = event_take(&s->events, s->assemble, p, batch, now, &t);
+
+    note_count(s, SOURCE_EVENTS, t.taken);
+    note_count(s, SOURCE_EVENTS_REFUSED, t.refused);
+    note_count(s, SOURCE_EVENTS_OVER, t.over);
+    return err;
 }
 
 static int
@@ -819,6 +838,7 @@ take_entry(struct worker *w, struct source *s, struct position p, const char *by
     if (!err) {
         took(w, s);
         err = note(s, batch, size);
+        err = err ? err : note_events(s, p, batch, now);
     }
     *more = !err;
     return err;
