@@ -57,6 +57,8 @@ probes_yaml >"$LAB_PROBE_INVENTORY"
     for i in 1 3; do
         echo "  l$i: { state: active, probe_from: both, classes: [c0], ends: [ { probe: p$i, address: 10.$i.1.1 }, { probe: p$((i + 1)), address: 10.$i.1.2 } ] }"
     done
+    # The fixture's far end is foreign: nobody's life says later that it was not there.
+    echo '  l9: { state: active, classes: [c0], ends: [ { probe: p1, address: 10.9.1.1 }, { protocol: stamp, address: 10.9.1.2 } ] }'
 } >"$LAB_INVENTORY"
 set_up() {
     ns_add one && ns_add two && ns_add centre && redis_start "$TEST_DIR/redis" && lab_database

@@ -2,7 +2,7 @@
  * a source whose stream has a bound, in a world of stream_world.h, with a collector
  * that commits whole intervals, through everything that can happen between them.
  *
- * PLUMBLINE_LIVES: how many (default 400); PLUMBLINE_TEST_SEED: the first one's seed,
+ * PLUMBLINE_LIVES: how many (default 150); PLUMBLINE_TEST_SEED: the first one's seed,
  * which a failure names. */
 #include "stream_world.h"
 
@@ -432,7 +432,7 @@ static void
 every_life_ends_with_all_committed_once(void)
 {
     const char *given = getenv("PLUMBLINE_LIVES");
-    unsigned long lives = given ? strtoul(given, NULL, 10) : 400, full = 0, stood = 0;
+    unsigned long lives = given ? strtoul(given, NULL, 10) : 150, full = 0, stood = 0;
 
     for (unsigned long i = 0; i < lives; i++) {
         uint64_t seed = folder_random;
