@@ -53,32 +53,48 @@ hold(struct event_log *l, struct position p, bool is_refusal, const char *json,
     return 0;
 }
 
-/* Kind and details, the link's frame.  false: not known here. */
-static bool
-describe(const Plumbline__Telemetry__Event *e, const struct session_key *key, const char **kind,
-         char *details, size_t size)
-{
-    enum direction way = e->kind == PLUMBLINE__TELEMETRY__EVENT__KIND__TTL_FWD ? DIR_FWD : DIR_BWD;
+/* What is known of a kind. */
+struct kind {
+    const char *name;
+    const char *from, *to;    /* Names of the two numbers; NULL: it has none. */
+    enum direction direction; /* The session's; DIR_RT: it tells none. */
+};
 
-    switch (e->kind) {
-    case PLUMBLINE__TELEMETRY__EVENT__KIND__TTL_FWD:
-    case PLUMBLINE__TELEMETRY__EVENT__KIND__TTL_BWD:
-        *kind = "ttl";
-        snprintf(details, size, "{\"direction\":\"%s\",\"from\":%" PRIu32 ",\"to\":%" PRIu32 "}",
-                 direction_name(session_direction(key, way)), e->from, e->to);
-        return true;
-    case PLUMBLINE__TELEMETRY__EVENT__KIND__DSCP:
-        *kind = "dscp";
-        snprintf(details, size, "{\"from\":%" PRIu32 ",\"to\":%" PRIu32 "}", e->from, e->to);
-        return true;
-    case PLUMBLINE__TELEMETRY__EVENT__KIND__MTU_LOST:
-    case PLUMBLINE__TELEMETRY__EVENT__KIND__MTU_BACK:
-        *kind = e->kind == PLUMBLINE__TELEMETRY__EVENT__KIND__MTU_LOST ? "mtu_lost" : "mtu_back";
-        snprintf(details, size, "{\"octets\":%" PRIu32 "}", e->to);
-        return true;
-    default:
-        return false;
+static const struct kind *
+kind_of(Plumbline__Telemetry__Event__Kind number)
+{
+    static const struct kind kinds[] = {
+        [PLUMBLINE__TELEMETRY__EVENT__KIND__TTL_FWD] = {"ttl", "from", "to", DIR_FWD},
+        [PLUMBLINE__TELEMETRY__EVENT__KIND__TTL_BWD] = {"ttl", "from", "to", DIR_BWD},
+        [PLUMBLINE__TELEMETRY__EVENT__KIND__DSCP] = {"dscp", "from", "to", DIR_RT},
+        [PLUMBLINE__TELEMETRY__EVENT__KIND__DSCP_FWD] = {"dscp", "from", "to", DIR_FWD},
+        [PLUMBLINE__TELEMETRY__EVENT__KIND__DSCP_BWD] = {"dscp", "from", "to", DIR_BWD},
+        [PLUMBLINE__TELEMETRY__EVENT__KIND__MTU_LOST] = {"mtu_lost", NULL, "octets", DIR_RT},
+        [PLUMBLINE__TELEMETRY__EVENT__KIND__MTU_BACK] = {"mtu_back", NULL, "octets", DIR_RT},
+        [PLUMBLINE__TELEMETRY__EVENT__KIND__FLOOR_BROKEN] = {"floor_broken", "floor_us", "rt_us",
+                                                             DIR_RT},
+        [PLUMBLINE__TELEMETRY__EVENT__KIND__FLOOR_KEPT] = {"floor_kept", "floor_us", "rt_us",
+                                                           DIR_RT},
+    };
+    size_t i = (size_t)number;
+
+    return i < sizeof kinds / sizeof kinds[0] && kinds[i].name ? &kinds[i] : NULL;
+}
+
+static void
+describe(const Plumbline__Telemetry__Event *e, const struct kind *kind,
+         const struct session_key *key, char *details, size_t size)
+{
+    char direction[32] = "", from[32] = "";
+
+    if (kind->direction != DIR_RT) {
+        snprintf(direction, sizeof direction, "\"direction\":\"%s\",",
+                 direction_name(session_direction(key, kind->direction)));
     }
+    if (kind->from) {
+        snprintf(from, sizeof from, "\"%s\":%" PRIu32 ",", kind->from, e->from);
+    }
+    snprintf(details, size, "{%s%s\"%s\":%" PRIu32 "}", direction, from, kind->to, e->to);
 }
 
 static int
@@ -86,22 +102,23 @@ take_event(struct event_log *l, const struct assemble *a, struct position p, siz
            const Plumbline__Telemetry__Event *e, struct instant now, struct event_tally *tally)
 {
     const struct assemble_session *s = assemble_session(a, e->session_id);
-    const char *kind;
-    char details[96], json[512];
+    const struct kind *kind = kind_of(e->kind);
+    char details[128], json[512];
 
     if (!s || !s->trusted || !time_ok(e->at_ns, now)) {
         tally->refused++;
         return 0;
     }
-    if (!describe(e, &s->key, &kind, details, sizeof details)) {
+    if (!kind) {
         return 0;
     }
+    describe(e, kind, &s->key, details, sizeof details);
     /* Keys of the inventory hold nothing that must be escaped. */
     snprintf(json, sizeof json,
              "{\"at_us\":%" PRId64 ",\"epoch\":%" PRIu64 ",\"sequence\":%" PRIu64
              ",\"ordinal\":%zu,\"kind\":\"%s\",\"object\":\"%s\",\"class\":\"%s\",\"flow\":%u"
              ",\"details\":%s}",
-             e->at_ns / NS_PER_US, p.epoch, p.sequence, ordinal, kind, s->key.object,
+             e->at_ns / NS_PER_US, p.epoch, p.sequence, ordinal, kind->name, s->key.object,
              s->key.class_name, s->key.flow, details);
     return hold(l, p, false, json, tally);
 }

@@ -14,11 +14,11 @@ CREATE TABLE plumbline_store.event (
     sequence  bigint NOT NULL,
     ordinal   integer NOT NULL,
     at        timestamptz NOT NULL,
-    kind      text NOT NULL,     -- ttl, dscp, mtu_lost, mtu_back.
+    kind      text NOT NULL,     -- ttl, dscp, mtu_lost, mtu_back, floor_broken, floor_kept.
     object    text NOT NULL,     -- The session's link, class and flow.
     class     text NOT NULL,
     flow      integer NOT NULL,
-    details   jsonb NOT NULL,    -- Of ttl: direction (the link's), from, to; dscp: from, to; mtu: octets.
+    details   jsonb NOT NULL,    -- direction (the link's) where it has one; from, to; mtu: octets; floor: floor_us, rt_us.
     PRIMARY KEY (source_id, epoch, sequence, ordinal)
 );
 CREATE INDEX event_at ON plumbline_store.event (at);

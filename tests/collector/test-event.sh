@@ -92,11 +92,16 @@ link l1 p2 0
 epoch 1000
 sequence 71
 refused reflector.stranger 10
+event $((t + 72)) 6 4600 4100
+event $((t + 72)) 9 46 0
 seconds $((t + 71)) 50
 FEED
 collector
 becomes 'killed and started again, each is there once' 1 "SELECT count(*) FROM plumbline.v_event WHERE at = to_timestamp($((t + 70)))"
 becomes 'and the sum is right' 17 "SELECT details->>'count' FROM plumbline.v_event WHERE details->>'name' = 'reflector.stranger'"
+becomes 'a floor that is broken says by how much, a class remarked on which way' \
+    $'dscp\t{"to": 0, "from": 46, "direction": "bwd"}\nfloor_broken\t{"rt_us": 4100, "floor_us": 4600}' \
+    "SELECT kind, details FROM plumbline.v_event WHERE at = to_timestamp($((t + 72))) ORDER BY kind"
 check_equal 'those before it still are' 4 "$(sql "SELECT count(*) FROM plumbline.v_event WHERE kind <> 'refused' AND at < to_timestamp($((t + 60)))")"
 
 # --- What cannot be ---
@@ -123,21 +128,21 @@ FEED
 becomes 'a count beyond all bounds is cut and hurts nobody' 2000000000017 \
     "SELECT details->>'count' FROM plumbline.v_event WHERE details->>'name' = 'reflector.stranger'"
 becomes 'the commit is done' 181 "SELECT sum(dt_count) + 1 FROM plumbline.v_interval WHERE observer = 'p1' AND direction = 'rt'"
-check_equal 'a time or a name that cannot be is not stored' 5 "$(sql "SELECT count(*) FROM plumbline.v_event WHERE kind <> 'refused'")"
+check_equal 'a time or a name that cannot be is not stored' 7 "$(sql "SELECT count(*) FROM plumbline.v_event WHERE kind <> 'refused'")"
 check 'but counted' wait_for 20 counts_are p1 events_refused 4
 check 'as is a session that is not the source'\''s' wait_for 20 counts_are p2 events_refused 1
 
 # --- Status ---
 check 'status has them, newest first' wait_for 20 status_is "[e['kind'] for e in o['events']]" \
-    "['refused', 'ttl', 'refused', 'mtu_lost', 'dscp', 'ttl', 'ttl']"
-check 'with their details' status_is "o['events'][1]['details']['direction'], o['events'][1]['object'], o['events'][1]['flow']" 'bwd l1 0'
+    "['refused', 'dscp', 'floor_broken', 'ttl', 'refused', 'mtu_lost', 'dscp', 'ttl', 'ttl']"
+check 'with their details' status_is "o['events'][3]['details']['direction'], o['events'][3]['object'], o['events'][3]['flow']" 'bwd l1 0'
 plumbline status --once >"$TEST_DIR/status"
 check 'and shows them' grep -q 'p1 *mtu_lost *l1/c0 *octets 9000' "$TEST_DIR/status"
 # The old are dropped, and no others.
 sql "UPDATE plumbline_store.event SET at = at - interval '401 days' WHERE kind = 'dscp'; UPDATE plumbline_store.refused SET last_at = last_at - interval '401 days' WHERE name <> 'reflector.stranger'" >/dev/null
 stop one TERM 10
 collector
-becomes 'what is older than quarter hours is dropped' $'mtu_lost\nrefused\nttl\nttl\nttl' 'SELECT kind FROM plumbline.v_event ORDER BY 1'
+becomes 'what is older than quarter hours is dropped' $'floor_broken\nmtu_lost\nrefused\nttl\nttl\nttl' 'SELECT kind FROM plumbline.v_event ORDER BY 1'
 stop one TERM 10
 if ((TEST_FAILED)); then tail -30 "$TEST_DIR/one.log" >&2; fi
 test_end
