@@ -16,6 +16,7 @@
 
 #include "cli.h"
 #include "config.h"
+#include "events.h"
 #include "inventory.h"
 #include "log.h"
 #include "nstime.h"
@@ -31,12 +32,16 @@
  * this long; a source that says nothing, too. */
 #define STALE_NS (10 * NS_PER_S)
 
+/* So many events are shown. */
+#define EVENTS 10
+
 static const char help[] =
     "usage: plumbline status [OPTION ...]\n"
     "\n"
-    "A line for each link, class and sending end, worst first, and a line for each source:\n"
-    "round trip and one-way delay (medians), loss each way, when it was last heard of.  On\n"
-    "a terminal the table refreshes; else it is printed once.\n"
+    "A line for each link, class and sending end, worst first, a line for each source (round\n"
+    "trip and one-way delay (medians), loss each way, when it was last heard of), and the last\n"
+    "events of a day: TTL and DSCP changed, large packets lost, what probes refused.  On a\n"
+    "terminal the table refreshes; else it is printed once.\n"
     "\n"
     "  --config FILE      default /etc/plumbline/plumbline.yaml\n"
     "  --once             print once\n"
@@ -72,10 +77,11 @@ struct line {
 struct source {
     char name[SERIES_NAME_MAX + 1];
     char release[32], position[48], committed[48], written_until[40], collector[64];
+    char waits[128]; /* Why no collector takes more of it; empty: they do. */
     bool live, has_health, has_position, closed;
     int64_t age_ns, written_age_s;
     uint64_t spool_bytes, spool_unsent, tombstones, clock_error_ns;
-    bool disk_full, clock_synchronised;
+    bool disk_full, stream_full, clock_synchronised;
 };
 
 struct status {
@@ -91,6 +97,7 @@ struct status {
     size_t source_count, source_room;
     struct line *lines;
     size_t line_count, line_room;
+    PGresult *events; /* NULL: none could be read. */
 };
 
 /* --- Collecting ----------------------------------------------------------- */
@@ -145,6 +152,8 @@ read_positions(struct status *s)
         s->conn = NULL;
     }
     s->postgresql_why[0] = '\0';
+    PQclear(s->events);
+    s->events = NULL;
     if (!s->conn) {
         s->conn = pg_connect(&s->config->postgresql, &options, s->postgresql_why,
                              sizeof s->postgresql_why);
@@ -172,6 +181,7 @@ read_positions(struct status *s)
         }
     }
     PQclear(r);
+    s->events = events_read(s->conn, EVENTS, s->postgresql_why, sizeof s->postgresql_why);
 }
 
 static struct line *
@@ -263,11 +273,13 @@ read_live(struct status *s, struct source *one, const void *bytes, size_t size, 
     one->age_ns = now_ns - m->source_at_ns;
     snprintf(one->release, sizeof one->release, "%s", m->release);
     snprintf(one->position, sizeof one->position, "%s", m->position);
+    snprintf(one->waits, sizeof one->waits, "%s", m->waits);
     if (m->health) {
         one->has_health = true;
         one->spool_bytes = m->health->spool_bytes;
         one->spool_unsent = m->health->spool_unsent;
         one->disk_full = m->health->disk_full;
+        one->stream_full = m->health->stream_full;
         one->tombstones = m->health->tombstones;
         one->clock_synchronised = m->health->clock_synchronised;
         one->clock_error_ns = m->health->clock_error_ns;
@@ -367,7 +379,8 @@ verdict(const struct status *s)
         bad = bad || s->lines[i].state != STATE_OK;
     }
     for (size_t i = 0; i < s->source_count; i++) {
-        bad = bad || source_is_stale(&s->sources[i]) || s->sources[i].disk_full;
+        bad = bad || source_is_stale(&s->sources[i]) || s->sources[i].disk_full ||
+              s->sources[i].waits[0];
     }
     return bad ? EXIT_BAD : EXIT_GOOD;
 }
@@ -446,16 +459,17 @@ static void
 print_source(const struct source *one, bool colour)
 {
     char age[24], error[24], behind[32] = "-";
-    bool stale = source_is_stale(one), bad = stale || one->disk_full;
+    bool stale = source_is_stale(one), bad = stale || one->disk_full || one->waits[0];
 
     if (one->has_position && one->written_age_s >= 0) {
         snprintf(behind, sizeof behind, "%" PRId64 " s", one->written_age_s);
     }
     printf("%s%-16s %-6s %9s %8" PRIu64 " %8" PRIu64 " KiB  %-9s %9s %10s  %s%s%s\n",
            colour && bad ? "\033[31m" : "", one->name,
-           one->closed ? "closed"
-           : stale     ? "STALE"
-                       : "live",
+           one->closed     ? "closed"
+           : one->waits[0] ? "WAITS"
+           : stale         ? "STALE"
+                           : "live",
            one->live ? span_format(span_of_ns(one->age_ns / NS_PER_MS * NS_PER_MS), age, sizeof age)
                      : "-",
            one->spool_unsent, one->spool_bytes / 1024,
@@ -465,8 +479,14 @@ print_source(const struct source *one, bool colour)
            one->clock_error_ns
                ? span_format(span_of_ns((int64_t)one->clock_error_ns), error, sizeof error)
                : "-",
-           behind, one->disk_full ? "DISK FULL " : "", one->collector,
-           colour && bad ? "\033[0m" : "");
+           behind,
+           one->disk_full     ? "DISK FULL "
+           : one->stream_full ? "STREAM FULL, SPOOLING "
+                              : "",
+           one->collector, colour && bad ? "\033[0m" : "");
+    if (one->waits[0]) {
+        printf("  %s waits: %s\n", one->name, one->waits);
+    }
 }
 
 static void
@@ -492,6 +512,7 @@ print_table(const struct status *s, bool colour)
     for (size_t i = 0; i < s->source_count; i++) {
         print_source(&s->sources[i], colour);
     }
+    events_print(s->events);
     fflush(stdout);
 }
 
@@ -552,10 +573,12 @@ source_json(const struct source *one)
     cJSON_AddStringToObject(o, "committed", one->committed);
     cJSON_AddStringToObject(o, "written_until", one->written_until);
     cJSON_AddStringToObject(o, "collector", one->collector);
+    cJSON_AddStringToObject(o, "waits", one->waits);
     add_number_or_null(o, "spool_bytes", one->has_health, (int64_t)one->spool_bytes);
     add_number_or_null(o, "spool_unsent", one->has_health, (int64_t)one->spool_unsent);
     add_number_or_null(o, "tombstones", one->has_health, (int64_t)one->tombstones);
     cJSON_AddBoolToObject(o, "disk_full", one->disk_full);
+    cJSON_AddBoolToObject(o, "stream_full", one->stream_full);
     cJSON_AddBoolToObject(o, "clock_synchronised", one->clock_synchronised);
     add_number_or_null(o, "clock_error_ns", one->clock_error_ns > 0, (int64_t)one->clock_error_ns);
     return o;
@@ -578,6 +601,7 @@ print_json(const struct status *s)
     for (size_t i = 0; i < s->source_count; i++) {
         cJSON_AddItemToArray(sources, source_json(&s->sources[i]));
     }
+    cJSON_AddItemToObject(o, "events", events_json(s->events));
     char *text = cJSON_Print(o);
     if (text) {
         puts(text);
@@ -630,6 +654,7 @@ run(struct status *s)
         }
         status = verdict(s);
     }
+    PQclear(s->events);
     PQfinish(s->conn);
     if (s->redis) {
         redis_free(s->redis);

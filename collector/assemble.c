@@ -183,7 +183,7 @@ assemble_free(struct assemble *a)
 /* --- Sessions ------------------------------------------------------------- */
 
 static struct slot *
-slot_of(struct assemble *a, int64_t id)
+slot_of(const struct assemble *a, int64_t id)
 {
     size_t mask = a->slot_count - 1;
     size_t at = (size_t)id & mask; /* Already a hash. */
@@ -195,9 +195,15 @@ slot_of(struct assemble *a, int64_t id)
 }
 
 static struct assemble_session *
-session_find(struct assemble *a, int64_t id)
+session_find(const struct assemble *a, int64_t id)
 {
     return a->slot_count ? slot_of(a, id)->session : NULL;
+}
+
+const struct assemble_session *
+assemble_session(const struct assemble *a, int64_t id)
+{
+    return session_find(a, id);
 }
 
 static int

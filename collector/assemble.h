@@ -155,6 +155,9 @@ struct instant assemble_written_until(const struct assemble *a);
 struct instant assemble_final_until(const struct assemble *a);
 size_t assemble_held(const struct assemble *a);
 
+/* The session of that identifier, if the dictionary has named it; else NULL. */
+const struct assemble_session *assemble_session(const struct assemble *a, int64_t id);
+
 /* All sessions, as a list by 'next'. */
 struct assemble_session *assemble_sessions(struct assemble *a);
 size_t assemble_session_count(const struct assemble *a);

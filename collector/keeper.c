@@ -274,6 +274,24 @@ list(struct keeper *k)
         3, values);
 }
 
+/* Events are kept as long as the quarter hours that they explain. */
+static void
+drop_events(struct keeper *k)
+{
+    char seconds[24];
+    const char *values[] = {seconds};
+
+    if (k->config->retention.quarter.ns == 0) {
+        return;
+    }
+    snprintf(seconds, sizeof seconds, "%" PRId64, k->config->retention.quarter.ns / NS_PER_S);
+    if (pg_run(k->look,
+               "SELECT plumbline_store.drop_events(now() - make_interval(secs => $1::bigint))", 1,
+               values, k->why, sizeof k->why) < 0) {
+        log_warnx("old events are not dropped, tried again in %d min: %s", EVERY_S / 60, k->why);
+    }
+}
+
 static void
 chores(struct keeper *k)
 {
@@ -291,6 +309,9 @@ chores(struct keeper *k)
         } else if (PQgetvalue(r, i, 2)[0] == 't') {
             order(k, parent, day);
         }
+    }
+    if (r && !stopping(k)) {
+        drop_events(k);
     }
     PQclear(r);
     PQfinish(k->look);

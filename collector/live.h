@@ -11,6 +11,7 @@
 struct live_facts {
     struct instant now;       /* Collector's clock. */
     struct instant source_at; /* made_at of the newest batch. */
+    const char *waits;        /* Why nothing more is taken of it; NULL: it is. */
     const char *release;      /* NULL: not known. */
     bool has_health;
     Plumbline__Telemetry__Health health;

@@ -733,6 +733,45 @@ write_pending(struct store *s, struct store_write *w)
                : 0;
 }
 
+/* An hour's sum stays a number, whatever a source tells. */
+#define SUM_MAX "9000000000000000000"
+
+static int
+write_events(struct store *s, const struct store_write *w)
+{
+    char source[NUMBER_SIZE];
+    const char *events[] = {number(source, w->source_id), (const char *)w->events.at};
+    const char *refusals[] = {source, (const char *)w->refusals.at};
+
+    if (!bytes_ok(&w->events) || !bytes_ok(&w->refusals)) {
+        return -ENOMEM;
+    }
+    if (run(s,
+            "INSERT INTO plumbline_store.event (source_id, epoch, sequence, ordinal, at, kind, "
+            "object, class, flow, details) "
+            "SELECT $1::bigint, epoch, sequence, ordinal, "
+            "timestamptz 'epoch' + at_us * interval '1 microsecond', "
+            "kind, object, class, flow, details FROM jsonb_to_recordset($2::jsonb) AS e(at_us "
+            "bigint, epoch bigint, sequence bigint, ordinal integer, kind text, object text, "
+            "class text, flow integer, details jsonb) ON CONFLICT DO NOTHING",
+            2, events) < 0) {
+        return -EIO;
+    }
+    return run(s,
+               "INSERT INTO plumbline_store.refused AS r (source_id, start, name, count, last_at) "
+               "SELECT $1::bigint, date_trunc('hour', at, 'UTC'), name, "
+               "least(sum(count), " SUM_MAX ")::bigint, max(at) "
+               "FROM (SELECT timestamptz 'epoch' + at_us * interval '1 microsecond' AS at, name, "
+               "count FROM jsonb_to_recordset($2::jsonb) AS n(at_us bigint, name text, "
+               "count bigint)) n GROUP BY 2, 3 ORDER BY 2, 3 "
+               "ON CONFLICT (source_id, start, name) DO UPDATE SET "
+               "count = least(r.count::numeric + EXCLUDED.count, " SUM_MAX ")::bigint, "
+               "last_at = greatest(r.last_at, EXCLUDED.last_at)",
+               2, refusals) < 0
+               ? -EIO
+               : 0;
+}
+
 /* The quarter hours and days that this commit completes, and what an earlier release
  * left to do. */
 static int
@@ -781,6 +820,9 @@ write_all(struct store *s, struct store_write *w)
     if (!err && w->pending_count) {
         err = write_pending(s, w);
     }
+    if (!err && w->event_count) {
+        err = write_events(s, w);
+    }
     return err;
 }
 
@@ -811,6 +853,7 @@ store_write_begin(struct store_write *w, int64_t source_id, struct instant writt
         bytes_clear(pending[i]);
     }
     w->row_count = w->liveness_count = w->pending_count = w->quarter_count = 0;
+    w->event_count = 0;
     w->day_first = INT64_MAX;
     w->day_last = 0;
 }
@@ -838,6 +881,8 @@ store_write_fini(struct store_write *w)
     bytes_fini(&w->pending_start);
     bytes_fini(&w->pending_until);
     bytes_fini(&w->pending_far);
+    bytes_fini(&w->events);
+    bytes_fini(&w->refusals);
 }
 
 int

@@ -96,6 +96,8 @@ struct store_write {
     size_t row_count, liveness_count;
     struct bytes pending_session, pending_start, pending_until, pending_far; /* "{1,2" */
     size_t pending_count;
+    struct bytes events, refusals; /* JSON arrays of event.h, */
+    size_t event_count;            /* and how many are in both. */
     int64_t day_first, day_last;   /* Days since 1970 that rows are in; if there are rows. */
     struct instant written_before; /* What 'written_until' was; 0: nothing. */
     int64_t quarters_s[STORE_INTERVALS_MAX]; /* Quarter hours that rows are in. */

@@ -15,6 +15,7 @@
 #include "assemble.h"
 #include "cluster.h"
 #include "copy.h"
+#include "event.h"
 #include "farend.h"
 #include "live.h"
 #include "log.h"
@@ -49,12 +50,16 @@
 #define UNREADABLE_WAIT_NS (60 * NS_PER_S)
 #define CLAIMS_A_TICK 16
 #define LIVE_KEPT_S "691200"
+/* Redis may have lost the last ack, and a source that does not know what is committed
+ * sends it again, and no more than its stream may hold: so it is told again. */
+#define ACK_EVERY_NS (10 * NS_PER_S)
 
 static const char *const count_names[WORKER_COUNTS] = {"far_judged", "postgresql_lost",
                                                        "redis_lost", "redis_refused", "rollups"};
 static const char *const source_count_names[SOURCE_COUNTS] = {
-    "batches",       "rows",        "commits",      "claims",          "releases",  "gaps",
-    "fence_refused", "quarantined", "newer_format", "commits_refused", "unreadable"};
+    "batches",    "rows",          "commits",        "claims",       "releases",
+    "gaps",       "fence_refused", "quarantined",    "newer_format", "commits_refused",
+    "unreadable", "events",        "events_refused", "events_over"};
 
 struct source {
     const char *name;
@@ -67,7 +72,7 @@ struct source {
     bool owned;             /* Found ours in this tick. */
     bool live_due;
     bool wants; /* 'want' is published until what is missing comes. */
-    struct span want_told;
+    struct span want_told, ack_told;
     struct position found; /* What came instead. */
     bool full_told;
     char release[64];
@@ -77,7 +82,8 @@ struct source {
     struct store_serving *servings; /* Not stored yet. */
     int64_t *serving_ids;           /* Those seen. */
     size_t serving_count;
-    size_t batch_bytes; /* Of the newest: how much to ask for. */
+    struct event_log events; /* Told, and not written yet. */
+    size_t batch_bytes;      /* Of the newest: how much to ask for. */
     uint64_t bad_counts;
     struct log_bucket bucket;
     struct counter counters[SOURCE_COUNTS], assemble_counters[ASSEMBLE_COUNTS];
@@ -149,6 +155,7 @@ drop(struct worker *w, struct source *s)
     assemble_free(s->assemble);
     s->assemble = NULL;
     servings_free(s);
+    event_clear(&s->events);
     free(s->serving_ids);
     s->serving_ids = NULL;
     s->serving_count = 0;
@@ -255,7 +262,7 @@ command(struct worker *w, const struct source *s, size_t argc, const char *const
 }
 
 static void
-publish_ack(struct worker *w, const struct source *s)
+publish_ack(struct worker *w, struct source *s)
 {
     char key[96], value[160], want[48] = "-";
     const char *argv[] = {"SET", key, value};
@@ -271,6 +278,7 @@ publish_ack(struct worker *w, const struct source *s)
     for (int i = 0; i < 3; i++) {
         sizes[i] = strlen(argv[i]);
     }
+    s->ack_told = mono_now();
     command(w, s, 3, argv, sizes);
 }
 
@@ -292,13 +300,15 @@ trim(struct worker *w, const struct source *s)
     command(w, s, 4, argv, sizes);
 }
 
+/* 'waits': why nothing more is taken of it, or NULL. */
 static void
-publish_live(struct worker *w, struct source *s)
+publish_live(struct worker *w, struct source *s, const char *waits)
 {
     char key[96];
     const struct live_facts facts = {.now = instant_now(),
                                      .source_at = s->made_at,
                                      .release = s->release[0] ? s->release : NULL,
+                                     .waits = waits,
                                      .has_health = s->has_health,
                                      .health = s->health};
     if (live_make(s->assemble, s->name, &facts, &w->live)) {
@@ -544,6 +554,7 @@ commit(struct worker *w, struct source *s)
     for (const struct assemble_session *a = out->sessions; a && !out->sessions_new; a = a->next) {
         out->sessions_new = assemble_session_due(a, out->safe);
     }
+    out->event_count = event_json(&s->events, out->safe, &out->events, &out->refusals);
     int done = store_commit(w->store, out);
     if (done == 0) {
         log_warnx("%s: not ours any more: a commit was refused and changed nothing", s->name);
@@ -558,6 +569,7 @@ commit(struct worker *w, struct source *s)
     }
     s->committed = out->safe;
     servings_free(s);
+    event_drop(&s->events, s->committed);
     note_count(s, SOURCE_COMMITS, 1);
     note_count(s, SOURCE_ROWS, out->row_count);
     count(w, WORKER_ROLLUPS, out->rolled);
@@ -628,6 +640,19 @@ note_serving(struct source *s, const Plumbline__Telemetry__Serving *m)
     v->next = s->servings;
     s->servings = v;
     return 0;
+}
+
+/* What it tells beside its measurements. */
+static int
+note_events(struct source *s, struct position p, const pb_batch *batch, struct instant now)
+{
+    struct event_tally t = {0};
+    int err = event_take(&s->events, s->assemble, p, batch, now, &t);
+
+    note_count(s, SOURCE_EVENTS, t.taken);
+    note_count(s, SOURCE_EVENTS_REFUSED, t.refused);
+    note_count(s, SOURCE_EVENTS_OVER, t.over);
+    return err;
 }
 
 static int
@@ -754,10 +779,13 @@ take_bad(struct worker *w, struct source *s, struct position p, enum telemetry_v
 static int
 stop_source(struct worker *w, struct source *s, struct position p)
 {
-    log_errorx("%s: entry %" PRIu64 "-%" PRIu64
-               " is of a newer format than this release (%s) reads; "
-               "the source waits un-acknowledged: upgrade the collectors",
-               s->name, p.epoch, p.sequence, PLUMBLINE_VERSION);
+    char why[128];
+
+    snprintf(why, sizeof why,
+             "entry %" PRIu64 "-%" PRIu64 " is of a newer format than this release (%s) reads",
+             p.epoch, p.sequence, PLUMBLINE_VERSION);
+    log_errorx("%s: %s; the source waits un-acknowledged: upgrade the collectors", s->name, why);
+    publish_live(w, s, why);
     note_count(s, SOURCE_NEWER_FORMAT, 1);
     s->not_before = span_of_ns(mono_now().ns + NEWER_WAIT_NS);
     return release(w, s);
@@ -810,6 +838,7 @@ take_entry(struct worker *w, struct source *s, struct position p, const char *by
     if (!err) {
         took(w, s);
         err = note(s, batch, size);
+        err = err ? err : note_events(s, p, batch, now);
     }
     *more = !err;
     return err;
@@ -1158,8 +1187,13 @@ tick(struct worker *w)
         err = w->claimed > share ? release_some(w, share) : claim_some(w, share);
     }
     for (size_t i = 0; i < w->source_count && !err; i++) {
-        if (w->sources[i].assemble && w->sources[i].live_due) {
-            publish_live(w, &w->sources[i]);
+        struct source *s = &w->sources[i];
+        if (s->assemble && s->live_due) {
+            publish_live(w, s, NULL);
+        }
+        if (s->assemble && now.ns - s->ack_told.ns >= ACK_EVERY_NS) {
+            publish_ack(w, s);
+            trim(w, s);
         }
     }
     return err ? err : keep_house(w, now);

@@ -31,6 +31,9 @@ enum source_count {
     SOURCE_NEWER_FORMAT,
     SOURCE_COMMITS_REFUSED, /* PostgreSQL took nothing of it, and it waits. */
     SOURCE_UNREADABLE,      /* Its stream cannot be read at all; it waits. */
+    SOURCE_EVENTS,          /* Events and refusals that it told, */
+    SOURCE_EVENTS_REFUSED,  /* that it told and that cannot be, */
+    SOURCE_EVENTS_OVER,     /* and that were too many. */
     SOURCE_COUNTS
 };
 

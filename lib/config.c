@@ -192,7 +192,7 @@ static const struct bind_key probe_keys[] = {
     {.key = "inventory", .type = BIND_STRING, PROBE(inventory), .required = true},
     {.key = "redis", .type = BIND_TABLE, PROBE(redis), .table = redis_keys},
     {.key = "spool", .type = BIND_TABLE, .offset = 0, .table = spool_keys},
-    {.key = "stream_size", .type = BIND_SIZE, PROBE(stream_size), .fallback = "0B"},
+    {.key = "stream_size", .type = BIND_SIZE, PROBE(stream_size), .fallback = "16MiB"},
     {.key = "source_port",
      .type = BIND_UNSIGNED,
      PROBE(source_port),

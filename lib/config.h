@@ -66,7 +66,7 @@ struct probe_config {
         uint64_t memory_size;  /* 16MiB */
         uint64_t disk_size;    /* 0: the disk's */
     } spool;
-    uint64_t stream_size; /* Bound of what waits in the stream; 0 (default): none. */
+    uint64_t stream_size; /* 16MiB: bound of what waits in the stream; 0: none. */
     uint16_t source_port; /* 50000: flow n sends from this + n. */
     uint16_t port;        /* 862: where this probe reflects. */
     uint16_t priority;    /* 40: SCHED_FIFO priority of the timing thread where allowed; 0: none. */

@@ -1,11 +1,23 @@
-/* quota.h - how many bytes of a source wait in its stream, by what it sent itself.
+/* quota.h - how many bytes of a source wait in its stream.
  *
  * After spool.h (positions), before stream.h.  A source may not ask Redis how large
- * its stream is (MEMORY is not in its ACL), and need not: it knows the size of each
- * entry that it sent, and the ack says what the collector has committed and trimmed.
+ * its stream is (MEMORY is not in its ACL), and need not: nobody else adds to it, so
+ * what waits is a window of its own records, those in (low, high], and their sizes are
+ * in its spool.
+ *
+ * Why the count cannot go astray: it is no sum of what was added and taken away, but
+ * follows from the window, and the window from what Redis says.  XINFO (asked at each
+ * connection, refusal and want, and each second while the stream is full) gives both
+ * ends anew; an ack only moves 'low' up, past what is about to be trimmed.  So any error
+ * lasts until the next question, and "full" never lasts a second longer than it is true.
+ *
+ * Why a full stream empties: it is full only if more than the bound is in it, and more
+ * than a collector needs to commit again (stream.c, is_short()).  What the collector has
+ * committed already it acknowledges again (stream.h), the rest it commits.
+ *
  * Runs of entries are counted together, so memory is bounded; a run is let go of when
- * its last entry is acknowledged, so the count is never too low, and too high by a
- * run (1/QUOTA_RUNS of the bound) at most. */
+ * its last entry is, so the count is never too low, and too high by a run
+ * (1/QUOTA_RUNS of the bound) at most. */
 #ifndef PLUMBLINE_QUOTA_H
 #define PLUMBLINE_QUOTA_H
 
@@ -13,6 +25,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "nstime.h"
 #include "spool.h"
 
 #define QUOTA_RUNS 64u
@@ -22,10 +35,11 @@
 #define QUOTA_ENTRY_BYTES 128u
 
 struct quota {
-    uint64_t bound;        /* Bytes; 0: none. */
-    uint64_t bytes;        /* Counted. */
-    struct position last;  /* Of the last entry counted. */
-    struct position acked; /* The last ack told. */
+    uint64_t bound;       /* Bytes; 0: none. */
+    uint64_t bytes;       /* Of the entries in (low, high]. */
+    struct position low;  /* Up to here the stream holds nothing, or what is about to go. */
+    struct position high; /* Counted up to here. */
+    struct instant until; /* End of the newest delta-t of the entries counted; 0: none. */
     struct {
         struct position last;
         uint64_t bytes;
@@ -35,24 +49,26 @@ struct quota {
 
 void quota_init(struct quota *q, uint64_t bound);
 
+/* Redis says that the stream holds what is in (low, top], and nothing else: what was
+ * counted of others is forgotten. */
+void quota_place(struct quota *q, struct position low, struct position top);
+
+/* All up to 'p' is committed, and about to be trimmed.  Lower than before: nothing. */
+void quota_acked(struct quota *q, struct position p);
+
+/* The record 'r' is in the stream, or goes there; 'after' is the position of the one
+ * before it.  Counted once, and only if all before it is: a count that stopped at the
+ * bound goes on there. */
+void quota_count(struct quota *q, struct position after, const struct spool_record *r);
+
+/* Whether all up to 'p' is counted. */
+bool quota_has(const struct quota *q, struct position p);
+
 /* Whether an entry of 'size' bytes fits.  One always fits into an empty stream. */
 bool quota_fits(const struct quota *q, size_t size);
 
-/* Whether the entry at 'p' was counted already: it was tried and refused, or what
- * came of it is not known.  To send it again costs nothing. */
-bool quota_has(const struct quota *q, struct position p);
-
-/* The entry at 'p' goes to the stream.  One that is not after the last counted was
- * counted before. */
-void quota_sent(struct quota *q, struct position p, size_t size);
-
-/* All up to 'p' is trimmed.  It may be lower than before (a restored database). */
-void quota_acked(struct quota *q, struct position p);
-
-/* After this one entries in the stream are not counted yet. */
-struct position quota_counted(const struct quota *q);
-
-/* The stream was found to be gone, or to end before what was counted. */
-void quota_reset(struct quota *q);
+/* How long the stretch of delta-t is from 'from' (that of the oldest entry) to the end
+ * of those counted, and to 'until' (of one more; 0: it does not say). */
+struct span quota_stretch(const struct quota *q, struct instant from, struct instant until);
 
 #endif

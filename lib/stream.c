@@ -239,8 +239,9 @@ on_sent(struct redis *r, const redisReply *reply, void *aux)
     }
 }
 
+/* The record 'r', which comes after 'after'. */
 static void
-send_entry(struct stream *s, const struct spool_record *r)
+send_entry(struct stream *s, struct position after, const struct spool_record *r)
 {
     char id[STREAM_ID_SIZE];
     union {
@@ -251,7 +252,7 @@ send_entry(struct stream *s, const struct spool_record *r)
 
     format_id(id, r->position);
     size_t sizes[5] = {4, strlen(s->key), strlen(id), 1, r->size};
-    quota_sent(&s->quota, r->position, r->size);
+    quota_count(&s->quota, after, r);
     command(s, on_queued, 5, argv, sizes);
     s->sending[s->sending_count++] = r->position;
     if (position_compare(r->position, s->tried) <= 0) {
@@ -259,54 +260,6 @@ send_entry(struct stream *s, const struct spool_record *r)
     } else {
         s->tried = r->position;
     }
-}
-
-/* Counts what the stream holds since before this process, from the spool, and no
- * further than is needed to know that it is too much. */
-static bool
-count_stream(struct stream *s)
-{
-    struct position at = quota_counted(&s->quota);
-    struct spool_record r;
-
-    while (position_compare(at, s->cursor) < 0 && quota_fits(&s->quota, 0) &&
-           spool_next(s->spool, at, &r) == 1 && position_compare(r.position, s->cursor) <= 0) {
-        quota_sent(&s->quota, r.position, r.size);
-        at = r.position;
-    }
-    return quota_fits(&s->quota, 0);
-}
-
-/* Whether what waits uncommitted, with 'next', is no more than a collector needs to
- * make its next interval. */
-static bool
-is_short(struct stream *s, struct instant until)
-{
-    struct spool_record oldest;
-
-    return until.ns == 0 || (spool_next(s->spool, s->quota.acked, &oldest) == 1 &&
-                             instant_sub(until, oldest.from).ns <= s->bytes_for.ns);
-}
-
-/* Whether 'next' may go to the stream.  If not, the ack is asked for each second and
- * says when. */
-static bool
-has_room(struct stream *s, const struct spool_record *next)
-{
-    bool room = quota_has(&s->quota, next->position) ||
-                (count_stream(s) && quota_fits(&s->quota, next->size)) || is_short(s, next->until);
-
-    if (!room && !s->full) {
-        s->health.full++;
-        if (log_bucket_pass(&s->full_bucket, mono_now())) {
-            log_warnx("stream %s: %" PRIu64 " bytes up to %" PRIu64 "-%" PRIu64
-                      " wait in it uncommitted, its bound; the spool keeps what follows until the "
-                      "collector has caught up",
-                      s->source, s->quota.bytes, s->cursor.epoch, s->cursor.sequence);
-        }
-    }
-    s->full = !room;
-    return room;
 }
 
 /* Sends the next entries; false if there are none, or no room. */
@@ -317,7 +270,11 @@ send_some(struct stream *s)
     struct spool_record r;
     size_t bytes = 0;
 
-    if (spool_next(s->spool, at, &r) != 1 || !has_room(s, &r)) {
+    if (spool_next(s->spool, at, &r) != 1) {
+        s->health.is_full = false;
+        return false;
+    }
+    if (!stream_has_room(s, &r)) {
         return false;
     }
     /* On disk before it is sent.  A disk that refuses does not stop us. */
@@ -327,12 +284,11 @@ send_some(struct stream *s)
     begin_multi(s);
     while (s->sending_count < STREAM_SEND_MAX && spool_next(s->spool, at, &r) == 1) {
         if (s->sending_count > 0 &&
-            (bytes + r.size > SEND_BYTES ||
-             !(quota_has(&s->quota, r.position) || quota_fits(&s->quota, r.size)))) {
+            (bytes + r.size > SEND_BYTES || !quota_fits(&s->quota, r.size))) {
             break;
         }
         bytes += r.size;
-        send_entry(s, &r);
+        send_entry(s, at, &r);
         at = r.position;
     }
     end_multi(s, on_sent);
@@ -392,7 +348,6 @@ obey_want(struct stream *s, const struct stream_view *view)
     }
     if (position_compare(view->top, r.position) < 0) {
         s->cursor = before;
-        quota_reset(&s->quota);
         s->health.want_obeyed += news || position_compare(s->taken, before) > 0;
         s->taken = position_compare(s->taken, before) < 0 ? s->taken : before;
         return true;
@@ -485,9 +440,6 @@ on_view(struct redis *r, const redisReply *reply, void *aux)
         return;
     }
     take_ack(s, reply->element[1], &view.ack);
-    if (!view.has_first) {
-        quota_reset(&s->quota);
-    }
     s->phase = STREAM_READY;
     if (!settle_epoch(s, &view)) {
         pause_for(s, PAUSE_MAX);
@@ -500,6 +452,7 @@ on_view(struct redis *r, const redisReply *reply, void *aux)
         pause_for(s, PAUSE_MIN);
         return;
     }
+    stream_measure(s, &view);
     if (s->again > 0) {
         /* Redis refused what its own answer says it should take. */
         pause_for(s, s->pause_next.ns);
@@ -542,7 +495,7 @@ on_state(struct redis *r, enum redis_state state, const char *why, void *aux)
         }
         set_error(s, why);
     }
-    s->health.connected = false;
+    s->health.connected = s->health.is_full = false;
     s->phase = STREAM_OFFLINE;
     event_del(s->pause);
 }
@@ -554,7 +507,9 @@ on_tick(evutil_socket_t fd, short what, void *aux)
 
     (void)fd;
     (void)what;
-    if (s->phase == STREAM_READY) {
+    if (s->phase == STREAM_READY && s->health.is_full) {
+        ask(s);
+    } else if (s->phase == STREAM_READY) {
         poll_ack(s);
     }
 }

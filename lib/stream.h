@@ -38,7 +38,9 @@
  *   again, and DEL + SET are done again.
  * - At a claim: SET committed = the position in the database and want = "-" if the
  *   stream holds the entry after it or is empty, else as for a gap.
- * - After a commit SET the ack first (or in the same MULTI), XTRIM after. */
+ * - After a commit SET the ack first (or in the same MULTI), XTRIM after; and both again
+ *   every ten seconds: where Redis lost the ack, a source sends what is committed again,
+ *   and its stream may be full of that. */
 #ifndef PLUMBLINE_STREAM_H
 #define PLUMBLINE_STREAM_H
 
@@ -71,6 +73,7 @@ struct stream_health {
     uint64_t resends, refused_oom, want_obeyed;
     uint64_t conflicts; /* New epochs because Redis held IDs that are not ours. */
     uint64_t full;      /* Times that the stream had reached its bound. */
+    bool is_full;       /* It has: nothing is sent, and the spool keeps what follows. */
     uint64_t bytes;     /* In the stream, by our own count; at least so many. */
     uint64_t bad_acks;  /* Values of the ack key that could not be read. */
     char last_error[128];

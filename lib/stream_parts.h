@@ -1,4 +1,4 @@
-/* stream_parts.h - what stream.c and stream_open.c share; for no other file. */
+/* stream_parts.h - what stream.c, stream_open.c and stream_room.c share; for no other file. */
 #ifndef PLUMBLINE_STREAM_PARTS_H
 #define PLUMBLINE_STREAM_PARTS_H
 
@@ -66,7 +66,6 @@ struct stream {
     struct quota quota;
     struct span bytes_for;
     struct log_bucket full_bucket;
-    bool full; /* Nothing is sent until the collector has trimmed. */
 
     struct stream_health health;
 };
@@ -81,5 +80,12 @@ bool stream_in_conflict(struct stream *s, struct position highest);
 /* Opens an epoch above 'highest' ({0,0}: Redis was not asked).  0; negative errno
  * if records need new IDs and could not get them. */
 int stream_open_epoch(struct stream *s, struct position highest);
+
+/* stream_room.c */
+/* Whether 'next', which comes after the cursor, may go to the stream; its bytes are void
+ * afterwards.  If not, Redis is asked each second what it holds, and that says when. */
+bool stream_has_room(struct stream *s, const struct spool_record *next);
+/* Takes the bound's measure from what Redis holds; the cursor is set. */
+void stream_measure(struct stream *s, const struct stream_view *view);
 
 #endif

@@ -771,7 +771,7 @@ telemetry_parse(struct telemetry_arena *a, const char *source, const void *bytes
     if (format == 0) {
         return TELEMETRY_MALFORMED;
     }
-    if (format > TELEMETRY_FORMAT) {
+    if (format > TELEMETRY_FORMAT_READ) {
         return TELEMETRY_NEWER_FORMAT;
     }
     b = plumbline__telemetry__batch__unpack(&a->allocator, size, bytes);

@@ -16,6 +16,11 @@
 #include "telemetry.pb-c.h"
 
 #define TELEMETRY_FORMAT 1
+/* The newest that telemetry_parse() reads.  A test builds a collector of a release to come
+ * with another. */
+#ifndef TELEMETRY_FORMAT_READ
+#define TELEMETRY_FORMAT_READ TELEMETRY_FORMAT
+#endif
 #define TELEMETRY_BATCH_MAX (4u << 20)
 
 /* The protobuf-c types are long to say. */

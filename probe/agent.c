@@ -396,12 +396,15 @@ add_health(struct agent *a)
 {
     Plumbline__Telemetry__Health m;
     struct spool_health spool;
+    struct stream_health stream;
 
     spool_health(a->config.spool, &spool);
+    stream_health(a->stream, &stream);
     plumbline__telemetry__health__init(&m);
     m.spool_bytes = spool.bytes;
     m.spool_unsent = spool.unacked;
     m.disk_full = spool.disk_full;
+    m.stream_full = stream.is_full;
     m.tombstones = spool.damaged + spool.dropped;
     m.clock_synchronised = a->clock.synchronised;
     m.clock_error_ns = a->clock.error_ns == UINT64_MAX ? 0 : a->clock.error_ns;

@@ -39,8 +39,11 @@ enum { EXIT_CONFIG = 2, EXIT_SYSTEM = 3 };
 /* From making a new plan until the old one has ended. */
 #define REPLACE_NS (100 * NS_PER_MS)
 
-/* What a collector needs beside two intervals to commit one: the longest Tmax, and
- * some. */
+/* What a collector needs at most to commit again: it waits for the sessions of an epoch
+ * for three intervals after the next one began, and then for the end of the one that it
+ * is in; the position before that may lie in the interval before.  Beside it the longest
+ * Tmax, and some. */
+#define STRETCH_INTERVALS 6
 #define STRETCH_NS (120 * NS_PER_S)
 /* Late packets of a TWAMP session are answered so long at most. */
 #define TWAMP_LINGER_NS (10 * NS_PER_S)
@@ -320,7 +323,7 @@ open_stream(struct probe *p)
                   .tls = p->config->redis.tls,
                   .timeout = p->config->redis.timeout},
         .bytes_max = p->config->stream_size,
-        .bytes_for = span_of_ns(2 * p->interval.ns + STRETCH_NS),
+        .bytes_for = span_of_ns(STRETCH_INTERVALS * p->interval.ns + STRETCH_NS),
         .wait_first = span_of_ns(3 * NS_PER_S),
     };
 

@@ -1,7 +1,9 @@
 /* feed.c - a source made of a script: writes batches to its stream as a probe
  * would, and wrong ones on purpose.
  *
- * usage: feed SOCKET < SCRIPT
+ * usage: feed SOCKET|spool:FOLDER < SCRIPT
+ *
+ * With spool: into the spool of one source, as a probe leaves it that cannot reach Redis.
  *
  *   source NAME                 the lines after it are of this source
  *   epoch E [PE PS]             begins epoch E; its first batch names PE-PS
@@ -17,7 +19,10 @@
  *   unclean PERMILLE            of the sessions' intervals lose a packet
  *   skip                        uses up an ID
  *   sequence N                  the next ID
- *   garbage, newer, tombstone FROM UNTIL
+ *   garbage, tombstone FROM UNTIL
+ *   format N                    of the batches that follow; default is today's
+ *   event T KIND FROM TO        of the first session, in the next batch; KIND is its number
+ *   refused NAME N              in the next batch
  *   untrusted                   adds a session of a link that is not the source's
  *
  * Prints the number of entries and of summaries. */
@@ -28,6 +33,7 @@
 
 #include <hiredis/hiredis.h>
 
+#include "spool.h"
 #include "summary.h"
 #include "telemetry.h"
 
@@ -36,7 +42,11 @@
 #define INTERVAL_S 60
 
 struct feed {
-    redisContext *redis;
+    redisContext *redis; /* NULL: into the spool. */
+    const char *folder;
+    struct spool *spool;
+    uint32_t format;
+    struct instant from, until; /* Of the batch. */
     char source[SERIES_NAME_MAX + 1];
     struct telemetry_builder *builder;
     uint64_t epoch, sequence, previous_epoch, previous_sequence;
@@ -91,10 +101,27 @@ drain(struct feed *f)
 }
 
 static void
+keep_bytes(struct feed *f, const void *bytes, size_t size)
+{
+    struct position p;
+
+    if (spool_append(f->spool, bytes, size, f->from, f->until, &p) || p.epoch != f->epoch ||
+        p.sequence != f->sequence) {
+        die("the spool does not take it");
+    }
+    f->sequence++;
+    f->entries++;
+}
+
+static void
 send_bytes(struct feed *f, const void *bytes, size_t size)
 {
     char key[96], id[48];
 
+    if (f->spool) {
+        keep_bytes(f, bytes, size);
+        return;
+    }
     snprintf(key, sizeof key, "pl:{%s}:t", f->source);
     snprintf(id, sizeof id, "%" PRIu64 "-%" PRIu64, f->epoch, f->sequence++);
     redisAppendCommand(f->redis, "XADD %s %s b %b", key, id, bytes, size);
@@ -113,7 +140,22 @@ finish(struct feed *f)
     if (!bytes) {
         die("out of memory");
     }
-    send_bytes(f, bytes, size);
+    if (f->format == TELEMETRY_FORMAT) {
+        send_bytes(f, bytes, size);
+        return;
+    }
+    Plumbline__Telemetry__Batch *b = plumbline__telemetry__batch__unpack(NULL, size, bytes);
+    if (!b) {
+        die("no batch");
+    }
+    b->format = f->format;
+    uint8_t *packed = malloc(plumbline__telemetry__batch__get_packed_size(b));
+    if (!packed) {
+        die("out of memory");
+    }
+    send_bytes(f, packed, plumbline__telemetry__batch__pack(b, packed));
+    free(packed);
+    plumbline__telemetry__batch__free_unpacked(b, NULL);
 }
 
 static void
@@ -201,7 +243,9 @@ add_second(struct feed *f, const struct second *s)
         l.serving_id = 4711;
         telemetry_add_message(f->builder, TELEMETRY_LIVENESS, &l.base);
     }
-    f->final_until_ns = (s->at + 1) * NS_PER_S;
+    f->from = instant_of_ns(s->at * NS_PER_S);
+    f->until = instant_of_ns((s->at + 1) * NS_PER_S);
+    f->final_until_ns = f->until.ns;
     f->made_at_ns = f->final_until_ns + 5 * NS_PER_S;
     finish(f);
 }
@@ -267,7 +311,55 @@ begin_source(struct feed *f, const char *name)
     }
     f->key_count = 0;
     f->period_ms = 100;
+    f->format = TELEMETRY_FORMAT;
     f->epoch = f->sequence = 0;
+    const struct spool_config config = {.folder = f->folder,
+                                        .source = f->source,
+                                        .keep = {INT64_C(86400) * NS_PER_S},
+                                        .keep_bytes = 1u << 30,
+                                        .segment_bytes = 8u << 20,
+                                        .memory_bytes = 1u << 20};
+    if (f->folder && (f->spool || spool_open(&f->spool, &config))) {
+        die("no spool there, or of two sources");
+    }
+}
+
+static void
+begin_epoch(struct feed *f, uint64_t epoch, uint64_t previous_epoch, uint64_t previous_sequence)
+{
+    f->epoch = epoch;
+    f->sequence = 0;
+    f->previous_epoch = previous_epoch;
+    f->previous_sequence = previous_sequence;
+    if (f->spool && spool_begin_epoch(f->spool, epoch)) {
+        die("the spool does not take the epoch");
+    }
+}
+
+static void
+add_event(struct feed *f, int64_t at, char *words)
+{
+    Plumbline__Telemetry__Event e;
+
+    plumbline__telemetry__event__init(&e);
+    e.session_id = f->key_count ? f->ids[0] : 0;
+    e.at_ns = at * NS_PER_S;
+    e.kind = (Plumbline__Telemetry__Event__Kind)strtol(words, &words, 10);
+    e.from = (uint32_t)strtoul(words, &words, 10);
+    e.to = (uint32_t)strtoul(words, &words, 10);
+    telemetry_add_message(f->builder, TELEMETRY_EVENT, &e.base);
+}
+
+static void
+add_refused(struct feed *f, char *words)
+{
+    Plumbline__Telemetry__Refused r;
+    char *name = strtok(words, " "), *number = strtok(NULL, " ");
+
+    plumbline__telemetry__refused__init(&r);
+    r.name = name;
+    r.count = number ? strtoull(number, NULL, 10) : 0;
+    telemetry_add_message(f->builder, TELEMETRY_REFUSED, &r.base);
 }
 
 static void
@@ -283,93 +375,98 @@ add_tombstone(struct feed *f, int64_t from, int64_t until)
     finish(f);
 }
 
-/* A batch of format 2: field 1 is the first of the message. */
 static void
-add_newer(struct feed *f)
+add_links(struct feed *f, char *words)
 {
-    size_t size;
-    const uint8_t *bytes = telemetry_finish(f->builder, instant_of_ns(1), instant_of_ns(0), &size);
-    Plumbline__Telemetry__Batch *b =
-        bytes ? plumbline__telemetry__batch__unpack(NULL, size, bytes) : NULL;
-    uint8_t packed[512];
+    char *object = strtok(words, " "), *far = strtok(NULL, " "), *end = strtok(NULL, " ");
+    char *many = strtok(NULL, " ");
+    unsigned n = many ? (unsigned)strtoul(many, NULL, 10) : 1;
 
-    if (!b || plumbline__telemetry__batch__get_packed_size(b) > sizeof packed - 8) {
-        die("no batch");
+    for (unsigned i = 0; i < n; i++) {
+        add_session(f, object ? object : "", far && strcmp(far, "-") ? far : "",
+                    end ? (unsigned)strtoul(end, NULL, 10) : 0, i);
     }
-    b->format = TELEMETRY_FORMAT + 1;
-    size = plumbline__telemetry__batch__pack(b, packed);
-    plumbline__telemetry__batch__free_unpacked(b, NULL);
-    send_bytes(f, packed, size);
+}
+
+static void
+add_seconds(struct feed *f, int64_t at, long long n, char *words)
+{
+    struct second s = {.at = at};
+
+    parse_second(&s, words);
+    for (; n > 0; n--, s.at++) {
+        add_second(f, &s);
+    }
+}
+
+/* Lines whose first argument is a number. */
+static bool
+obey_number(struct feed *f, const char *word, char *rest)
+{
+    char *end;
+    long long x = strtoll(rest, &end, 10), y;
+
+    if (strcmp(word, "second") == 0) {
+        add_seconds(f, x, 1, end);
+    } else if (strcmp(word, "seconds") == 0) {
+        y = strtoll(end, &end, 10);
+        add_seconds(f, x, y, end);
+    } else if (strcmp(word, "event") == 0) {
+        add_event(f, x, end);
+    } else if (strcmp(word, "unclean") == 0) {
+        f->unclean = (unsigned)x;
+    } else if (strcmp(word, "format") == 0) {
+        f->format = (uint32_t)x;
+    } else if (strcmp(word, "period") == 0) {
+        f->period_ms = x;
+        f->dictionary_due = true;
+    } else if (strcmp(word, "epoch") == 0) {
+        y = strtoll(end, &end, 10);
+        begin_epoch(f, (uint64_t)x, (uint64_t)y, (uint64_t)strtoll(end, NULL, 10));
+    } else if (strcmp(word, "sequence") == 0) {
+        f->sequence = (uint64_t)x;
+    } else if (strcmp(word, "tombstone") == 0) {
+        add_tombstone(f, x, strtoll(end, NULL, 10));
+    } else {
+        return false;
+    }
+    return true;
 }
 
 static void
 obey(struct feed *f, char *line)
 {
-    char word[64] = "", a[64] = "", b[64] = "";
-    long long x = 0, y = 0, z = 0;
-    char *save = line + strcspn(line, " ");
-    size_t length =
-        (size_t)(save - line) < sizeof word - 1 ? (size_t)(save - line) : sizeof word - 1;
-    struct second s = {0};
-    char *end;
+    char *rest = line + strcspn(line, " ");
+    char word[32];
 
-    memcpy(word, line, length);
+    snprintf(word, sizeof word, "%.*s", (int)(rest - line), line);
     if (strcmp(word, "source") == 0) {
-        begin_source(f, save + strspn(save, " "));
+        begin_source(f, rest + strspn(rest, " "));
     } else if (strcmp(word, "link") == 0) {
-        char *object = strtok(save, " "), *far = strtok(NULL, " "), *which = strtok(NULL, " ");
-        char *many = strtok(NULL, " ");
-        unsigned n = many ? (unsigned)strtoul(many, NULL, 10) : 1;
-        snprintf(a, sizeof a, "%s", object ? object : "");
-        snprintf(b, sizeof b, "%s", far && strcmp(far, "-") ? far : "");
-        for (unsigned i = 0; i < n; i++) {
-            add_session(f, a, b, which ? (unsigned)strtoul(which, NULL, 10) : 0, i);
-        }
+        add_links(f, rest);
     } else if (strcmp(word, "untrusted") == 0) {
         add_session(f, "not-mine", "", 0, 0);
     } else if (strcmp(word, "skip") == 0) {
         f->sequence++;
     } else if (strcmp(word, "garbage") == 0) {
         send_bytes(f, "\377garbage that is no batch", 24);
-    } else if (strcmp(word, "newer") == 0) {
-        add_newer(f);
-    } else {
-        x = strtoll(save, &end, 10);
-        if (strcmp(word, "second") == 0) {
-            s.at = x;
-            parse_second(&s, end);
-            add_second(f, &s);
-            return;
-        }
-        if (strcmp(word, "unclean") == 0) {
-            f->unclean = (unsigned)x;
-            return;
-        }
-        if (strcmp(word, "period") == 0) {
-            f->period_ms = x;
-            f->dictionary_due = true;
-            return;
-        }
-        y = strtoll(end, &end, 10);
-        if (strcmp(word, "seconds") == 0) {
-            s.at = x;
-            parse_second(&s, end);
-            for (long long i = 0; i < y; i++, s.at++) {
-                add_second(f, &s);
-            }
-        } else if (strcmp(word, "epoch") == 0) {
-            z = strtoll(end, &end, 10);
-            f->epoch = (uint64_t)x;
-            f->sequence = 0;
-            f->previous_epoch = (uint64_t)y;
-            f->previous_sequence = (uint64_t)z;
-        } else if (strcmp(word, "sequence") == 0) {
-            f->sequence = (uint64_t)x;
-        } else if (strcmp(word, "tombstone") == 0) {
-            add_tombstone(f, x, y);
-        } else if (*word) {
-            die(word);
-        }
+    } else if (strcmp(word, "refused") == 0) {
+        add_refused(f, rest);
+    } else if (*word && !obey_number(f, word, rest)) {
+        die(word);
+    }
+}
+
+static void
+open_target(struct feed *f, const char *target)
+{
+    if (strncmp(target, "spool:", 6) == 0) {
+        f->folder = target + 6;
+        return;
+    }
+    f->redis = redisConnectUnix(target);
+    if (!f->redis || f->redis->err) {
+        die("no Redis there");
     }
 }
 
@@ -380,12 +477,9 @@ main(int argc, char **argv)
     char line[512];
 
     if (argc != 2) {
-        die("usage: feed SOCKET < SCRIPT");
+        die("usage: feed SOCKET|spool:FOLDER < SCRIPT");
     }
-    f.redis = redisConnectUnix(argv[1]);
-    if (!f.redis || f.redis->err) {
-        die("no Redis there");
-    }
+    open_target(&f, argv[1]);
     if (summary_init(&f.summary, instant_of_ns(0), false)) {
         die("out of memory");
     }
@@ -397,6 +491,12 @@ main(int argc, char **argv)
     printf("%" PRIu64 " entries, %" PRIu64 " summaries\n", f.entries, f.summaries);
     summary_fini(&f.summary);
     telemetry_builder_free(f.builder);
-    redisFree(f.redis);
+    if (f.spool) {
+        spool_sync(f.spool);
+        spool_close(f.spool);
+    }
+    if (f.redis) {
+        redisFree(f.redis);
+    }
     return 0;
 }

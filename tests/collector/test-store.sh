@@ -226,7 +226,8 @@ source p7
 link l7 p8 0
 epoch 3
 seconds $t 70
-newer
+format 2
+second $((t + 70))
 END
 check 'a newer format stops its source' wait_for 10 logged one 'p7: entry 3-70 is of a newer format'
 check_equal 'un-acknowledged' 3-59 "$(ack p7 | cut -d' ' -f2)"
@@ -340,7 +341,7 @@ wait_for 10 answers "SELECT count(*) FROM plumbline.source_position WHERE collec
 sleep 1.5
 
 # --- Status ---
-check_equal 'status shows each session' 9 "$(plumbline status --json | python3 -c 'import json,sys; print(len(json.load(sys.stdin)["links"]))')"
+check_equal 'status shows each session, also of the source that waits' 10 "$(plumbline status --json | python3 -c 'import json,sys; print(len(json.load(sys.stdin)["links"]))')"
 check_equal 'stale ones make it fail' 1 "$(plumbline status --once >"$TEST_DIR/status"; echo $?)"
 check 'in a table' grep -q 'STALE' "$TEST_DIR/status"
 stop one TERM 10

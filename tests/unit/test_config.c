@@ -72,7 +72,7 @@ a_probe_has_its_defaults(void)
     CU_ASSERT_EQUAL(c->spool.segment_size, 8u << 20);
     CU_ASSERT_EQUAL(c->spool.memory_size, 16u << 20);
     CU_ASSERT_EQUAL(c->spool.disk_size, 0);
-    CU_ASSERT_EQUAL(c->stream_size, 0);
+    CU_ASSERT_EQUAL(c->stream_size, 16u << 20);
     CU_ASSERT_EQUAL(c->source_port, 50000);
     CU_ASSERT_EQUAL(c->port, 862);
     CU_ASSERT_EQUAL(c->priority, 40);

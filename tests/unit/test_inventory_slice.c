@@ -272,6 +272,32 @@ a_broken_slice_is_told_with_place_and_words(void)
     }
 }
 
+/* As the first release cut it of inventory-example.yaml for par1-p1. */
+static void
+the_slice_of_the_first_release_is_read(void)
+{
+    static struct sessions sessions;
+    size_t size;
+    char *text = read_whole(FIXTURES_FOLDER "/slice-release-1.yaml", &size);
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(text);
+    struct inventory *read = slice_read(text, size, 0);
+    free(text);
+    CU_ASSERT_STRING_EQUAL(read->slice_of, "par1-p1");
+    CU_ASSERT_EQUAL(read->generation, INT64_C(0x472b1cf0885d9865));
+    CU_ASSERT_EQUAL(read->interval.ns, 60 * NS_PER_S);
+    CU_ASSERT_EQUAL(read->probe_count, 3);
+    inventory_sessions(read, "par1-p1", note, &sessions);
+    CU_ASSERT_EQUAL(sessions.count, 13);
+    const struct inv_link *link = inventory_link(read, "par1-lon1-a");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(link);
+    CU_ASSERT_EQUAL(link->flows, 4);
+    CU_ASSERT_EQUAL(link->mtu, 9000);
+    CU_ASSERT_EQUAL(link->limit_count, 1);
+    CU_ASSERT_EQUAL(inventory_link(read, "acme-hq.main")->ends[1].protocol, INV_TWAMP_LIGHT);
+    inventory_free(read);
+}
+
 int
 main(void)
 {
@@ -288,6 +314,7 @@ main(void)
         {"a_slice_holds_nothing_of_tenants_contracts_or_others",
          a_slice_holds_nothing_of_tenants_contracts_or_others},
         {"unknown_keys_of_a_slice_are_passed_over", unknown_keys_of_a_slice_are_passed_over},
+        {"the_slice_of_the_first_release_is_read", the_slice_of_the_first_release_is_read},
         {"a_broken_slice_is_told_with_place_and_words",
          a_broken_slice_is_told_with_place_and_words},
         CU_TEST_INFO_NULL,
