@@ -14,6 +14,8 @@ int cli_check(int argc, char **argv);
 int cli_migrate(int argc, char **argv);
 int cli_apply(int argc, char **argv);
 int cli_slice(int argc, char **argv);
+int cli_enrol(int argc, char **argv);
+int cli_revoke(int argc, char **argv);
 int cli_status(int argc, char **argv);
 int cli_ping(int argc, char **argv);
 int cli_reflect(int argc, char **argv);

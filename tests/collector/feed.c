@@ -19,6 +19,9 @@
  *   sequence N                  the next ID
  *   garbage, newer, tombstone FROM UNTIL
  *   untrusted                   adds a session of a link that is not the source's
+ *   observer NAME               the links that follow say that NAME observes them
+ *   claim NAME                  batches say that they are of source NAME
+ *   auth USER PASSWORD          to Redis
  *
  * Prints the number of entries and of summaries. */
 #include <inttypes.h>
@@ -37,7 +40,7 @@
 
 struct feed {
     redisContext *redis;
-    char source[SERIES_NAME_MAX + 1];
+    char source[SERIES_NAME_MAX + 1], observer[SERIES_NAME_MAX + 1];
     struct telemetry_builder *builder;
     uint64_t epoch, sequence, previous_epoch, previous_sequence;
     struct session_key keys[SESSIONS_MAX];
@@ -249,7 +252,7 @@ add_session(struct feed *f, const char *object, const char *far, unsigned end, u
                               .size = 128,
                               .dscp = 46};
     snprintf(k->object, sizeof k->object, "%s", object);
-    snprintf(k->observer, sizeof k->observer, "%s", f->source);
+    snprintf(k->observer, sizeof k->observer, "%s", f->observer);
     snprintf(k->far, sizeof k->far, "%s", far);
     snprintf(k->class_name, sizeof k->class_name, "c%u", n);
     snprintf(k->protocol, sizeof k->protocol, "stamp");
@@ -257,14 +260,33 @@ add_session(struct feed *f, const char *object, const char *far, unsigned end, u
 }
 
 static void
-begin_source(struct feed *f, const char *name)
+claim(struct feed *f, const char *name)
 {
-    snprintf(f->source, sizeof f->source, "%s", name);
     telemetry_builder_free(f->builder);
-    f->builder = telemetry_builder_new(f->source);
+    f->builder = telemetry_builder_new(name);
     if (!f->builder) {
         die("out of memory");
     }
+}
+
+static void
+authenticate(struct feed *f, const char *user, const char *password)
+{
+    redisReply *r =
+        redisCommand(f->redis, "AUTH %s %s", user ? user : "", password ? password : "");
+
+    if (!r || r->type == REDIS_REPLY_ERROR) {
+        die(r ? r->str : "Redis went away");
+    }
+    freeReplyObject(r);
+}
+
+static void
+begin_source(struct feed *f, const char *name)
+{
+    snprintf(f->source, sizeof f->source, "%s", name);
+    snprintf(f->observer, sizeof f->observer, "%s", name);
+    claim(f, name);
     f->key_count = 0;
     f->period_ms = 100;
     f->epoch = f->sequence = 0;
@@ -302,6 +324,27 @@ add_newer(struct feed *f)
     send_bytes(f, packed, size);
 }
 
+/* Who it says it is, and whom it speaks of. */
+static bool
+obey_name(struct feed *f, const char *word, char *rest)
+{
+    const char *name = rest + strspn(rest, " ");
+
+    if (strcmp(word, "source") == 0) {
+        begin_source(f, name);
+    } else if (strcmp(word, "observer") == 0) {
+        snprintf(f->observer, sizeof f->observer, "%s", name);
+    } else if (strcmp(word, "claim") == 0) {
+        claim(f, name);
+    } else if (strcmp(word, "auth") == 0) {
+        const char *user = strtok(rest, " ");
+        authenticate(f, user, strtok(NULL, " "));
+    } else {
+        return false;
+    }
+    return true;
+}
+
 static void
 obey(struct feed *f, char *line)
 {
@@ -314,9 +357,10 @@ obey(struct feed *f, char *line)
     char *end;
 
     memcpy(word, line, length);
-    if (strcmp(word, "source") == 0) {
-        begin_source(f, save + strspn(save, " "));
-    } else if (strcmp(word, "link") == 0) {
+    if (obey_name(f, word, save)) {
+        return;
+    }
+    if (strcmp(word, "link") == 0) {
         char *object = strtok(save, " "), *far = strtok(NULL, " "), *which = strtok(NULL, " ");
         char *many = strtok(NULL, " ");
         unsigned n = many ? (unsigned)strtoul(many, NULL, 10) : 1;
