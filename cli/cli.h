@@ -16,6 +16,8 @@ int cli_apply(int argc, char **argv);
 int cli_slice(int argc, char **argv);
 int cli_enrol(int argc, char **argv);
 int cli_revoke(int argc, char **argv);
+int cli_probes(int argc, char **argv);
+int cli_forget(int argc, char **argv);
 int cli_status(int argc, char **argv);
 int cli_ping(int argc, char **argv);
 int cli_reflect(int argc, char **argv);

@@ -77,6 +77,7 @@ live_make(struct assemble *a, const char *source, const struct live_facts *facts
         live.source_at_ns = facts->source_at.ns;
         live.position = position;
         live.release = facts->release ? text_of(facts->release) : live.release;
+        live.generation = facts->generation;
         live.health = facts->has_health ? &health : NULL;
         live.n_sessions = n;
         live.sessions = list;

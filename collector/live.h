@@ -12,6 +12,7 @@ struct live_facts {
     struct instant now;       /* Collector's clock. */
     struct instant source_at; /* made_at of the newest batch. */
     const char *release;      /* NULL: not known. */
+    int64_t generation;       /* Of the inventory that the source runs; 0: not known. */
     bool has_health;
     Plumbline__Telemetry__Health health;
 };

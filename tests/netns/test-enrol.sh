@@ -1,7 +1,8 @@
 #!/bin/bash
 # test-enrol.sh - probes with what `plumbline enrol` made, and nothing else, at a Redis
-# with TLS where nobody is let in but by ACL: rows arrive; what a source must not do is
-# tried, each thing by itself; revoked, it is out; enrolled again, it goes on.
+# with TLS where nobody is let in but by ACL: rows arrive; what the operator sees of
+# each probe, and what forget does; what a source must not do is tried, each thing by
+# itself; revoked, it is out; enrolled again, it goes on.
 # shellcheck disable=SC2317
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=tests/lib/base.sh
@@ -77,9 +78,6 @@ END
 
 # What the collector and the operator have in the place of what is in lab.sh.
 collector() {
-    LAB_COLLECTOR_IN=hub lab_collector collector 'metrics: { listen: "127.0.0.1:9471" }'
-    stop collector
-    sed -i '/^redis:/d' "$TEST_DIR/collector.yaml"
     cat >"$TEST_DIR/redis.yaml" <<END
 redis:
   address: "10.78.0.9:6380"
@@ -87,8 +85,11 @@ redis:
   password_file: $TEST_DIR/collector.password
   tls: { ca_file: $certs/ca.pem, cert_file: $certs/hub.pem, key_file: $certs/hub.key }
 END
-    cat "$TEST_DIR/redis.yaml" >>"$TEST_DIR/collector.yaml"
-    { echo "inventory: $LAB_INVENTORY" && cat "$TEST_DIR/redis.yaml"; } >"$TEST_DIR/operator.yaml"
+    {
+        echo "inventory: $LAB_INVENTORY" && cat "$TEST_DIR/redis.yaml"
+        echo "postgresql: { conninfo: \"$PG_CONNINFO dbname=plumbline\" }"
+    } >"$TEST_DIR/operator.yaml"
+    { cat "$TEST_DIR/operator.yaml" && echo 'metrics: { listen: "127.0.0.1:9471" }'; } >"$TEST_DIR/collector.yaml"
     start collector ns_exec hub "$LAB_BUILD/plumbline-collector" --config "$TEST_DIR/collector.yaml"
 }
 
@@ -103,6 +104,36 @@ is_good() {
 
 revoke() {
     "$LAB_BUILD/plumbline" revoke --folder "$TEST_DIR/enrolled" "$1" >"$TEST_DIR/revoke.out"
+}
+
+# verb VERB ...: as the operator, in the hub; its status in $status, its words in out and err.
+verb() {
+    ns_exec hub "$LAB_BUILD/plumbline" "$1" --config "$TEST_DIR/operator.yaml" "${@:2}" >"$TEST_DIR/out" 2>"$TEST_DIR/err"
+    status=$?
+}
+
+# of PROBE EXPRESSION: of what `plumbline probes --json` says of it, in Python, as 'p'.
+of() {
+    verb probes --json
+    python3 -c 'import json, sys
+p = next(p for p in json.load(open(sys.argv[1]))["probes"] if p["probe"] == sys.argv[2])
+print(eval(sys.argv[3]))' "$TEST_DIR/out" "$1" "$2"
+}
+
+is() {
+    [[ $(of "$1" "$2") == True ]]
+}
+
+says() {
+    grep -qE -- "$2" "$TEST_DIR/$1" || { cat "$TEST_DIR/out" "$TEST_DIR/err" >&2; return 1; }
+}
+
+is_open() {
+    [[ $(pg_sql plumbline "SELECT closed FROM plumbline.source_position WHERE source = '$1'") == f ]]
+}
+
+certificate_end() {
+    date -u -d "$(openssl x509 -in "$TEST_DIR/$1/$1.pem" -noout -enddate | cut -d= -f2)" +%Y-%m-%dT%H:%M:%SZ
 }
 
 # let_in PROBE: as doc/operations.md says.
@@ -172,7 +203,7 @@ check 'Redis lets nobody in but by ACL' servers || test_end
 lab_database || test_end
 collector
 for p in p1 p2; do
-    check "$p is enrolled" enrol "$p"
+    check "$p is enrolled" enrol --valid "${p#p}d" "$p"
     place "$p"
     check 'what was made is a good configuration' is_good "$p"
 done
@@ -183,6 +214,39 @@ check 'the next, too' let_in p2
 probe p2
 check 'rows arrive' wait_for 60 lab_has_rows 3
 check 'of the probe that answers its life arrives' wait_for 60 counted source_commits_total p2 1
+
+# What is known of each probe.
+check 'a probe tells its release' wait_for 30 is p1 'p["release"] is not None'
+check 'and its generation' wait_for 30 is p1 'p["in_force"] and len(p["generation"]) == 16'
+check_equal 'when its certificate ends' "$(certificate_end p1)" "$(of p1 'p["certificate_end"]')"
+check 'its spool, its clock, what its kernel dropped' is p1 'p["spool_bytes"] > 0 and p["clock_synchronised"] in (True, False) and p["kernel_drops"] == 0'
+check 'it is not silent' is p1 'p["silence_ms"] < 10000'
+check 'but bad: its certificate ends within a week' is p1 'p["state"] == "bad" and "certificate ends in 0 d" in p["why"]'
+check 'who was never heard of is bad' is p3 'p["state"] == "bad" and p["why"] == "never heard of"'
+verb probes
+check_equal 'then the status is 1' 1 "$status"
+check_equal 'the worst are first' 'p3' "$(sed -n 2p "$TEST_DIR/out" | cut -d' ' -f1)"
+sed 's/a: {}/a: { label: Another }/' "$LAB_INVENTORY" >"$TEST_DIR/other.yaml"
+verb apply --yes "$TEST_DIR/other.yaml"
+check 'another generation than the one in force is told' is p1 'not p["in_force"] and "another generation" in p["why"]'
+verb apply --yes "$LAB_INVENTORY"
+check 'the one in force is, too' is p1 'p["in_force"]'
+
+# Who is silent can be forgotten.
+verb forget p1
+check_equal 'who lives is not forgotten' 2 "$status"
+check 'and is told to be stopped first' says err 'p1 lives, it was heard [0-9]+ s ago: stop it first'
+verb forget --yes p1
+check_equal 'but when told to' 0 "$status"
+check 'what it sends opens it again' wait_for 60 is_open p1
+verb forget p3
+check_equal 'who was never heard of is' 0 "$status"
+check_equal 'and closed' t "$(pg_sql plumbline "SELECT closed FROM plumbline.source_position WHERE source = 'p3'")"
+verb forget --json p3
+check 'again is no harm' says out '"was_closed":[[:space:]]*true'
+verb forget p9
+check_equal 'there is no p9' 2 "$status"
+check 'which is told' says err "no collector ever heard of a source 'p9'"
 stop p2
 
 may_not "append to another's stream" XADD 'pl:{p1}:t' '*' b x
@@ -228,4 +292,12 @@ check 'its host goes on by itself' wait_for 60 connected p1
 check 'and rows with it, nothing of the time between lost' wait_for 60 lab_has_rows 3 "$since"
 check_equal 'nothing is missing' 0 "$(pg_sql plumbline "SELECT count(*) FROM (SELECT start - lag(start) OVER (PARTITION BY series_id ORDER BY start) AS step
     FROM plumbline_store.interval_row) s WHERE step <> interval '10 s'")"
+check 'who is silent is bad' wait_for 30 is p2 'p["state"] == "bad" and p["why"].startswith("silent")'
+redis_stop
+verb probes
+check_equal 'without Redis the status is 3' 3 "$status"
+check 'and that is told' says out '^Redis is not there: '
+verb forget p2
+check_equal 'nobody is forgotten then' 3 "$status"
+check 'unless told to' says err '--yes forgets it all the same'
 test_end
