@@ -95,6 +95,9 @@ cp -r "$to/lon1-p1/etc/systemd/system/plumbline-probe.service.d" "$top/dist/plum
 check_equal 'the drop-in names them' 'IPAddressAllow=localhost 10.1.0.0/16 10.9.9.9/32 169.254.0.0/16' \
     "$(tail -n 1 "$to/lon1-p1/etc/systemd/system/plumbline-probe.service.d/enrol.conf")"
 check_equal 'and takes back what the unit allows' 1 "$(grep -c '^IPAddressAllow=$' "$to/lon1-p1/etc/systemd/system/plumbline-probe.service.d/enrol.conf")"
+touch "$TEST_DIR/root/usr/sbin/plumbline-probe"
+check_equal 'systemd has nothing to say of it' '' \
+    "$(systemd-analyze verify --root="$TEST_DIR/root" plumbline-probe.service 2>&1 | grep 'enrol.conf')"
 
 # Several nodes are a Cluster; Redis by a name is no address.
 enrol --redis 'a.example:6380,b.example:6380' --allow 10.1.0.0/16 ams1-p1

@@ -24,7 +24,7 @@ feed=$LAB_BUILD/tests/collector/feed
 LAB_INVENTORY=$TEST_DIR/inventory.yaml
 cat >"$LAB_INVENTORY" <<'END'
 inventory: 1
-interval: 10s
+interval: 5s
 sites: { a: {}, b: {}, c: {} }
 probes: { p1: { site: a }, p2: { site: b }, p3: { site: c } }
 classes: { fast: { period: 100ms, dt: 1s, tmax: 1s } }
@@ -291,7 +291,7 @@ place p1
 check 'its host goes on by itself' wait_for 60 connected p1
 check 'and rows with it, nothing of the time between lost' wait_for 60 lab_has_rows 3 "$since"
 check_equal 'nothing is missing' 0 "$(pg_sql plumbline "SELECT count(*) FROM (SELECT start - lag(start) OVER (PARTITION BY series_id ORDER BY start) AS step
-    FROM plumbline_store.interval_row) s WHERE step <> interval '10 s'")"
+    FROM plumbline_store.interval_row) s WHERE step <> interval '5 s'")"
 check 'who is silent is bad' wait_for 30 is p2 'p["state"] == "bad" and p["why"].startswith("silent")'
 redis_stop
 verb probes

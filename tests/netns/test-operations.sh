@@ -20,7 +20,7 @@ need_program openssl git jq make nsenter unshare runuser pg_createcluster system
 [[ -e /etc/redis/redis.conf ]] || { echo 'skipped: this is not the redis-server of Debian' >&2; exit 77; }
 test_init operations
 page=$LAB_TOP/doc/operations.md
-hosts=(par1 lon1 ams1 fra1)
+hosts=(par1 lon1 ams1 fra1 ams2)
 build=$(cd "$LAB_BUILD" && pwd)
 path=$TEST_DIR/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
@@ -90,10 +90,21 @@ network() {
     wire_add lon1 wan2 10.1.3.0/31 ams1 wan2 10.1.3.1/31
 }
 
-# blocks: each that names hosts, as TEST_DIR/blocks/NNN-HOST,HOST.
+# cable FROM TO: the links of one host are plugged into another, which has their addresses.
+cable() {
+    local i address
+    for i in wan1 wan2; do
+        address=$(ip -n "$TEST_ID-$1" -o -4 addr show dev "$i" | awk '{ print $4 }')
+        ip -n "$TEST_ID-$1" link set "$i" netns "$TEST_ID-$2" &&
+            ip -n "$TEST_ID-$2" addr add "$address" dev "$i" && ip -n "$TEST_ID-$2" link set "$i" up || return 1
+    done
+}
+
+# blocks: each that names hosts, as TEST_DIR/blocks/NNN-HOST,HOST; what is plugged, as NNN-cable.
 blocks() {
     mkdir "$TEST_DIR/blocks"
     awk -v dir="$TEST_DIR/blocks" '/^```sh host=/ { n++; file = sprintf("%s/%03d-%s", dir, n, substr($2, 6)); next }
+        /^<!-- cable / { print $3, $4 > sprintf("%s/%03d-cable", dir, ++n); next }
         /^```/ { file = ""; next }
         file != "" { print > file }' "$page"
     rm -f "$TEST_DIR"/blocks/*-none
@@ -106,9 +117,14 @@ run_block() {
 }
 
 run_blocks() {
-    local file name host
+    local file name host ends
     for file in "$TEST_DIR"/blocks/*; do
         name=${file##*/}
+        if [[ $name == *-cable ]]; then
+            read -r -a ends <"$file"
+            check "cables go from ${ends[0]} to ${ends[1]}" cable "${ends[@]}" || return 1
+            continue
+        fi
         for host in $(tr ',' ' ' <<<"${name#*-}"); do
             echo "--- $name on $host" >>"$TEST_DIR/page.log"
             check "$host: $(grep -v '^umask\|^cd ' "$file" | head -n 1 | cut -c 1-70)" run_block "$file" "$host" || {
