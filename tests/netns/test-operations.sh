@@ -113,7 +113,7 @@ blocks() {
 
 # run_block FILE HOST
 run_block() {
-    on "$2" timeout 150 bash -e "$1" >>"$TEST_DIR/page.log" 2>&1
+    on "$2" timeout 200 bash -e "$1" >>"$TEST_DIR/page.log" 2>&1
 }
 
 run_blocks() {
@@ -139,8 +139,9 @@ sql() {
     on par1 runuser -u postgres -- psql -qAt plumbline -c "$1"
 }
 
+# fra1 is stopped for good at the end.  What came late came: that is this machine's.
 none_lost() {
-    [[ $(sql "SELECT coalesce(sum(lost), 0) FROM plumbline.v_interval WHERE object <> 'par1-fra1'") == 0 ]]
+    [[ $(sql "SELECT count(*) FROM plumbline.v_interval WHERE object <> 'par1-fra1' AND lost > late") == 0 ]]
 }
 
 journals() {
