@@ -13,7 +13,11 @@ static const struct {
     {"migrate", cli_migrate, "bring the database to this release's schema"},
     {"apply", cli_apply, "show what an inventory changes, and put it in force"},
     {"slice", cli_slice, "print what one probe needs of the inventory"},
+    {"enrol", cli_enrol, "make what a host needs to be a probe, and its line for Redis"},
+    {"revoke", cli_revoke, "take a probe's certificate and its access back"},
     {"status", cli_status, "what is measured now, worst first"},
+    {"probes", cli_probes, "each probe's release, silence, spool, clock, certificate, worst first"},
+    {"forget", cli_forget, "close a source that is silent for good"},
     {"ping", cli_ping, "test a path to any STAMP or TWAMP-Light reflector"},
     {"reflect", cli_reflect, "answer test packets in the foreground"},
 };

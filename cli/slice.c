@@ -1,20 +1,18 @@
 /* slice.c - `plumbline slice`: what one probe needs of the inventory, in the
  * format that it reads; nothing of tenants or contracts. */
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cjson/cJSON.h>
 
 #include "cli.h"
 #include "config.h"
+#include "file.h"
 #include "inventory.h"
 
 #define DEFAULT_CONFIG "/etc/plumbline/plumbline.yaml"
@@ -51,38 +49,6 @@ struct slice {
     bool json;
 };
 
-/* Written beside 'path' and renamed, so that a probe never reads half of it. */
-static int
-write_whole(const char *path, const char *text, size_t size)
-{
-    char name[PATH_MAX];
-    int n = snprintf(name, sizeof name, "%s.%ld.new", path, (long)getpid());
-    int fd = n < (int)sizeof name ? open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644) : -1;
-    size_t done = 0;
-
-    if (fd < 0) {
-        return n < (int)sizeof name ? -errno : -ENAMETOOLONG;
-    }
-    while (done < size) {
-        ssize_t wrote = write(fd, text + done, size - done);
-        if (wrote < 0 && errno != EINTR) {
-            break;
-        }
-        done += wrote > 0 ? (size_t)wrote : 0;
-    }
-    int err = done < size || fsync(fd) ? -errno : 0;
-    if (close(fd) && !err) {
-        err = -errno;
-    }
-    if (!err && rename(name, path)) {
-        err = -errno;
-    }
-    if (err) {
-        unlink(name);
-    }
-    return err;
-}
-
 static void
 print_json(const struct inventory *slice, const char *text)
 {
@@ -113,7 +79,7 @@ put(const struct slice *s, const struct inventory *slice)
         fclose(to);
     }
     if (!err && s->output) {
-        err = write_whole(s->output, text, size);
+        err = file_write(s->output, 0644, text, size);
     }
     if (err) {
         fprintf(stderr, "plumbline slice: %s: %s\n", s->output ? s->output : "the slice",

@@ -12,21 +12,18 @@
 #include <unistd.h>
 
 #include <cjson/cJSON.h>
-#include <event2/event.h>
 
 #include "cli.h"
 #include "config.h"
 #include "events.h"
 #include "inventory.h"
+#include "livekeys.h"
 #include "log.h"
 #include "nstime.h"
 #include "pg.h"
-#include "redis.h"
 #include "series.h"
-#include "telemetry.h"
 
 #define DEFAULT_CONFIG "/etc/plumbline/plumbline.yaml"
-#define CALL_NS (3 * NS_PER_S)
 
 /* A session is stale when nothing newer came for three delta-t, and at least for
  * this long; a source that says nothing, too. */
@@ -89,8 +86,7 @@ struct status {
     const char *config_path;
     bool json, once;
     double interval;
-    struct event_base *base;
-    struct redis *redis;
+    struct livekeys *live;
     PGconn *conn;
     char redis_why[256], postgresql_why[512];
     struct source *sources;
@@ -262,13 +258,8 @@ add_line(struct status *s, const char *observer, const Plumbline__Telemetry__Liv
 }
 
 static void
-read_live(struct status *s, struct source *one, const void *bytes, size_t size, int64_t now_ns)
+read_live(struct status *s, struct source *one, const pb_live *m, int64_t now_ns)
 {
-    pb_live *m = plumbline__telemetry__live__unpack(NULL, size, bytes);
-
-    if (!m) {
-        return;
-    }
     one->live = true;
     one->age_ns = now_ns - m->source_at_ns;
     snprintf(one->release, sizeof one->release, "%s", m->release);
@@ -287,43 +278,19 @@ read_live(struct status *s, struct source *one, const void *bytes, size_t size, 
     for (size_t i = 0; i < m->n_sessions; i++) {
         add_line(s, one->name, m->sessions[i], now_ns);
     }
-    plumbline__telemetry__live__free_unpacked(m, NULL);
-}
-
-static void
-on_redis(struct redis *r, enum redis_state state, const char *why, void *aux)
-{
-    struct status *s = aux;
-
-    (void)r;
-    if (state == REDIS_UP) {
-        s->redis_why[0] = '\0';
-    } else if (why && *why && (state == REDIS_DOWN || !s->redis_why[0])) {
-        snprintf(s->redis_why, sizeof s->redis_why, "%s", why);
-    }
 }
 
 static void
 read_lives(struct status *s)
 {
-    char key[96];
-
-    for (size_t i = 0; i < s->source_count; i++) {
-        const char *argv[] = {"GET", key};
-        snprintf(key, sizeof key, "pl:{%s}:live", s->sources[i].name);
-        const size_t sizes[] = {3, strlen(key)};
-        redisReply *r = redis_call(s->redis, span_of_ns(CALL_NS), 2, argv, sizes);
-        if (!r) {
-            if (!s->redis_why[0]) {
-                snprintf(s->redis_why, sizeof s->redis_why, "no answer");
-            }
-            return;
+    s->redis_why[0] = '\0';
+    for (size_t i = 0; i < s->source_count && !s->redis_why[0]; i++) {
+        pb_live *m = livekeys_get(s->live, s->sources[i].name);
+        snprintf(s->redis_why, sizeof s->redis_why, "%s", livekeys_why(s->live));
+        if (m) {
+            read_live(s, &s->sources[i], m, instant_now().ns);
+            plumbline__telemetry__live__free_unpacked(m, NULL);
         }
-        s->redis_why[0] = '\0';
-        if (r->type == REDIS_REPLY_STRING) {
-            read_live(s, &s->sources[i], r->str, (size_t)r->len, instant_now().ns);
-        }
-        freeReplyObject(r);
     }
 }
 
@@ -632,16 +599,10 @@ run(struct status *s)
     if (err) {
         return err == -EINVAL ? EXIT_USAGE : EXIT_UNAVAILABLE;
     }
-    const struct redis_config redis = {.address = s->config->redis.address,
-                                       .user = s->config->redis.user,
-                                       .password_file = s->config->redis.password_file,
-                                       .tls = s->config->redis.tls,
-                                       .timeout = s->config->redis.timeout};
-    s->base = event_base_new();
-    s->redis = s->base ? redis_new(s->base, &redis, on_redis, s) : NULL;
-    if (!s->redis) {
+    s->live = livekeys_new(&s->config->redis);
+    if (!s->live) {
         fprintf(stderr, "plumbline status: %s: 'redis.address: %s' is no address\n", s->config_path,
-                redis.address);
+                s->config->redis.address);
         status = EXIT_USAGE;
     } else if (!s->once && !s->json && isatty(STDOUT_FILENO)) {
         refresh(s);
@@ -656,12 +617,7 @@ run(struct status *s)
     }
     PQclear(s->events);
     PQfinish(s->conn);
-    if (s->redis) {
-        redis_free(s->redis);
-    }
-    if (s->base) {
-        event_base_free(s->base);
-    }
+    livekeys_free(s->live);
     free(s->sources);
     free(s->lines);
     cli_config_free(s->config);

@@ -78,6 +78,7 @@ live_make(struct assemble *a, const char *source, const struct live_facts *facts
         live.position = position;
         live.release = facts->release ? text_of(facts->release) : live.release;
         live.waits = facts->waits ? text_of(facts->waits) : live.waits;
+        live.generation = facts->generation;
         live.health = facts->has_health ? &health : NULL;
         live.n_sessions = n;
         live.sessions = list;

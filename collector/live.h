@@ -13,6 +13,7 @@ struct live_facts {
     struct instant source_at; /* made_at of the newest batch. */
     const char *waits;        /* Why nothing more is taken of it; NULL: it is. */
     const char *release;      /* NULL: not known. */
+    int64_t generation;       /* Of the inventory that the source runs; 0: not known. */
     bool has_health;
     Plumbline__Telemetry__Health health;
 };

@@ -76,6 +76,7 @@ struct source {
     struct position found; /* What came instead. */
     bool full_told;
     char release[64];
+    int64_t generation; /* Of its inventory, by its newest liveness. */
     struct instant made_at;
     bool has_health;
     Plumbline__Telemetry__Health health;
@@ -161,6 +162,7 @@ drop(struct worker *w, struct source *s)
     s->serving_count = 0;
     s->wants = s->full_told = s->has_health = s->live_due = false;
     s->release[0] = '\0';
+    s->generation = 0;
     w->claimed--;
 }
 
@@ -309,6 +311,7 @@ publish_live(struct worker *w, struct source *s, const char *waits)
                                      .source_at = s->made_at,
                                      .release = s->release[0] ? s->release : NULL,
                                      .waits = waits,
+                                     .generation = s->generation,
                                      .has_health = s->has_health,
                                      .health = s->health};
     if (live_make(s->assemble, s->name, &facts, &w->live)) {
@@ -664,6 +667,9 @@ note(struct source *s, const pb_batch *batch, size_t size)
     if (batch->epoch_start && batch->epoch_start->release[0] &&
         telemetry_name_ok(batch->epoch_start->release)) {
         snprintf(s->release, sizeof s->release, "%s", batch->epoch_start->release);
+    }
+    if (batch->n_liveness) {
+        s->generation = batch->liveness[batch->n_liveness - 1]->generation;
     }
     if (batch->health) {
         s->health = *batch->health;

@@ -5,9 +5,11 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
@@ -132,4 +134,33 @@ bool
 tls_is_up(const SSL *session)
 {
     return SSL_is_init_finished(session) == 1;
+}
+
+bool
+tls_instant(const struct asn1_string_st *time, struct instant *out)
+{
+    struct tm tm;
+
+    if (ASN1_TIME_to_tm(time, &tm) != 1) {
+        return false;
+    }
+    time_t s = timegm(&tm);
+    if (s < 0 || s > INT64_MAX / NS_PER_S) {
+        return false;
+    }
+    *out = instant_of_ns((int64_t)s * NS_PER_S);
+    return true;
+}
+
+bool
+tls_certificate_end(const char *cert_file, struct instant *end)
+{
+    BIO *in = BIO_new_file(cert_file, "r");
+    X509 *cert = in ? PEM_read_bio_X509(in, NULL, NULL, NULL) : NULL;
+    bool good = cert && tls_instant(X509_get0_notAfter(cert), end);
+
+    X509_free(cert);
+    BIO_free(in);
+    ERR_clear_error();
+    return good;
 }

@@ -1,6 +1,6 @@
 /* tls.h - a verified TLS client session out of files, for redis.c.
  *
- * After log.h, before redis.h and config.h.  Files are read for each session, so
+ * After log.h and nstime.h, before redis.h and config.h.  Files are read for each session, so
  * that a renewed certificate is in force from the next connection on.  There is no
  * way to leave verification out. */
 #ifndef PLUMBLINE_TLS_H
@@ -9,7 +9,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-struct ssl_st; /* OpenSSL's SSL. */
+#include "nstime.h"
+
+struct ssl_st;         /* OpenSSL's SSL. */
+struct asn1_string_st; /* Its ASN1_TIME. */
 
 struct tls_config {
     const char *ca_file;   /* PEM: who may have signed the server.  NULL: no TLS at all. */
@@ -31,5 +34,11 @@ bool tls_failure(const struct ssl_st *session, unsigned long code, char *why, si
 
 /* Whether the handshake is done, on our side. */
 bool tls_is_up(const struct ssl_st *session);
+
+/* When the first certificate in 'cert_file' ends.  false: there is none that can be read. */
+bool tls_certificate_end(const char *cert_file, struct instant *end);
+
+/* A certificate's time; false if it is none, or past what an instant holds. */
+bool tls_instant(const struct asn1_string_st *time, struct instant *out);
 
 #endif

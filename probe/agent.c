@@ -15,6 +15,7 @@
 #include "sender.h"
 #include "tally.h"
 #include "telemetry.h"
+#include "tls.h"
 
 /* How often the ring is emptied; it holds far more than comes in this time. */
 #define DRAIN_INTERVAL_US 20000
@@ -22,6 +23,9 @@
 /* The whole dictionary goes out again after so many seconds, so that a reader
  * that lost the batch with it waits no longer. */
 #define DICTIONARY_SECONDS 60
+
+/* The certificate's file is looked at every so many batches of health. */
+#define CERTIFICATE_EVERY 10
 
 /* More than this between the clocks from one tick to the next is a step; the
  * timing thread has told of it by the next tick. */
@@ -77,6 +81,8 @@ struct agent {
     bool flushed_for_room;
     uint64_t batches_refused, parts_refused; /* Lost, and told in the log. */
     struct tally *tally;                     /* Counters of links. */
+    struct instant certificate_end;
+    unsigned certificate_age;
 };
 
 static void agent_flush(struct agent *a, struct instant now, bool last);
@@ -391,6 +397,33 @@ add_refused(struct agent *a)
     }
 }
 
+/* Of the certificate for Redis, which somebody may have renewed meanwhile. */
+static int64_t
+certificate_end(struct agent *a)
+{
+    if (a->config.cert_file && a->certificate_age++ % CERTIFICATE_EVERY == 0 &&
+        !tls_certificate_end(a->config.cert_file, &a->certificate_end)) {
+        a->certificate_end = instant_of_ns(0);
+    }
+    return a->certificate_end.ns;
+}
+
+static uint64_t
+kernel_drops(const struct agent *a)
+{
+    const struct counter_group *groups;
+    size_t count = timing_counters(a->config.timing, &groups);
+    uint64_t drops = 0;
+
+    for (size_t g = 0; g < count; g++) {
+        for (unsigned i = 0; i < groups[g].count; i++) {
+            bool is = strcmp(groups[g].names[i], "kernel_drops") == 0;
+            drops += is ? counter_get(&groups[g].counters[i]) : 0;
+        }
+    }
+    return drops;
+}
+
 static void
 add_health(struct agent *a)
 {
@@ -408,6 +441,8 @@ add_health(struct agent *a)
     m.tombstones = spool.damaged + spool.dropped;
     m.clock_synchronised = a->clock.synchronised;
     m.clock_error_ns = a->clock.error_ns == UINT64_MAX ? 0 : a->clock.error_ns;
+    m.certificate_end_ns = certificate_end(a);
+    m.kernel_drops = kernel_drops(a);
     add_message(a, TELEMETRY_HEALTH, &m.base);
 }
 

@@ -25,6 +25,7 @@ struct agent_config {
     struct spool *spool;
     const char *source;
     const char *release;
+    const char *cert_file;     /* Whose end is told; NULL: none. */
     FILE *sample_log;          /* NULL: none.  Stays the caller's. */
     struct instant not_before; /* No delta-t and no second that starts before it is emitted. */
 };

@@ -435,6 +435,7 @@ open_parts(struct probe *p)
             .spool = p->spool,
             .source = p->config->probe,
             .release = PLUMBLINE_VERSION,
+            .cert_file = p->config->redis.tls.cert_file,
             .sample_log = p->sample_log,
             .not_before = not_before,
         };

@@ -24,6 +24,9 @@
  *   event T KIND FROM TO        of the first session, in the next batch; KIND is its number
  *   refused NAME N              in the next batch
  *   untrusted                   adds a session of a link that is not the source's
+ *   observer NAME               the links that follow say that NAME observes them
+ *   claim NAME                  batches say that they are of source NAME
+ *   auth USER PASSWORD          to Redis
  *
  * Prints the number of entries and of summaries. */
 #include <inttypes.h>
@@ -47,7 +50,7 @@ struct feed {
     struct spool *spool;
     uint32_t format;
     struct instant from, until; /* Of the batch. */
-    char source[SERIES_NAME_MAX + 1];
+    char source[SERIES_NAME_MAX + 1], observer[SERIES_NAME_MAX + 1];
     struct telemetry_builder *builder;
     uint64_t epoch, sequence, previous_epoch, previous_sequence;
     struct session_key keys[SESSIONS_MAX];
@@ -293,7 +296,7 @@ add_session(struct feed *f, const char *object, const char *far, unsigned end, u
                               .size = 128,
                               .dscp = 46};
     snprintf(k->object, sizeof k->object, "%s", object);
-    snprintf(k->observer, sizeof k->observer, "%s", f->source);
+    snprintf(k->observer, sizeof k->observer, "%s", f->observer);
     snprintf(k->far, sizeof k->far, "%s", far);
     snprintf(k->class_name, sizeof k->class_name, "c%u", n);
     snprintf(k->protocol, sizeof k->protocol, "stamp");
@@ -301,14 +304,33 @@ add_session(struct feed *f, const char *object, const char *far, unsigned end, u
 }
 
 static void
-begin_source(struct feed *f, const char *name)
+claim(struct feed *f, const char *name)
 {
-    snprintf(f->source, sizeof f->source, "%s", name);
     telemetry_builder_free(f->builder);
-    f->builder = telemetry_builder_new(f->source);
+    f->builder = telemetry_builder_new(name);
     if (!f->builder) {
         die("out of memory");
     }
+}
+
+static void
+authenticate(struct feed *f, const char *user, const char *password)
+{
+    redisReply *r =
+        redisCommand(f->redis, "AUTH %s %s", user ? user : "", password ? password : "");
+
+    if (!r || r->type == REDIS_REPLY_ERROR) {
+        die(r ? r->str : "Redis went away");
+    }
+    freeReplyObject(r);
+}
+
+static void
+begin_source(struct feed *f, const char *name)
+{
+    snprintf(f->source, sizeof f->source, "%s", name);
+    snprintf(f->observer, sizeof f->observer, "%s", name);
+    claim(f, name);
     f->key_count = 0;
     f->period_ms = 100;
     f->format = TELEMETRY_FORMAT;
@@ -433,6 +455,27 @@ obey_number(struct feed *f, const char *word, char *rest)
     return true;
 }
 
+/* Who it says it is, and whom it speaks of. */
+static bool
+obey_name(struct feed *f, const char *word, char *rest)
+{
+    const char *name = rest + strspn(rest, " ");
+
+    if (strcmp(word, "source") == 0) {
+        begin_source(f, name);
+    } else if (strcmp(word, "observer") == 0) {
+        snprintf(f->observer, sizeof f->observer, "%s", name);
+    } else if (strcmp(word, "claim") == 0) {
+        claim(f, name);
+    } else if (strcmp(word, "auth") == 0) {
+        const char *user = strtok(rest, " ");
+        authenticate(f, user, strtok(NULL, " "));
+    } else {
+        return false;
+    }
+    return true;
+}
+
 static void
 obey(struct feed *f, char *line)
 {
@@ -440,9 +483,10 @@ obey(struct feed *f, char *line)
     char word[32];
 
     snprintf(word, sizeof word, "%.*s", (int)(rest - line), line);
-    if (strcmp(word, "source") == 0) {
-        begin_source(f, rest + strspn(rest, " "));
-    } else if (strcmp(word, "link") == 0) {
+    if (obey_name(f, word, rest)) {
+        return;
+    }
+    if (strcmp(word, "link") == 0) {
         add_links(f, rest);
     } else if (strcmp(word, "untrusted") == 0) {
         add_session(f, "not-mine", "", 0, 0);
