@@ -44,13 +44,11 @@ struct config_prefix {
 };
 
 /* Of a link whose packets are authenticated. */
-struct stampauth_ring;
 struct config_link_key {
-    const char *link;            /* Its key in the inventory. */
-    const char *key_file;        /* Current. */
-    const char *key_file_next;   /* NULL: none. */
-    bool send_next;              /* This probe sends with the next one. */
-    struct stampauth_ring *ring; /* Not read by the loader: the program's. */
+    const char *link;          /* Its key in the inventory. */
+    const char *key_file;      /* Current. */
+    const char *key_file_next; /* NULL: none. */
+    bool send_next;            /* This probe sends with the next one. */
 };
 
 /* plumbline-probe: probe.yaml */
@@ -79,7 +77,8 @@ struct probe_config {
         uint32_t sessions;      /* 64 */
         struct span timeout;    /* 15m */
     } twamp_control;
-    struct config_link_key *link_keys; /* Of links not named here nothing is authenticated. */
+    const char *key_folder; /* /etc/plumbline/keys: of the files that a link's 'auth' names. */
+    struct config_link_key *link_keys; /* In the place of those. */
     size_t link_key_count;
     const char *sample_log; /* NULL.  A line of TSV for each packet's fate: evidence for tests. */
     const char *user; /* NULL: stay.  service_drop_to() to this user before any thread starts. */

@@ -7,23 +7,10 @@
 #include <string.h>
 
 static const char *const own_names[REFLECTOR_SOCKET] = {
-    "short",
-    "overlong",
-    "bad_error_estimate",
-    "bad_tlv",
-    "wrong_key",
-    "unauthenticated",
-    "unknown_key",
-    "bad_tlv_integrity",
-    "stranger",
-    "duplicate",
-    "replayed",
-    "rate_limited",
-    "full",
-    "source_full",
-    "expired",
-    "sender_began_anew",
-    "follow_up_lost",
+    "short",           "overlong",    "bad_error_estimate", "bad_tlv",        "wrong_key",
+    "unauthenticated", "unknown_key", "bad_tlv_integrity",  "stranger",       "nat_moved",
+    "nat_limited",     "duplicate",   "replayed",           "rate_limited",   "full",
+    "source_full",     "expired",     "sender_began_anew",  "follow_up_lost",
 };
 
 /* --- Life. --- */
@@ -266,6 +253,7 @@ answer(struct reflector *r, struct rsession *s, const struct stamp_request *q,
 {
     bool ptp = stamp_error_is_ptp(q->error);
     struct stamp_seen seen = seen_of(r, s, p);
+    bool checked = key && !q->authenticated; /* The TLVs are what is signed. */
 
     drop_stale(r, s, now);
     struct exchange_report report = {
@@ -281,7 +269,7 @@ answer(struct reflector *r, struct rsession *s, const struct stamp_request *q,
         .report = &report,
         .has_follow_up = s->follow_up_first != s->follow_up_next,
         .seen = &seen,
-        .integrity_failed = q->extended && !stampauth_tlvs_check(key, p->data, q->size),
+        .integrity_failed = q->extended && !checked && !stampauth_tlvs_check(key, p->data, q->size),
     };
     enum stamp_verdict tlv;
     bool took;
@@ -301,8 +289,10 @@ answer(struct reflector *r, struct rsession *s, const struct stamp_request *q,
     if (a.integrity_failed) {
         reflector_count(r, REFLECTOR_BAD_INTEGRITY);
     }
-    if (key) {
+    if (q->authenticated && key) {
         stampauth_sign(key, p->data, o->size, !a.integrity_failed);
+    } else if (key) {
+        stampauth_sign_tlvs(key, p->data, o->size);
     }
 }
 
@@ -338,27 +328,29 @@ authentic(struct reflector *r, const struct stampauth_ring *keys, const struct s
           const struct tstamp_packet *p, struct stampauth_key **key)
 {
     *key = NULL;
-    if (!q->authenticated) {
-        if (keys) {
-            reflector_count(r, REFLECTOR_UNAUTHENTICATED);
-        }
-        return !keys;
-    }
     if (!keys) {
-        reflector_count(r, REFLECTOR_UNKNOWN_KEY);
+        if (q->authenticated) {
+            reflector_count(r, REFLECTOR_UNKNOWN_KEY);
+        }
+        return !q->authenticated;
+    }
+    switch (reflector_signed(keys, q, p, key)) {
+    case STAMPAUTH_OK:
+        return true;
+    case STAMPAUTH_UNSIGNED:
+        reflector_count(r, REFLECTOR_UNAUTHENTICATED);
+        return false;
+    case STAMPAUTH_WRONG_KEY:
+        reflector_count(r, REFLECTOR_WRONG_KEY);
         return false;
     }
-    *key = stampauth_check(keys, p->data);
-    if (!*key) {
-        reflector_count(r, REFLECTOR_WRONG_KEY);
-    }
-    return *key != NULL;
+    return false;
 }
 
 /* The session of an authentic packet, made if need be; NULL: it is not answered.
  * What is not authentic makes no session and moves none. */
 static struct rsession *
-session_of(struct reflector *r, const struct rsession *k, const struct stamp_request *q,
+session_of(struct reflector *r, struct rsession *k, const struct stamp_request *q,
            const struct tstamp_packet *p, struct span mono, struct stampauth_key **key)
 {
     struct rsession *s = reflector_session_find(r, k);
@@ -369,15 +361,20 @@ session_of(struct reflector *r, const struct rsession *k, const struct stamp_req
         return authentic(r, s->keys, q, p, key) ? s : NULL;
     }
     peer = reflector_peer_find(r, &k->peer, &k->local, p->ifindex, &reply_by);
-    if (peer && !authentic(r, peer->is.keys, q, p, key)) {
+    if (peer) {
+        return authentic(r, peer->is.keys, q, p, key)
+                   ? reflector_session_make(r, k, peer, reply_by, mono)
+                   : NULL;
+    }
+    peer = reflector_nat_find(r, q, p, mono, key); /* Counts the stranger. */
+    if (!peer) {
         return NULL;
     }
-    s = reflector_session_make(r, k, p->ifindex, mono); /* Counts the stranger. */
-    if (s) {
-        s->keys = peer->is.keys;
-        s->dscps = peer->is.dscps;
-    }
-    return s;
+    k->nat = peer->is.nat;
+    s = reflector_session_find(r, k);
+    return s ? s
+             : reflector_session_make(r, k, peer, reflector_reply_by(peer, &p->peer, p->ifindex),
+                                      mono);
 }
 
 /* Whether 'p' is answered, by 'o'. */
@@ -412,6 +409,9 @@ reflect(struct reflector *r, const struct tstamp_packet *p, struct instant now, 
     s = session_of(r, &key, &q, p, mono, &signed_by);
     if (!s || !admit(r, s, &q, mono)) {
         return false;
+    }
+    if (s->nat) {
+        reflector_nat_follow(r, s, p);
     }
     answer(r, s, &q, signed_by, p, now, o);
     return true;

@@ -3,9 +3,9 @@
  *
  * On tstamp.h and stamp.h.  Owned by one thread; allocates in reflector_new()
  * and reflector_allow() only.  A session is (peer address and port, SSID, local
- * address).  T2 is the kernel's receive stamp; T3 in the reply is the user's, and
- * the kernel's true one follows in a later reply of the session (follow-up
- * telemetry). */
+ * address); behind NAT it is (link, SSID), and what says the link is the key.  T2 is the kernel's
+ * receive stamp; T3 in the reply is the user's, and the kernel's true one follows in a later reply
+ * of the session (follow-up telemetry). */
 #ifndef PLUMBLINE_REFLECTOR_H
 #define PLUMBLINE_REFLECTOR_H
 
@@ -31,6 +31,10 @@ struct reflector_peer {
     uint64_t dscps;
     /* Only what is signed with one of these is answered; NULL: only what is not. */
     struct stampauth_ring *keys;
+    /* Not 0: addresses change on the way, so it is known by its keys alone ('keys' is not
+     * NULL, 'local' and 'remote' are not looked at), and its sessions by this number and
+     * the SSID.  The same for the same link in each list. */
+    uint64_t nat;
 };
 
 /* A test session that TWAMP-Control asked for. */
@@ -53,6 +57,9 @@ enum reflector_count {
     REFLECTOR_UNKNOWN_KEY,     /* Signed, by a peer that has none; not answered. */
     REFLECTOR_BAD_INTEGRITY,   /* HMAC TLV wrong, missing or misplaced: answered with I set. */
     REFLECTOR_STRANGER,
+    REFLECTOR_NAT_MOVED,   /* A session behind NAT came from another address or port; answered. */
+    REFLECTOR_NAT_LIMITED, /* Signed, from nobody's address, and too many keys were tried lately;
+                              not answered. */
     REFLECTOR_DUPLICATE,   /* A repeat inside the last 128; not answered. */
     REFLECTOR_REPLAYED,    /* A repeat, or what looks like one, outside; not answered. */
     REFLECTOR_RATE,        /* Over the source's rate; not answered. */

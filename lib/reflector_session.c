@@ -65,9 +65,23 @@ static uint32_t
 session_home(const struct reflector *r, const struct rsession *s)
 {
     uint64_t kind = s->twamp ? UINT64_C(0x5357) : 0;
+
+    if (s->nat) {
+        return hash(s->nat, 0, s->ssid) & r->mask;
+    }
     return hash(address_hash(&s->peer) ^ kind, address_hash(&s->local),
                 (uint32_t)s->port << 16 | s->ssid) &
            r->mask;
+}
+
+static bool
+same_session(const struct rsession *a, const struct rsession *b)
+{
+    if (a->ssid != b->ssid || a->nat != b->nat || a->nat) {
+        return a->ssid == b->ssid && a->nat == b->nat;
+    }
+    return a->port == b->port && a->twamp == b->twamp && address_equal(&a->peer, &b->peer) &&
+           address_equal(&a->local, &b->local);
 }
 
 struct rsession *
@@ -78,8 +92,7 @@ reflector_session_find(const struct reflector *r, const struct rsession *key)
         if (r->table[i & r->mask] == NO_SESSION) {
             return NULL;
         }
-        if (s->port == key->port && s->ssid == key->ssid && s->twamp == key->twamp &&
-            address_equal(&s->peer, &key->peer) && address_equal(&s->local, &key->local)) {
+        if (same_session(s, key)) {
             return s;
         }
     }
@@ -185,18 +198,25 @@ reflector_rate_allows(struct reflector *r, struct source *s, struct span mono)
     return true;
 }
 
+unsigned
+reflector_reply_by(const struct peer *peer, const struct address *remote, unsigned ifindex)
+{
+    return peer->interface[0] || address_is_link_local(remote) ? ifindex : 0;
+}
+
 const struct peer *
 reflector_peer_find(const struct reflector *r, const struct address *remote,
                     const struct address *local, unsigned ifindex, unsigned *reply_by)
 {
     for (size_t i = 0; i < r->peer_count; i++) {
         const struct peer *p = &r->peers[i];
-        if ((address_is_set(&p->is.remote) &&
+        if (p->is.nat ||
+            (address_is_set(&p->is.remote) &&
              !address_in_prefix(remote, &p->is.remote, p->is.remote_bits)) ||
             (address_is_host(&p->is.local) && !address_equal(&p->is.local, local))) {
             continue;
         }
-        *reply_by = p->interface[0] || address_is_link_local(remote) ? ifindex : 0;
+        *reply_by = reflector_reply_by(p, remote, ifindex);
         if (!p->interface[0] || if_nametoindex(p->interface) == ifindex) {
             return p;
         }
@@ -224,16 +244,11 @@ reflector_sweep(struct reflector *r, struct span mono, uint32_t steps)
 }
 
 struct rsession *
-reflector_session_make(struct reflector *r, const struct rsession *key, unsigned ifindex,
-                       struct span mono)
+reflector_session_make(struct reflector *r, const struct rsession *key, const struct peer *peer,
+                       unsigned reply_by, struct span mono)
 {
-    unsigned reply_by;
     struct rsession *s;
 
-    if (!reflector_peer_find(r, &key->peer, &key->local, ifindex, &reply_by)) {
-        reflector_count(r, REFLECTOR_STRANGER);
-        return NULL;
-    }
     if (r->free_count == 0) {
         reflector_sweep(r, mono, 64);
     }
@@ -256,10 +271,13 @@ reflector_session_make(struct reflector *r, const struct rsession *key, unsigned
         .local = key->local,
         .port = key->port,
         .ssid = key->ssid,
+        .nat = key->nat,
         .used = true,
         .generation = (uint16_t)(s->generation + 1),
         .source = place,
         .ifindex = reply_by,
+        .keys = peer->is.keys,
+        .dscps = peer->is.dscps,
         .epoch = r->epoch + r->begun_again,
         .history.last = mono,
     };
@@ -270,6 +288,28 @@ reflector_session_make(struct reflector *r, const struct rsession *key, unsigned
     r->live++;
     session_link(r, s);
     return s;
+}
+
+/* Each session takes on what its peer says now; those without one are forgotten. */
+static void
+sessions_follow(struct reflector *r)
+{
+    for (uint32_t i = 1; i <= r->limit; i++) {
+        struct rsession *s = &r->sessions[i];
+        const struct peer *p;
+        unsigned reply_by;
+        if (!s->used) {
+            continue;
+        }
+        p = s->nat ? reflector_nat_peer(r, s->nat)
+                   : reflector_peer_find(r, &s->peer, &s->local, s->ifindex, &reply_by);
+        if (p) {
+            s->keys = p->is.keys;
+            s->dscps = p->is.dscps;
+        } else {
+            session_forget(r, s);
+        }
+    }
 }
 
 int
@@ -283,6 +323,7 @@ reflector_allow(struct reflector *r, const struct reflector_peer *peers, size_t 
     for (size_t i = 0; i < peer_count; i++) {
         copy[i].is = peers[i];
         copy[i].is.interface = NULL;
+        assert(peers[i].keys || !peers[i].nat);
         if (peers[i].remote_bits > 8 * address_size(&peers[i].remote) ||
             (peers[i].interface && strlen(peers[i].interface) >= IF_NAMESIZE)) {
             free(copy);
@@ -298,21 +339,8 @@ reflector_allow(struct reflector *r, const struct reflector_peer *peers, size_t 
     peers_free(r->peers, r->peer_count);
     r->peers = copy;
     r->peer_count = peer_count;
-    for (uint32_t i = 1; i <= r->limit; i++) {
-        struct rsession *s = &r->sessions[i];
-        const struct peer *p;
-        unsigned reply_by;
-        if (!s->used) {
-            continue;
-        }
-        p = reflector_peer_find(r, &s->peer, &s->local, s->ifindex, &reply_by);
-        if (p) {
-            s->keys = p->is.keys;
-            s->dscps = p->is.dscps;
-        } else {
-            session_forget(r, s);
-        }
-    }
+    reflector_nat_reset(r);
+    sessions_follow(r);
     return 0;
 }
 
