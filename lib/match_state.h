@@ -1,5 +1,6 @@
 /* match_state.h - what one session remembers: shared by match.c (delta-t and
- * fates) and match_far.c (what the far end tells), by nobody else.
+ * fates), match_far.c (what the far end tells) and match_way.c (what is seen of the way),
+ * by nobody else.
  *
  * Sequences are extended to 64 bits; the window of packets whose delta-t is not
  * final is [low, next), in a ring of a power of two.  The rings of bits have at
@@ -169,6 +170,12 @@ void match_far_duplicate(struct match *m, uint64_t sequence, struct packet *p,
                          const struct exchange *e);
 
 void match_far_follow_up(struct match *m, const struct exchange_follow_up *f);
+
+/* Takes what a reply shows of the way; 'o' is its packet's. */
+void match_way_reply(struct match *m, struct open_dt *o, const struct exchange *e);
+
+/* Tells what changed, once, when 'o' becomes final. */
+void match_way_tell(struct match *m, const struct open_dt *o, const struct match_sinks *sinks);
 
 /* The true T3 of a replied packet, or NULL. */
 const struct follow_up *match_far_true_t3(const struct match *m, const struct packet *p);
