@@ -28,7 +28,8 @@
 const char *const match_count_names[MATCH_COUNTS] = {
     "reply_unknown", "t1_unknown",     "t1_missing",   "t3_missing",       "bad_reflector_time",
     "far_time_zero", "far_time_epoch", "far_time_off", "far_clock_denied", "far_count_other",
-    "ttl_changed",   "remarked",       "far_epoch",    "clock_step",       "overrun",
+    "ttl_changed",   "remarked",       "remarked_fwd", "remarked_bwd",     "below_rt_floor",
+    "far_epoch",     "clock_step",     "overrun",
 };
 
 /* --- Life ----------------------------------------------------------------- */
@@ -728,6 +729,10 @@ add_received(struct match *m, struct summary *s, uint64_t sequence, const struct
             s->flags |= DT_OVERRUN;
         }
     }
+    if (d->delay[DIR_RT] < m->rt_floor_ns) {
+        counter_add(&m->counters[MATCH_BELOW_FLOOR], 1);
+        s->flags |= DT_BELOW_FLOOR;
+    }
     add_ifdv(m, s, sequence, p, d);
 }
 
@@ -958,6 +963,12 @@ void
 match_set_clock_error(struct match *m, uint64_t own_error_ns)
 {
     m->clock_error_ns = own_error_ns;
+}
+
+void
+match_set_rt_floor(struct match *m, struct span floor)
+{
+    m->rt_floor_ns = floor.ns;
 }
 
 void

@@ -24,10 +24,10 @@ enum packet_bit {
     PACKET_REORDERED_BWD = 1 << 5
 };
 
-/* TTL there and back, and the DSCP that came back, of a delta-t's last packet. */
+/* TTL there and back, and the DSCP that got there and came back, of a delta-t's last packet. */
 struct way {
-    uint8_t seen[MATCH_DSCP + 1]; /* By enum match_change. */
-    bool known[MATCH_DSCP + 1];
+    uint8_t seen[MATCH_CHANGES]; /* By enum match_change. */
+    bool known[MATCH_CHANGES];
 };
 
 /* A delta-t that is not final. */
@@ -113,6 +113,8 @@ struct match {
     int64_t step_number, step_offset; /* Up to this delta-t the clock was so. */
     uint64_t carried; /* Packets that no delta-t had room for: unknown in the next. */
     uint64_t clock_error_ns;
+    int64_t rt_floor_ns; /* 0: none. */
+    bool floor_broken;   /* As the sinks know it. */
     int64_t usual_rt_ns;
     struct {
         uint64_t sequence;

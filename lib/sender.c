@@ -609,7 +609,9 @@ prepare(struct sender *s, const struct socket_slot *k, const struct session *n, 
                               .hmac_tlv = mode == STAMPAUTH_TLV,
                               .size = n->is.size,
                               .no_report = n->is.foreign,
-                              .no_tlvs = light};
+                              .no_tlvs = light,
+                              .cos = true,
+                              .dscp = n->is.dscp};
 
     *o = (struct tstamp_out){
         .data = tstamp_io_buffer(s->io, i),
@@ -842,6 +844,9 @@ tell_reply(struct sender *s, struct session *n, const struct tstamp_packet *p,
         .ttl = r->sender_ttl,
         .reply_ttl = p->ttl,
         .reply_dscp = p->tos >> 2,
+        .has_cos = r->has_cos,
+        .dscp_seen = r->dscp_seen,
+        .dscp_refused = r->dscp_refused,
         .has_report = has_report,
         .far_synchronised = error.synchronised && error.error_ns != UINT64_MAX,
         .far_error_ns = error.error_ns,

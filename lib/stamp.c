@@ -265,6 +265,18 @@ put_room(struct wr *w, enum stamp_tlv_type type, size_t size)
                                             .size = (uint16_t)size});
 }
 
+/* RFC 8972, section 4.4: what is asked for; the rest is the reflector's. */
+static void
+put_cos(struct wr *w, uint8_t dscp)
+{
+    const uint8_t value[STAMP_COS_VALUE] = {(uint8_t)(dscp << 2)};
+
+    stamp_tlv_format(w, &(struct stamp_tlv){.flags = STAMP_TLV_UNRECOGNISED,
+                                            .type = STAMP_TLV_COS,
+                                            .size = sizeof value,
+                                            .value = value});
+}
+
 static void
 put_request(struct wr *w, const struct stamp_request *q)
 {
@@ -281,7 +293,7 @@ put_request(struct wr *w, const struct stamp_request *q)
 /* Which TLVs a request has room for, the most useful first. */
 struct room {
     size_t left; /* Octets. */
-    bool follow_up, report, hmac;
+    bool follow_up, report, cos, hmac;
 };
 
 /* Takes so much room for a TLV if it is there; the first TLV of an authenticated
@@ -315,6 +327,7 @@ room_of(const struct stamp_request *q)
     /* Where nobody reports, its place is padding, so that both look alike. */
     room.report = take_room(&room, STAMP_REPORT_VALUE, q->authenticated);
     room.follow_up = room.report && take_room(&room, STAMP_FOLLOW_UP_VALUE, q->authenticated);
+    room.cos = room.follow_up && q->cos && take_room(&room, STAMP_COS_VALUE, q->authenticated);
     room.hmac = room.hmac && (q->hmac_tlv || room.follow_up || !q->no_report);
     room.report = room.report && !q->no_report;
     return room;
@@ -335,6 +348,9 @@ stamp_request_format(const struct stamp_request *q, uint8_t *buf)
     }
     if (room.report) {
         put_room(&w, STAMP_TLV_REPORT, STAMP_REPORT_VALUE);
+    }
+    if (room.cos) {
+        put_cos(&w, q->dscp);
     }
     if (room.hmac) {
         put_room(&w, STAMP_TLV_HMAC, STAMP_HMAC_SIZE);

@@ -255,7 +255,9 @@ add_session(const struct inv_link *link, const struct inv_class *class_, unsigne
         err = add_timed(b, t, key, 0);
     }
     if (!err) {
-        b->plan->sessions[b->plan->timing.session_count - 1].large = b->large;
+        struct plan_session *added = &b->plan->sessions[b->plan->timing.session_count - 1];
+        added->large = b->large;
+        added->rt_floor = link->rt_floor;
     }
     return err;
 }

@@ -15,9 +15,10 @@
 /* sessions[i] is sent as timing.sessions[i]. */
 struct plan_session {
     struct session_key key;
-    int64_t id;     /* session_id_of(&key) */
-    uint32_t mtu;   /* IP octets of its packets, which only look whether they pass; 0: measured. */
-    uint32_t large; /* Index of the one that does so for this link; UINT32_MAX: none. */
+    int64_t id;   /* session_id_of(&key) */
+    uint32_t mtu; /* IP octets of its packets, which only look whether they pass; 0: measured. */
+    struct span rt_floor; /* The link's; 0: none. */
+    uint32_t large;       /* Index of the one that does so for this link; UINT32_MAX: none. */
 };
 
 struct plan {

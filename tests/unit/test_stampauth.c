@@ -132,6 +132,48 @@ packets_have_the_octets_of_the_rfc(void)
 }
 
 /* Follow-up telemetry needs the HMAC TLV; padding in the report's place does not. */
+/* Of each layout, eight octets after what else there is. */
+static void
+a_class_is_asked_for_where_there_is_room(void)
+{
+    static const struct {
+        bool authenticated, hmac_tlv, no_report;
+        uint32_t from;
+    } cases[] = {{false, false, false, 104},
+                 {false, false, true, 104},
+                 {true, false, false, 192},
+                 {false, true, false, 124}};
+    struct stamp_request q = plain;
+    uint8_t b[200];
+
+    q.cos = true;
+    q.dscp = 46;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        q.authenticated = cases[i].authenticated;
+        q.hmac_tlv = cases[i].hmac_tlv;
+        q.no_report = cases[i].no_report;
+        for (q.size = cases[i].from - 8; q.size <= sizeof b; q.size++) {
+            struct stamp_request parsed = q;
+            struct stamp_seen seen = {.tos = 8 << 2 | 1};
+            struct stamp_answer a = answer;
+            struct stamp_reply p;
+            enum stamp_verdict tlv;
+            bool took, there = q.size >= cases[i].from;
+            stamp_request_format(&q, b);
+            CU_ASSERT_EQUAL(stamp_request_has(b, &q, STAMP_TLV_COS), there);
+            CU_ASSERT_TRUE(stamp_request_has(b, &q, STAMP_TLV_FOLLOW_UP));
+            a.seen = &seen;
+            stamp_reply_make(b, &parsed, &a, &tlv, &took);
+            CU_ASSERT_EQUAL(seen.reply_dscp, there ? 46 : 8);
+            CU_ASSERT_EQUAL(q.authenticated ? stamp_auth_reply_parse(b, q.size, true, &p)
+                                            : stamp_reply_parse(b, q.size, &p),
+                            STAMP_OK);
+            CU_ASSERT_EQUAL(p.has_cos, there);
+            CU_ASSERT(!there || (p.dscp_seen == 8 && p.ecn_seen == 1 && !p.dscp_refused));
+        }
+    }
+}
+
 static void
 a_foreign_far_end_is_not_asked_for_a_report(void)
 {
@@ -508,6 +550,7 @@ main(void)
         {"every bit before the HMAC is signed", every_bit_before_the_hmac_is_signed},
         {"both keys are good and no other", both_keys_are_good_and_no_other},
         {"room for TLVs depends on the size", room_for_tlvs_depends_on_the_size},
+        {"a class is asked for where there is room", a_class_is_asked_for_where_there_is_room},
         {"a foreign far end is not asked for a report",
          a_foreign_far_end_is_not_asked_for_a_report},
         {"every bit of the TLVs is signed but padding",
