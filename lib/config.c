@@ -438,13 +438,30 @@ check_metrics(struct faults *faults, const struct yaml_node *root,
     }
 }
 
-static void
-check_twamp(struct faults *faults, const struct yaml_node *root, const struct probe_config *c)
+/* A prefix, bits behind its length or not, or one address. */
+static bool
+parse_allowed(const char *text, struct prefix *out)
 {
-    if (c->twamp_control.address.family == 6) {
-        fault_error(faults, place_in(root, "twamp_control", "address"),
-                    "expected an IPv4 address: TWAMP-Control is served over IPv4 alone");
+    const char *slash = strchr(text, '/');
+    size_t size = slash ? (size_t)(slash - text) : strlen(text);
+    char address[VALUE_TEXT_SIZE];
+    uint64_t length;
+
+    if (size >= sizeof address) {
+        return false;
     }
+    memcpy(address, text, size);
+    address[size] = '\0';
+    if (!value_parse_address(address, &out->address)) {
+        return false;
+    }
+    length = 8 * address_size(&out->address);
+    if (slash &&
+        (!value_parse_unsigned(slash + 1, &length) || length > 8 * address_size(&out->address))) {
+        return false;
+    }
+    out->length = (uint8_t)length;
+    return true;
 }
 
 /* Whom the TWAMP-Control server serves. */
@@ -453,7 +470,7 @@ take_twamp_allow(struct faults *faults, struct held_probe *held)
 {
     const struct yaml_node *list = held->twamp_allow;
     struct bind b = {.pool = held->pool, .faults = faults};
-    struct config_prefix *prefixes;
+    struct prefix *prefixes;
     size_t count = 0;
 
     held->twamp_allow = NULL;
@@ -463,10 +480,10 @@ take_twamp_allow(struct faults *faults, struct held_probe *held)
     }
     prefixes = pool_array(held->pool, list->count, sizeof *prefixes);
     for (const struct yaml_node *n = list->first; n; n = n->next, count++) {
-        if (n->kind != YAML_SCALAR ||
-            !value_parse_ipv4_prefix(n->text, &prefixes[count].address, &prefixes[count].bits)) {
+        if (n->kind != YAML_SCALAR || !parse_allowed(n->text, &prefixes[count])) {
             char got[64];
-            fault_error(faults, n->at, "expected an IPv4 prefix such as 192.0.2.0/24, got %s",
+            fault_error(faults, n->at,
+                        "expected a prefix such as 192.0.2.0/24 or 2001:db8::/32, got %s",
                         yaml_describe(n, got, sizeof got));
         }
     }
@@ -557,7 +574,6 @@ probe_config_load_into(const char *path, struct faults *faults, struct probe_con
         check_redis(faults, root, &held->config.redis);
         check_spool(faults, root, &held->config);
         check_metrics(faults, root, &held->config.metrics);
-        check_twamp(faults, root, &held->config);
         take_twamp_allow(faults, held);
         take_link_keys(faults, held);
     }

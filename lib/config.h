@@ -38,11 +38,6 @@ struct config_metrics {
                          * metrics.listen */
 };
 
-struct config_prefix {
-    struct in_addr address;
-    uint8_t bits;
-};
-
 /* Of a link whose packets are authenticated. */
 struct config_link_key {
     const char *link;          /* Its key in the inventory. */
@@ -69,9 +64,9 @@ struct probe_config {
     uint16_t port;        /* 862: where this probe reflects. */
     uint16_t priority;    /* 40: SCHED_FIFO priority of the timing thread where allowed; 0: none. */
     struct {
-        const struct config_prefix *allow; /* Whom it serves; none: there is no server. */
+        const struct prefix *allow; /* Whom it serves; none: there is no server. */
         size_t allow_count;
-        struct address address; /* To listen on: IPv4; none: any. */
+        struct address address; /* To listen on; none: any, of both families. */
         uint16_t port;          /* 862, TCP */
         uint32_t connections;   /* 16 */
         uint32_t sessions;      /* 64 */

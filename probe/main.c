@@ -259,26 +259,17 @@ static int
 open_twamp(struct probe *p)
 {
     const struct probe_config *c = p->config;
-    struct twampserver_prefix *allow;
     int err;
 
     if (c->twamp_control.allow_count == 0) {
         return 0;
     }
-    allow = calloc(c->twamp_control.allow_count, sizeof *allow);
-    if (!allow) {
-        return -ENOMEM;
-    }
-    for (size_t i = 0; i < c->twamp_control.allow_count; i++) {
-        allow[i] = (struct twampserver_prefix){c->twamp_control.allow[i].address,
-                                               c->twamp_control.allow[i].bits};
-    }
     const struct twampserver_config config = {
         .base = p->base,
-        .address = c->twamp_control.address.v4,
+        .address = c->twamp_control.address,
         .port = c->twamp_control.port,
         .test_port = c->port,
-        .allow = allow,
+        .allow = c->twamp_control.allow,
         .allow_count = c->twamp_control.allow_count,
         .connections = c->twamp_control.connections,
         .sessions = c->twamp_control.sessions,
@@ -287,7 +278,6 @@ open_twamp(struct probe *p)
         .reflector = {twamp_open, twamp_close, twamp_heard, p},
     };
     err = twampserver_new(&p->twamp, &config);
-    free(allow);
     if (err) {
         errno = -err;
         log_error("%s: TWAMP-Control cannot listen on TCP port %u; see 'twamp_control:' in %s",
@@ -448,7 +438,8 @@ fill_metrics(struct metrics *m, void *aux)
                                  .agent = p->agent,
                                  .timing = p->timing,
                                  .spool = p->spool,
-                                 .stream = p->stream};
+                                 .stream = p->stream,
+                                 .twamp = p->twamp};
 
     exposition_fill(&e, m);
 }
