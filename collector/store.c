@@ -516,7 +516,7 @@ columns_fini(struct column *columns, int count)
 static int
 write_series(struct store *s, const struct store_write *w)
 {
-    enum { ID, OBJECT, OBSERVER, DIRECTION, CLASS, FLOW, FAMILY, PROTOCOL, COLUMNS };
+    enum { ID, OBJECT, OBSERVER, DIRECTION, CLASS, FLOW, FAMILY, PROTOCOL, END, COLUMNS };
     struct column c[COLUMNS] = {0};
 
     for (const struct assemble_session *a = w->sessions; a; a = a->next) {
@@ -530,18 +530,23 @@ write_series(struct store *s, const struct store_write *w)
             column_number(&c[FLOW], a->key.flow);
             column_number(&c[FAMILY], a->key.family);
             column_text(&c[PROTOCOL], a->key.protocol);
+            column_number(&c[END], a->key.observer_end);
         }
     }
-    /* The same identifier under another key is a collision: an error, which rolls
-     * everything back. */
+    /* A link whose ends were changed about has the same series with another end.  The same
+     * identifier under another key is a collision: an error, which rolls everything back. */
     int64_t n = run_columns(
         s,
         "WITH new AS (SELECT * FROM unnest($2::bigint[], $3::text[], $4::text[], $5::text[], "
-        "$6::text[], $7::integer[], $8::smallint[], $9::text[]) "
-        "AS n(series_id, object, observer, direction, class, flow, family, protocol)), "
+        "$6::text[], $7::integer[], $8::smallint[], $9::text[], $10::smallint[]) "
+        "AS n(series_id, object, observer, direction, class, flow, family, protocol, "
+        "observer_end)), "
         "made AS (INSERT INTO plumbline_store.series "
-        "(series_id, object, observer, direction, class, flow, family, protocol) "
-        "SELECT DISTINCT * FROM new ORDER BY 1 ON CONFLICT (series_id) DO NOTHING) "
+        "AS o (series_id, object, observer, direction, class, flow, family, protocol, "
+        "observer_end) "
+        "SELECT DISTINCT ON (series_id) * FROM new ORDER BY series_id "
+        "ON CONFLICT (series_id) DO UPDATE SET observer_end = excluded.observer_end "
+        "WHERE o.observer_end IS DISTINCT FROM excluded.observer_end) "
         "SELECT 1 / CASE WHEN (s.object, s.observer, s.direction, s.class, s.flow, s.family, "
         "s.protocol) = (n.object, n.observer, n.direction, n.class, n.flow, n.family, n.protocol) "
         "THEN 1 ELSE 0 END AS collision "

@@ -72,6 +72,19 @@ address_of_v6(const struct in6_addr *v6)
     return a;
 }
 
+/* The same of what a socket for both families says: ::ffff:a.b.c.d is IPv4. */
+static inline struct address
+address_of_dual(const struct in6_addr *v6)
+{
+    struct in_addr v4;
+
+    if (!IN6_IS_ADDR_V4MAPPED(v6)) {
+        return address_of_v6(v6);
+    }
+    memcpy(&v4, v6->s6_addr + 12, sizeof v4);
+    return address_of_v4(v4);
+}
+
 /* 0.0.0.0 or ::, which stand for any address of the family. */
 static inline struct address
 address_any(uint8_t family)

@@ -215,6 +215,10 @@ static const struct bind_key probe_keys[] = {
      .max = 99,
      .fallback = "40"},
     {.key = "twamp_control", .type = BIND_TABLE, .offset = 0, .table = twamp_control_keys},
+    {.key = "key_folder",
+     .type = BIND_STRING,
+     PROBE(key_folder),
+     .fallback = "/etc/plumbline/keys"},
     {.key = "link_keys", .type = BIND_NODE, .offset = offsetof(struct read_probe, link_keys)},
     {.key = "sample_log", .type = BIND_STRING, PROBE(sample_log)},
     {.key = "user", .type = BIND_STRING, PROBE(user)},
@@ -423,13 +427,30 @@ check_metrics(struct faults *faults, const struct yaml_node *root,
     }
 }
 
-static void
-check_twamp(struct faults *faults, const struct yaml_node *root, const struct probe_config *c)
+/* A prefix, bits behind its length or not, or one address. */
+static bool
+parse_allowed(const char *text, struct prefix *out)
 {
-    if (c->twamp_control.address.family == 6) {
-        fault_error(faults, place_in(root, "twamp_control", "address"),
-                    "expected an IPv4 address: TWAMP-Control is served over IPv4 alone");
+    const char *slash = strchr(text, '/');
+    size_t size = slash ? (size_t)(slash - text) : strlen(text);
+    char address[VALUE_TEXT_SIZE];
+    uint64_t length;
+
+    if (size >= sizeof address) {
+        return false;
     }
+    memcpy(address, text, size);
+    address[size] = '\0';
+    if (!value_parse_address(address, &out->address)) {
+        return false;
+    }
+    length = 8 * address_size(&out->address);
+    if (slash &&
+        (!value_parse_unsigned(slash + 1, &length) || length > 8 * address_size(&out->address))) {
+        return false;
+    }
+    out->length = (uint8_t)length;
+    return true;
 }
 
 /* Whom the TWAMP-Control server serves. */
@@ -437,7 +458,7 @@ static void
 take_twamp_allow(struct bind *b, struct read_probe *read)
 {
     const struct yaml_node *list = read->twamp_allow;
-    struct config_prefix *prefixes;
+    struct prefix *prefixes;
     size_t count = 0;
 
     read->twamp_allow = NULL;
@@ -447,10 +468,10 @@ take_twamp_allow(struct bind *b, struct read_probe *read)
     }
     prefixes = pool_array(b->pool, list->count, sizeof *prefixes);
     for (const struct yaml_node *n = list->first; n; n = n->next, count++) {
-        if (n->kind != YAML_SCALAR ||
-            !value_parse_ipv4_prefix(n->text, &prefixes[count].address, &prefixes[count].bits)) {
+        if (n->kind != YAML_SCALAR || !parse_allowed(n->text, &prefixes[count])) {
             char got[64];
-            fault_error(b->faults, n->at, "expected an IPv4 prefix such as 192.0.2.0/24, got %s",
+            fault_error(b->faults, n->at,
+                        "expected a prefix such as 192.0.2.0/24 or 2001:db8::/32, got %s",
                         yaml_describe(n, got, sizeof got));
         }
     }
@@ -536,7 +557,6 @@ finish_probe(struct bind *b, const struct yaml_node *root, void *object)
     check_redis(b->faults, root, &read->config.redis);
     check_spool(b->faults, root, &read->config);
     check_metrics(b->faults, root, &read->config.metrics);
-    check_twamp(b->faults, root, &read->config);
     take_twamp_allow(b, read);
     take_link_keys(b, read);
 }

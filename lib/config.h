@@ -38,19 +38,12 @@ struct config_metrics {
                          * metrics.listen */
 };
 
-struct config_prefix {
-    struct in_addr address;
-    uint8_t bits;
-};
-
 /* Of a link whose packets are authenticated. */
-struct stampauth_ring;
 struct config_link_key {
-    const char *link;            /* Its key in the inventory. */
-    const char *key_file;        /* Current. */
-    const char *key_file_next;   /* NULL: none. */
-    bool send_next;              /* This probe sends with the next one. */
-    struct stampauth_ring *ring; /* Not read by the loader: the program's. */
+    const char *link;          /* Its key in the inventory. */
+    const char *key_file;      /* Current. */
+    const char *key_file_next; /* NULL: none. */
+    bool send_next;            /* This probe sends with the next one. */
 };
 
 /* plumbline-probe: probe.yaml */
@@ -71,15 +64,16 @@ struct probe_config {
     uint16_t port;        /* 862: where this probe reflects. */
     uint16_t priority;    /* 40: SCHED_FIFO priority of the timing thread where allowed; 0: none. */
     struct {
-        const struct config_prefix *allow; /* Whom it serves; none: there is no server. */
+        const struct prefix *allow; /* Whom it serves; none: there is no server. */
         size_t allow_count;
-        struct address address; /* To listen on: IPv4; none: any. */
+        struct address address; /* To listen on; none: any, of both families. */
         uint16_t port;          /* 862, TCP */
         uint32_t connections;   /* 16 */
         uint32_t sessions;      /* 64 */
         struct span timeout;    /* 15m */
     } twamp_control;
-    struct config_link_key *link_keys; /* Of links not named here nothing is authenticated. */
+    const char *key_folder; /* /etc/plumbline/keys: of the files that a link's 'auth' names. */
+    struct config_link_key *link_keys; /* In the place of those. */
     size_t link_key_count;
     const char *sample_log; /* NULL.  A line of TSV for each packet's fate: evidence for tests. */
     const char *user; /* NULL: stay.  service_drop_to() to this user before any thread starts. */

@@ -55,6 +55,9 @@ struct exchange {
     uint8_t reply_ttl;  /* REPLY: TTL with which the reply came (0: not known). */
     uint8_t reply_dscp; /* REPLY: DSCP with which it came: a Plumbline reflector gives back the one
                            that it got. */
+    bool has_cos;       /* REPLY: the reflector told the DSCP that it saw, and ... */
+    uint8_t dscp_seen;  /* ... sent this one with the DSCP that was asked for, ... */
+    bool dscp_refused;  /* ... or with the one that it saw. */
     bool has_report, has_follow_up;
     bool far_synchronised; /* S of the reflector's Error Estimate. */
     uint64_t far_error_ns; /* Reflector's error bound; UINT64_MAX: not valid. */

@@ -255,6 +255,7 @@ check_link(struct loader *l, const struct yaml_node *node, const struct inv_link
     }
     check_addresses(l, node, link);
     check_auth(l, node, link);
+    check_nat(l, node, link);
     if (!two->probe) {
         check_foreign(l, node, link);
     }
@@ -288,6 +289,9 @@ path_text(struct loader *l, const struct inv_link *link)
     if (!far->probe) {
         snprintf(text, sizeof text, "%s|%s|%s|%s|%u|%u|%u", near->probe->key, near_vrf, one, two,
                  far->protocol == INV_ICMP, far->port, far->source_port);
+    } else if (link->nat) {
+        /* The same private address at two places is nothing strange. */
+        snprintf(text, sizeof text, "%s|%s|%s|%s|nat", near->probe->key, one, near_vrf, two);
     } else if (strcmp(one, two) < 0) {
         snprintf(text, sizeof text, "%s|%s|%s|%s", one, near_vrf, two, far_vrf);
     } else {
@@ -341,4 +345,5 @@ check_links(struct loader *l)
         }
     }
     check_paths(l);
+    check_nat_keys(l);
 }

@@ -3,7 +3,7 @@
  * inventory_files.c merges files into one tree; inventory.c goes through its
  * sections in the order in which they need each other; inventory_net.c,
  * inventory_link.c, inventory_sold.c, inventory_sla.c and inventory_told.c read
- * them; inventory_check.c and inventory_cross.c judge; inventory_print.c,
+ * them; inventory_check.c, inventory_nat.c and inventory_cross.c judge; inventory_print.c,
  * inventory_print_sold.c and inventory_slice.c write. */
 #ifndef PLUMBLINE_INVENTORY_PARTS_H
 #define PLUMBLINE_INVENTORY_PARTS_H
@@ -148,6 +148,8 @@ void check_timezone(struct loader *l, const struct yaml_node *object, const char
 void check_class(struct loader *l, const struct yaml_node *node, const struct inv_class *class_);
 void check_link(struct loader *l, const struct yaml_node *node, const struct inv_link *link);
 void check_links(struct loader *l);
+void check_nat(struct loader *l, const struct yaml_node *node, const struct inv_link *link);
+void check_nat_keys(struct loader *l);
 void check_cross(struct loader *l);    /* inventory_cross.c: between objects of many kinds. */
 void check_promises(struct loader *l); /* inventory_promise.c: can it be measured? */
 

@@ -28,7 +28,8 @@
 const char *const match_count_names[MATCH_COUNTS] = {
     "reply_unknown", "t1_unknown",     "t1_missing",   "t3_missing",       "bad_reflector_time",
     "far_time_zero", "far_time_epoch", "far_time_off", "far_clock_denied", "far_count_other",
-    "ttl_changed",   "remarked",       "far_epoch",    "clock_step",       "overrun",
+    "ttl_changed",   "remarked",       "remarked_fwd", "remarked_bwd",     "below_rt_floor",
+    "far_epoch",     "clock_step",     "overrun",
 };
 
 /* --- Life ----------------------------------------------------------------- */
@@ -416,57 +417,6 @@ note_clock_error(struct match *m, const struct packet *p, const struct exchange 
 }
 
 static void
-note_seen(struct match *m, struct open_dt *o, enum match_change what, uint8_t value)
-{
-    bool changed = m->last.known[what] && m->last.seen[what] != value;
-
-    if (what != MATCH_DSCP && changed) {
-        counter_add(&m->counters[MATCH_TTL_CHANGED], 1);
-    }
-    m->last.seen[what] = o->way.seen[what] = value;
-    m->last.known[what] = o->way.known[what] = true;
-}
-
-/* What a reply shows of the way.  Only a probe of ours gives back the DSCP that it
- * got; of others it may be anything, as long as it stays. */
-static void
-note_way(struct match *m, struct open_dt *o, const struct exchange *e)
-{
-    if (e->ttl) {
-        note_seen(m, o, MATCH_TTL_FWD, e->ttl);
-    }
-    if (e->reply_ttl) {
-        note_seen(m, o, MATCH_TTL_BWD, e->reply_ttl);
-    }
-    note_seen(m, o, MATCH_DSCP, e->reply_dscp);
-    if (m->key.far[0] && e->reply_dscp != m->key.dscp) {
-        counter_add(&m->counters[MATCH_REMARKED], 1);
-    }
-}
-
-static void
-tell_changes(struct match *m, const struct open_dt *o, const struct match_sinks *sinks)
-{
-    for (int what = MATCH_TTL_FWD; what <= MATCH_DSCP; what++) {
-        uint8_t from = m->told.seen[what], to = o->way.seen[what];
-        bool first = !m->told.known[what];
-        if (what == MATCH_DSCP && first && m->key.far[0]) {
-            from = m->key.dscp;
-            first = false;
-        }
-        if (!o->way.known[what]) {
-            continue;
-        }
-        m->told.seen[what] = to;
-        m->told.known[what] = true;
-        if (sinks->change && (first ? what != MATCH_DSCP : from != to)) {
-            sinks->change(&m->key, (enum match_change)what, first ? 0 : from, to, o->summary.start,
-                          sinks->aux);
-        }
-    }
-}
-
-static void
 take_first_reply(struct match *m, uint64_t sequence, struct packet *p, const struct exchange *e)
 {
     p->t2 = e->t2.at.ns;
@@ -486,7 +436,7 @@ take_first_reply(struct match *m, uint64_t sequence, struct packet *p, const str
     }
     match_far_reply(m, sequence, p, e);
     note_clock_error(m, p, e);
-    note_way(m, p->dt, e);
+    match_way_reply(m, p->dt, e);
 }
 
 static void
@@ -779,6 +729,10 @@ add_received(struct match *m, struct summary *s, uint64_t sequence, const struct
             s->flags |= DT_OVERRUN;
         }
     }
+    if (d->delay[DIR_RT] < m->rt_floor_ns) {
+        counter_add(&m->counters[MATCH_BELOW_FLOOR], 1);
+        s->flags |= DT_BELOW_FLOOR;
+    }
     add_ifdv(m, s, sequence, p, d);
 }
 
@@ -865,7 +819,7 @@ finalise_oldest(struct match *m, struct instant end, const struct match_sinks *s
     m->next_number++;
     m->least_number = m->least_number < m->next_number ? m->next_number : m->least_number;
     sinks->final(&m->key, s, sinks->aux);
-    tell_changes(m, o, sinks);
+    match_way_tell(m, o, sinks);
     open_give(m, o);
     return 0;
 }
@@ -1009,6 +963,12 @@ void
 match_set_clock_error(struct match *m, uint64_t own_error_ns)
 {
     m->clock_error_ns = own_error_ns;
+}
+
+void
+match_set_rt_floor(struct match *m, struct span floor)
+{
+    m->rt_floor_ns = floor.ns;
 }
 
 void

@@ -68,8 +68,11 @@ enum match_count {
     MATCH_FAR_CLOCK_DENIED,   /* It claimed a clock error that its stamps deny. */
     MATCH_FAR_COUNT_OTHER,    /* Its sequence counts something else: no direction from it. */
     MATCH_TTL_CHANGED,        /* From one packet to the next, on either way. */
-    MATCH_REMARKED,           /* Came back with another DSCP than it was sent with. */
-    MATCH_FAR_EPOCH,          /* The reflector began anew. */
+    MATCH_REMARKED,     /* Came back with another DSCP than it was sent with, or got there so. */
+    MATCH_REMARKED_FWD, /* ... of these, got there so; */
+    MATCH_REMARKED_BWD, /* ... left there as it should, and came back so. */
+    MATCH_BELOW_FLOOR,  /* A round trip under what the way allows: a clock lies. */
+    MATCH_FAR_EPOCH,    /* The reflector began anew. */
     MATCH_CLOCK_STEP,
     MATCH_OVERRUN,
     MATCH_COUNTS
@@ -89,11 +92,21 @@ struct match_packet {
 };
 
 /* What changed on the way of a session: told once, after the delta-t whose last
- * packet showed it.  A TTL from 0: the first that was seen. */
-enum match_change { MATCH_TTL_FWD = 1, MATCH_TTL_BWD, MATCH_DSCP };
+ * packet showed it.  A TTL from 0: the first that was seen.  Values are those
+ * of the telemetry's events. */
+enum match_change {
+    MATCH_TTL_FWD = 1,
+    MATCH_TTL_BWD,
+    MATCH_DSCP,             /* Somewhere: the far end does not tell what it saw. */
+    MATCH_FLOOR_BROKEN = 6, /* From the floor to the least round trip, in µs. */
+    MATCH_FLOOR_KEPT,       /* No longer. */
+    MATCH_DSCP_FWD,
+    MATCH_DSCP_BWD,
+    MATCH_CHANGES
+};
 
-typedef void match_change_fn(const struct session_key *key, enum match_change what, uint8_t from,
-                             uint8_t to, struct instant dt_start, void *aux);
+typedef void match_change_fn(const struct session_key *key, enum match_change what, uint32_t from,
+                             uint32_t to, struct instant dt_start, void *aux);
 typedef void match_packet_fn(const struct session_key *key, const struct match_packet *p,
                              void *aux);
 typedef void match_final_fn(const struct session_key *key, const struct summary *s, void *aux);
@@ -131,6 +144,10 @@ void match_finish(struct match *m, struct instant end, const struct match_sinks 
 struct instant match_next_start(const struct match *m);
 
 void match_set_clock_error(struct match *m, uint64_t own_error_ns); /* UINT64_MAX: not known. */
+
+/* Less than this is no round trip of this way: it is counted, and makes its delta-t
+ * suspect.  0: there is no such bound. */
+void match_set_rt_floor(struct match *m, struct span floor);
 
 void match_counters(struct match *m, struct counter_group *out);
 

@@ -1,5 +1,6 @@
 /* match_state.h - what one session remembers: shared by match.c (delta-t and
- * fates) and match_far.c (what the far end tells), by nobody else.
+ * fates), match_far.c (what the far end tells) and match_way.c (what is seen of the way),
+ * by nobody else.
  *
  * Sequences are extended to 64 bits; the window of packets whose delta-t is not
  * final is [low, next), in a ring of a power of two.  The rings of bits have at
@@ -23,10 +24,10 @@ enum packet_bit {
     PACKET_REORDERED_BWD = 1 << 5
 };
 
-/* TTL there and back, and the DSCP that came back, of a delta-t's last packet. */
+/* TTL there and back, and the DSCP that got there and came back, of a delta-t's last packet. */
 struct way {
-    uint8_t seen[MATCH_DSCP + 1]; /* By enum match_change. */
-    bool known[MATCH_DSCP + 1];
+    uint8_t seen[MATCH_CHANGES]; /* By enum match_change. */
+    bool known[MATCH_CHANGES];
 };
 
 /* A delta-t that is not final. */
@@ -112,6 +113,8 @@ struct match {
     int64_t step_number, step_offset; /* Up to this delta-t the clock was so. */
     uint64_t carried; /* Packets that no delta-t had room for: unknown in the next. */
     uint64_t clock_error_ns;
+    int64_t rt_floor_ns; /* 0: none. */
+    bool floor_broken;   /* As the sinks know it. */
     int64_t usual_rt_ns;
     struct {
         uint64_t sequence;
@@ -169,6 +172,12 @@ void match_far_duplicate(struct match *m, uint64_t sequence, struct packet *p,
                          const struct exchange *e);
 
 void match_far_follow_up(struct match *m, const struct exchange_follow_up *f);
+
+/* Takes what a reply shows of the way; 'o' is its packet's. */
+void match_way_reply(struct match *m, struct open_dt *o, const struct exchange *e);
+
+/* Tells what changed, once, when 'o' becomes final. */
+void match_way_tell(struct match *m, const struct open_dt *o, const struct match_sinks *sinks);
 
 /* The true T3 of a replied packet, or NULL. */
 const struct follow_up *match_far_true_t3(const struct match *m, const struct packet *p);

@@ -3,9 +3,9 @@
  *
  * On tstamp.h and stamp.h.  Owned by one thread; allocates in reflector_new()
  * and reflector_allow() only.  A session is (peer address and port, SSID, local
- * address).  T2 is the kernel's receive stamp; T3 in the reply is the user's, and
- * the kernel's true one follows in a later reply of the session (follow-up
- * telemetry). */
+ * address); behind NAT it is (link, SSID), and what says the link is the key.  T2 is the kernel's
+ * receive stamp; T3 in the reply is the user's, and the kernel's true one follows in a later reply
+ * of the session (follow-up telemetry). */
 #ifndef PLUMBLINE_REFLECTOR_H
 #define PLUMBLINE_REFLECTOR_H
 
@@ -31,6 +31,10 @@ struct reflector_peer {
     uint64_t dscps;
     /* Only what is signed with one of these is answered; NULL: only what is not. */
     struct stampauth_ring *keys;
+    /* Not 0: addresses change on the way, so it is known by its keys alone ('keys' is not
+     * NULL, 'local' and 'remote' are not looked at), and its sessions by this number and
+     * the SSID.  The same for the same link in each list. */
+    uint64_t nat;
 };
 
 /* A test session that TWAMP-Control asked for. */
@@ -53,6 +57,9 @@ enum reflector_count {
     REFLECTOR_UNKNOWN_KEY,     /* Signed, by a peer that has none; not answered. */
     REFLECTOR_BAD_INTEGRITY,   /* HMAC TLV wrong, missing or misplaced: answered with I set. */
     REFLECTOR_STRANGER,
+    REFLECTOR_NAT_MOVED,   /* A session behind NAT came from another address or port; answered. */
+    REFLECTOR_NAT_LIMITED, /* Signed, from nobody's address, and too many keys were tried lately;
+                              not answered. */
     REFLECTOR_DUPLICATE,   /* A repeat inside the last 128; not answered. */
     REFLECTOR_REPLAYED,    /* A repeat, or what looks like one, outside; not answered. */
     REFLECTOR_RATE,        /* Over the source's rate; not answered. */
@@ -115,32 +122,5 @@ uint32_t reflector_epoch(const struct reflector *r);
 uint32_t reflector_sessions(const struct reflector *r);
 enum ts_source reflector_tx_source(const struct reflector *r);
 void reflector_counters(const struct reflector *r, struct counter_group *out);
-
-/* --- What one session has received: for reflector.c, and for its tests. --- */
-
-enum { HISTORY_BITS = 256, HISTORY_WINDOW = 128 };
-
-/* Bit i (from the lowest of word 0) is sequence highest - i. */
-struct history {
-    uint64_t bits[HISTORY_BITS / 64];
-    uint32_t highest;
-    uint32_t received;
-    uint32_t duplicates;
-    int64_t highest_t1_ns;    /* T1 of 'highest'; 0: it had none. */
-    struct span last, before; /* Monotonic, of the last two that were taken. */
-    bool begun;
-};
-
-enum history_verdict { HISTORY_NEW, HISTORY_DUPLICATE, HISTORY_REPLAYED, HISTORY_RESTARTED };
-
-/* Takes a packet of T1 't1_ns' (0: not known).  The sender began anew when a
- * sequence that is not after the highest has a T1 after that one's (a copy never
- * has), or when such a one comes after silence: over a second, and over eight
- * times the last two packets' distance. */
-enum history_verdict history_add(struct history *h, uint32_t sequence, int64_t t1_ns,
-                                 struct span mono);
-
-/* The 128 sequences before 'sequence'. */
-void history_bitmap(const struct history *h, uint32_t sequence, uint8_t bitmap[16]);
 
 #endif

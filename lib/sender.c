@@ -440,7 +440,7 @@ same_parameters(const struct session *o, const struct sender_session *n)
            o->is.source_port == n->source_port && o->is.destination_port == n->destination_port &&
            o->is.ssid == n->ssid && o->is.dscp == n->dscp && o->is.size == n->size &&
            o->is.period.ns == n->period.ns && o->is.packets == n->packets &&
-           !o->is.keys == !n->keys && o->is.dt.ns == n->dt.ns &&
+           stampauth_mode(o->is.keys) == stampauth_mode(n->keys) && o->is.dt.ns == n->dt.ns &&
            strcmp(o->interface, n->interface ? n->interface : "") == 0;
 }
 
@@ -478,9 +478,8 @@ add_session(struct sender *s, struct set *t, uint32_t place, const struct sender
     const struct session *old = NULL;
     int slot;
 
-    if (n->size < (n->keys ? STAMP_SIZE_AUTH : STAMP_SIZE_BASE) || n->size > STAMP_SIZE_MAX ||
-        n->period.ns <= 0 || n->dt.ns <= 0 ||
-        (n->interface && strlen(n->interface) >= IF_NAMESIZE) ||
+    if (n->size < stampauth_size(n->keys) || n->size > STAMP_SIZE_MAX || n->period.ns <= 0 ||
+        n->dt.ns <= 0 || (n->interface && strlen(n->interface) >= IF_NAMESIZE) ||
         (n->keys && n->protocol != SENDER_STAMP) || t->by_index[n->index] != NO_SESSION ||
         (n->destination.family != 4 && n->destination.family != 6) ||
         (n->source.family && n->source.family != n->destination.family)) {
@@ -603,12 +602,16 @@ prepare(struct sender *s, const struct socket_slot *k, const struct session *n, 
 {
     struct tstamp_out *o = &tstamp_io_outs(s->io)[i];
     bool light = n->is.protocol == SENDER_TWAMP_LIGHT;
+    enum stampauth_mode mode = stampauth_mode(n->is.keys);
     struct stamp_request q = {.error = n->is.ptp ? s->error_ptp : s->error,
                               .ssid = light ? 0 : n->is.ssid,
-                              .authenticated = n->is.keys != NULL,
+                              .authenticated = mode == STAMPAUTH_PACKET,
+                              .hmac_tlv = mode == STAMPAUTH_TLV,
                               .size = n->is.size,
                               .no_report = n->is.foreign,
-                              .no_tlvs = light};
+                              .no_tlvs = light,
+                              .cos = true,
+                              .dscp = n->is.dscp};
 
     *o = (struct tstamp_out){
         .data = tstamp_io_buffer(s->io, i),
@@ -627,8 +630,10 @@ prepare(struct sender *s, const struct socket_slot *k, const struct session *n, 
     q.sequence = n->sequence;
     q.t1 = stamp_time_format(o->at, n->is.ptp);
     stamp_request_format(&q, o->data);
-    if (n->is.keys) {
+    if (mode == STAMPAUTH_PACKET) {
         stampauth_sign(stampauth_sender(n->is.keys), o->data, o->size, true);
+    } else if (mode == STAMPAUTH_TLV) {
+        stampauth_sign_tlvs(stampauth_sender(n->is.keys), o->data, o->size);
     }
 }
 
@@ -839,6 +844,9 @@ tell_reply(struct sender *s, struct session *n, const struct tstamp_packet *p,
         .ttl = r->sender_ttl,
         .reply_ttl = p->ttl,
         .reply_dscp = p->tos >> 2,
+        .has_cos = r->has_cos,
+        .dscp_seen = r->dscp_seen,
+        .dscp_refused = r->dscp_refused,
         .has_report = has_report,
         .far_synchronised = error.synchronised && error.error_ns != UINT64_MAX,
         .far_error_ns = error.error_ns,
@@ -928,6 +936,20 @@ take_echo(struct sender *s, uint16_t slot, const struct tstamp_packet *p)
     }
 }
 
+/* Whether a reply is signed with '*key' as its session, which has keys, must have it;
+ * else counted. */
+static bool
+is_authentic(struct sender *s, const struct session *n, const struct tstamp_packet *p,
+             bool authenticated, struct stampauth_key **key)
+{
+    enum stampauth_verdict v = stampauth_check(n->is.keys, p->data, p->size, authenticated, key);
+
+    if (v != STAMPAUTH_OK) {
+        count(s, v == STAMPAUTH_UNSIGNED ? SENDER_REPLY_UNAUTHENTICATED : SENDER_REPLY_WRONG_KEY);
+    }
+    return v == STAMPAUTH_OK;
+}
+
 /* A reply of the authenticated layout, if its session has keys: whether it was one,
  * taken or not. */
 static bool
@@ -943,13 +965,11 @@ take_auth_reply(struct sender *s, uint16_t slot, const struct tstamp_packet *p)
         return false;
     }
     place = place_of(&s->set, slot, p, r.ssid);
-    if (place >= AMBIGUOUS || !s->set.sessions[place].is.keys) {
+    if (place >= AMBIGUOUS || stampauth_mode(s->set.sessions[place].is.keys) != STAMPAUTH_PACKET) {
         return false;
     }
     n = &s->set.sessions[place];
-    key = stampauth_check(n->is.keys, p->data);
-    if (!key) {
-        count(s, SENDER_REPLY_WRONG_KEY);
+    if (!is_authentic(s, n, p, true, &key)) {
         return true;
     }
     if (stampauth_tlvs_check(key, p->data, p->size)) {
@@ -965,6 +985,7 @@ static void
 take_reply(struct sender *s, uint16_t slot, const struct tstamp_packet *p)
 {
     struct session *n;
+    struct stampauth_key *key;
     struct stamp_reply r;
     enum stamp_verdict v;
 
@@ -980,8 +1001,7 @@ take_reply(struct sender *s, uint16_t slot, const struct tstamp_packet *p)
     if (!n) {
         return;
     }
-    if (n->is.keys) {
-        count(s, SENDER_REPLY_UNAUTHENTICATED);
+    if (n->is.keys && !is_authentic(s, n, p, false, &key)) {
         return;
     }
     if (n->is.protocol == SENDER_TWAMP_LIGHT && p->size > STAMP_SIZE_REPLY_TTL) {

@@ -265,6 +265,18 @@ put_room(struct wr *w, enum stamp_tlv_type type, size_t size)
                                             .size = (uint16_t)size});
 }
 
+/* RFC 8972, section 4.4: what is asked for; the rest is the reflector's. */
+static void
+put_cos(struct wr *w, uint8_t dscp)
+{
+    const uint8_t value[STAMP_COS_VALUE] = {(uint8_t)(dscp << 2)};
+
+    stamp_tlv_format(w, &(struct stamp_tlv){.flags = STAMP_TLV_UNRECOGNISED,
+                                            .type = STAMP_TLV_COS,
+                                            .size = sizeof value,
+                                            .value = value});
+}
+
 static void
 put_request(struct wr *w, const struct stamp_request *q)
 {
@@ -278,24 +290,69 @@ put_request(struct wr *w, const struct stamp_request *q)
     wr_zero(w, q->authenticated ? 68 + STAMP_HMAC_SIZE : 28);
 }
 
+/* Which TLVs a request has room for, the most useful first. */
+struct room {
+    size_t left; /* Octets. */
+    bool follow_up, report, cos, hmac;
+};
+
+/* Takes so much room for a TLV if it is there; the first TLV of an authenticated
+ * packet needs that of the HMAC too. */
+static bool
+take_room(struct room *room, size_t value, bool needs_hmac)
+{
+    size_t hmac = needs_hmac && !room->hmac ? STAMP_TLV_HEADER + STAMP_HMAC_SIZE : 0;
+    size_t all = STAMP_TLV_HEADER + value + hmac;
+
+    if (room->left < all) {
+        return false;
+    }
+    room->left -= all;
+    room->hmac = room->hmac || needs_hmac;
+    return true;
+}
+
+static struct room
+room_of(const struct stamp_request *q)
+{
+    struct room room = {.left = q->size - stamp_request_base(q)};
+
+    if (q->no_tlvs) {
+        return room;
+    }
+    if (q->hmac_tlv) {
+        room.hmac = true;
+        room.left -= STAMP_TLV_HEADER + STAMP_HMAC_SIZE;
+    }
+    /* Where nobody reports, its place is padding, so that both look alike. */
+    room.report = take_room(&room, STAMP_REPORT_VALUE, q->authenticated);
+    room.follow_up = room.report && take_room(&room, STAMP_FOLLOW_UP_VALUE, q->authenticated);
+    room.cos = room.follow_up && q->cos && take_room(&room, STAMP_COS_VALUE, q->authenticated);
+    room.hmac = room.hmac && (q->hmac_tlv || room.follow_up || !q->no_report);
+    room.report = room.report && !q->no_report;
+    return room;
+}
+
 void
 stamp_request_format(const struct stamp_request *q, uint8_t *buf)
 {
     struct wr w = wr_of(buf, q->size);
-    bool follow_up =
-        !q->no_tlvs && q->size >= (q->authenticated ? STAMP_SIZE_AUTH_FULL : STAMP_SIZE_FULL);
-    bool report = !q->no_tlvs && !q->no_report &&
-                  q->size >= (q->authenticated ? STAMP_SIZE_AUTH_REPORT : STAMP_SIZE_REPORT);
 
-    assert(q->size >= stamp_request_base(q) && q->size <= STAMP_SIZE_MAX);
+    assert(q->size >=
+           stamp_request_base(q) + (q->hmac_tlv ? STAMP_SIZE_HMAC - STAMP_SIZE_BASE : 0));
+    assert(q->size <= STAMP_SIZE_MAX && !(q->hmac_tlv && q->authenticated));
+    const struct room room = room_of(q);
     put_request(&w, q);
-    if (follow_up) {
+    if (room.follow_up) {
         put_room(&w, STAMP_TLV_FOLLOW_UP, STAMP_FOLLOW_UP_VALUE);
     }
-    if (report) {
+    if (room.report) {
         put_room(&w, STAMP_TLV_REPORT, STAMP_REPORT_VALUE);
     }
-    if (q->authenticated && (follow_up || report)) {
+    if (room.cos) {
+        put_cos(&w, q->dscp);
+    }
+    if (room.hmac) {
         put_room(&w, STAMP_TLV_HMAC, STAMP_HMAC_SIZE);
     }
     if (w.left >= STAMP_TLV_HEADER && !q->no_tlvs) {

@@ -27,11 +27,14 @@ enum {
     STAMP_TLV_HEADER = 4,
     STAMP_FOLLOW_UP_VALUE = 16,
     STAMP_REPORT_VALUE = 28,
+    STAMP_COS_VALUE = 4,
     STAMP_SIZE_REPORT = 76,       /* From here on a request has room for the report ... */
     STAMP_SIZE_FULL = 96,         /* ... and from here on for follow-up telemetry too. */
+    STAMP_SIZE_HMAC = 64,         /* With the HMAC TLV alone: 20 octets of any larger one. */
     STAMP_SIZE_AUTH = 112,        /* Of an authenticated packet without TLVs. */
     STAMP_SIZE_AUTH_REPORT = 164, /* As above, with the HMAC TLV that they need then. */
     STAMP_SIZE_AUTH_FULL = 184,
+    STAMP_SIZE_COS = 8, /* So much more, and there is Class of Service too. */
     STAMP_HMAC_AT = 96, /* In an authenticated packet; over all octets before it. */
     STAMP_HMAC_SIZE = 16,
 };
@@ -153,6 +156,9 @@ struct stamp_request {
     /* To be made, not parsed: */
     bool no_report; /* Padding in the report's place: the far end is not Plumbline's. */
     bool no_tlvs;   /* TWAMP's padding: zeros. */
+    bool hmac_tlv;  /* The TLVs are signed, though the packet is not. */
+    bool cos;       /* Class of Service, where there is room: the reply shall have this DSCP. */
+    uint8_t dscp;
 };
 
 /* Octets before the TLVs. */
@@ -168,10 +174,10 @@ bool stamp_is_authenticated(const void *dgram, size_t size);
 
 enum stamp_verdict stamp_request_parse(const void *dgram, size_t size, struct stamp_request *out);
 
-/* Writes a request of q->size octets (44..9000; 112..9000 if authenticated) into
- * 'buf', with the room that its size allows for follow-up telemetry and report,
- * the rest Extra Padding.  'extended' is taken as true.  An authenticated one is
- * still to be signed. */
+/* Writes a request of q->size octets (44..9000; 112..9000 if authenticated, from 64 with
+ * an HMAC TLV) into 'buf', with the room that its size allows for report, follow-up telemetry and,
+ * if 'cos', Class of Service, the rest Extra Padding.  'extended' is taken as true.  Where there is
+ * an HMAC it is still to be signed. */
 void stamp_request_format(const struct stamp_request *q, uint8_t *buf);
 
 /* What a reflector saw of a request and knows of itself, for Location, Timestamp

@@ -26,6 +26,7 @@ struct stampauth_ring {
     atomic_uint references;
     struct stampauth_key keys[STAMPAUTH_KEYS]; /* Current, next. */
     unsigned sender;
+    enum stampauth_mode mode;
 };
 
 /* --- Rings. --- */
@@ -46,16 +47,17 @@ key_init(struct stampauth_key *k, EVP_MAC *hmac, const struct stampauth_secret *
 }
 
 struct stampauth_ring *
-stampauth_new(const struct stampauth_secret *current, const struct stampauth_secret *next,
-              bool send_next)
+stampauth_new(enum stampauth_mode mode, const struct stampauth_secret *current,
+              const struct stampauth_secret *next, bool send_next)
 {
     EVP_MAC *hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
     struct stampauth_ring *r = (struct stampauth_ring *)calloc(1, sizeof *r);
     bool whole = hmac && r;
 
-    assert(current->size > 0 && (next->size > 0 || !send_next));
+    assert(mode != STAMPAUTH_NONE && current->size > 0 && (next->size > 0 || !send_next));
     if (whole) {
         atomic_init(&r->references, 1);
+        r->mode = mode;
         r->sender = send_next;
         whole = key_init(&r->keys[0], hmac, current) && key_init(&r->keys[1], hmac, next);
     }
@@ -85,6 +87,22 @@ stampauth_unref(struct stampauth_ring *r)
         }
         free(r);
     }
+}
+
+enum stampauth_mode
+stampauth_mode(const struct stampauth_ring *r)
+{
+    return r ? r->mode : STAMPAUTH_NONE;
+}
+
+uint32_t
+stampauth_size(const struct stampauth_ring *r)
+{
+    static const uint32_t sizes[] = {[STAMPAUTH_NONE] = STAMP_SIZE_BASE,
+                                     [STAMPAUTH_PACKET] = STAMP_SIZE_AUTH,
+                                     [STAMPAUTH_TLV] = STAMP_SIZE_HMAC};
+
+    return sizes[stampauth_mode(r)];
 }
 
 /* --- Files. --- */
@@ -181,36 +199,63 @@ stampauth_sender(const struct stampauth_ring *r)
     return (struct stampauth_key *)(uintptr_t)&r->keys[r->sender];
 }
 
-struct stampauth_key *
-stampauth_check(const struct stampauth_ring *r, const uint8_t *packet)
+/* What the HMAC TLV at 'offset' must hold; TLVs begin at 'base'. */
+static void
+mac_tlvs(struct stampauth_key *k, const uint8_t *packet, size_t base, size_t offset,
+         uint8_t out[STAMP_HMAC_SIZE])
+{
+    stampauth_mac(k, packet, 4, packet + base, offset - base, out);
+}
+
+static bool
+tlvs_signed(struct stampauth_key *k, const uint8_t *packet, size_t base, size_t offset)
 {
     uint8_t mac[STAMP_HMAC_SIZE];
 
-    for (unsigned i = 0; i < STAMPAUTH_KEYS; i++) {
-        struct stampauth_key *k = (struct stampauth_key *)(uintptr_t)&r->keys[i];
-        if (!k->mac) {
-            continue;
-        }
-        stampauth_mac(k, packet, STAMP_HMAC_AT, NULL, 0, mac);
-        if (CRYPTO_memcmp(mac, packet + STAMP_HMAC_AT, sizeof mac) == 0) {
-            return k;
-        }
-    }
-    return NULL;
+    mac_tlvs(k, packet, base, offset, mac);
+    return CRYPTO_memcmp(mac, packet + offset + STAMP_TLV_HEADER, sizeof mac) == 0;
 }
 
-/* What the HMAC TLV at 'offset' must hold. */
-static void
-mac_tlvs(struct stampauth_key *k, const uint8_t *packet, size_t offset,
-         uint8_t out[STAMP_HMAC_SIZE])
+static bool
+packet_signed(struct stampauth_key *k, const uint8_t *packet)
 {
-    stampauth_mac(k, packet, 4, packet + STAMP_SIZE_AUTH, offset - STAMP_SIZE_AUTH, out);
+    uint8_t mac[STAMP_HMAC_SIZE];
+
+    stampauth_mac(k, packet, STAMP_HMAC_AT, NULL, 0, mac);
+    return CRYPTO_memcmp(mac, packet + STAMP_HMAC_AT, sizeof mac) == 0;
+}
+
+enum stampauth_verdict
+stampauth_check(const struct stampauth_ring *r, const uint8_t *packet, size_t size,
+                bool authenticated, struct stampauth_key **key)
+{
+    bool whole = r->mode == STAMPAUTH_PACKET;
+    size_t offset = 0;
+
+    *key = NULL;
+    if (whole != authenticated) {
+        return STAMPAUTH_UNSIGNED;
+    }
+    if (!whole) {
+        enum stamp_hmac found = stamp_hmac_find(packet, size, STAMP_SIZE_BASE, &offset);
+        if (found != STAMP_HMAC_THERE) {
+            return found == STAMP_HMAC_MISPLACED ? STAMPAUTH_WRONG_KEY : STAMPAUTH_UNSIGNED;
+        }
+    }
+    for (unsigned i = 0; i < STAMPAUTH_KEYS; i++) {
+        struct stampauth_key *k = (struct stampauth_key *)(uintptr_t)&r->keys[i];
+        if (k->mac &&
+            (whole ? packet_signed(k, packet) : tlvs_signed(k, packet, STAMP_SIZE_BASE, offset))) {
+            *key = k;
+            return STAMPAUTH_OK;
+        }
+    }
+    return STAMPAUTH_WRONG_KEY;
 }
 
 bool
 stampauth_tlvs_check(struct stampauth_key *k, const uint8_t *packet, size_t size)
 {
-    uint8_t mac[STAMP_HMAC_SIZE];
     size_t offset;
     enum stamp_hmac found =
         stamp_hmac_find(packet, size, k ? STAMP_SIZE_AUTH : STAMP_SIZE_BASE, &offset);
@@ -221,18 +266,31 @@ stampauth_tlvs_check(struct stampauth_key *k, const uint8_t *packet, size_t size
     if (found != STAMP_HMAC_THERE) {
         return found == STAMP_HMAC_NONE;
     }
-    mac_tlvs(k, packet, offset, mac);
-    return CRYPTO_memcmp(mac, packet + offset + STAMP_TLV_HEADER, sizeof mac) == 0;
+    return tlvs_signed(k, packet, STAMP_SIZE_AUTH, offset);
+}
+
+static void
+sign_tlvs(struct stampauth_key *k, uint8_t *packet, size_t size, size_t base)
+{
+    size_t offset;
+
+    if (stamp_hmac_find(packet, size, base, &offset) == STAMP_HMAC_THERE) {
+        mac_tlvs(k, packet, base, offset, packet + offset + STAMP_TLV_HEADER);
+    }
 }
 
 void
 stampauth_sign(struct stampauth_key *k, uint8_t *packet, size_t size, bool tlvs)
 {
-    size_t offset;
-
     assert(size >= STAMP_SIZE_AUTH);
     stampauth_mac(k, packet, STAMP_HMAC_AT, NULL, 0, packet + STAMP_HMAC_AT);
-    if (tlvs && stamp_hmac_find(packet, size, STAMP_SIZE_AUTH, &offset) == STAMP_HMAC_THERE) {
-        mac_tlvs(k, packet, offset, packet + offset + STAMP_TLV_HEADER);
+    if (tlvs) {
+        sign_tlvs(k, packet, size, STAMP_SIZE_AUTH);
     }
+}
+
+void
+stampauth_sign_tlvs(struct stampauth_key *k, uint8_t *packet, size_t size)
+{
+    sign_tlvs(k, packet, size, STAMP_SIZE_BASE);
 }

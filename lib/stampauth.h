@@ -29,10 +29,21 @@ struct stampauth_secret {
     uint8_t octets[STAMPAUTH_KEY_MAX];
 };
 
+/* What is signed: the whole packet, in STAMP's authenticated layout; or the TLVs of
+ * an unauthenticated one, and with them the sequence number, by the HMAC TLV.  That
+ * one leaves timestamps and SSID open. */
+enum stampauth_mode { STAMPAUTH_NONE, STAMPAUTH_PACKET, STAMPAUTH_TLV };
+
 /* 'next' may have no octets.  'send_next': the sender uses that one.  NULL when
  * memory is out or OpenSSL has no HMAC-SHA-256. */
-struct stampauth_ring *stampauth_new(const struct stampauth_secret *current,
+struct stampauth_ring *stampauth_new(enum stampauth_mode mode,
+                                     const struct stampauth_secret *current,
                                      const struct stampauth_secret *next, bool send_next);
+
+/* How packets are signed with these keys, and the octets that they need at least;
+ * of NULL: not. */
+enum stampauth_mode stampauth_mode(const struct stampauth_ring *r);
+uint32_t stampauth_size(const struct stampauth_ring *r);
 
 /* One reference more; 'r' may be NULL.  Returns 'r'. */
 struct stampauth_ring *stampauth_ref(struct stampauth_ring *r);
@@ -49,16 +60,21 @@ void stampauth_wipe(struct stampauth_secret *s);
 /* The key to send with. */
 struct stampauth_key *stampauth_sender(const struct stampauth_ring *r);
 
-/* The key with which octets 0 to 95 of this packet (112 octets or more) are
- * signed, or NULL: another one. */
-struct stampauth_key *stampauth_check(const struct stampauth_ring *r, const uint8_t *packet);
+/* Whether a packet is signed as the ring's mode has it, and with which '*key'. */
+enum stampauth_verdict { STAMPAUTH_OK, STAMPAUTH_UNSIGNED, STAMPAUTH_WRONG_KEY };
+enum stampauth_verdict stampauth_check(const struct stampauth_ring *r, const uint8_t *packet,
+                                       size_t size, bool authenticated, struct stampauth_key **key);
 
 /* Whether the TLVs of a packet may be used: 'k' signed them, or there is nothing
- * to sign.  'k' NULL (not authenticated): there is no HMAC TLV. */
+ * to sign; it is of the authenticated layout.  'k' NULL (of the other): there is no
+ * HMAC TLV. */
 bool stampauth_tlvs_check(struct stampauth_key *k, const uint8_t *packet, size_t size);
 
 /* Signs a packet of the authenticated layout, and its TLVs if 'tlvs'. */
 void stampauth_sign(struct stampauth_key *k, uint8_t *packet, size_t size, bool tlvs);
+
+/* Signs the TLVs of one of the unauthenticated layout. */
+void stampauth_sign_tlvs(struct stampauth_key *k, uint8_t *packet, size_t size);
 
 /* HMAC over 'first' and 'second'. */
 void stampauth_mac(struct stampauth_key *k, const uint8_t *first, size_t first_size,

@@ -16,13 +16,14 @@
 
 /* Why a delta-t is not to be believed without a second look.  Values stay. */
 enum dt_flag {
-    DT_UNKNOWN = 1 << 0,     /* Nothing is known of it (tombstone, gap, probe was not there). */
-    DT_UNDERSENT = 1 << 1,   /* Fewer than 90 % of the scheduled packets were sent. */
-    DT_CLOCK_STEP = 1 << 2,  /* The sender's clock stepped: ended early, suspect. */
-    DT_OVERRUN = 1 << 3,     /* Events or packets were lost inside the probe. */
-    DT_FAR_EPOCH = 1 << 4,   /* The reflector began anew while packets of it were out. */
-    DT_NEGATIVE = 1 << 5,    /* A one-way delay was negative. */
-    DT_UNDETERMINED = 1 << 6 /* Set by the collector: the far end was not serving. */
+    DT_UNKNOWN = 1 << 0,      /* Nothing is known of it (tombstone, gap, probe was not there). */
+    DT_UNDERSENT = 1 << 1,    /* Fewer than 90 % of the scheduled packets were sent. */
+    DT_CLOCK_STEP = 1 << 2,   /* The sender's clock stepped: ended early, suspect. */
+    DT_OVERRUN = 1 << 3,      /* Events or packets were lost inside the probe. */
+    DT_FAR_EPOCH = 1 << 4,    /* The reflector began anew while packets of it were out. */
+    DT_NEGATIVE = 1 << 5,     /* A one-way delay was negative. */
+    DT_UNDETERMINED = 1 << 6, /* Set by the collector: the far end was not serving. */
+    DT_BELOW_FLOOR = 1 << 7   /* A round trip was under what the way allows (rt_floor). */
 };
 
 /* Delays of one direction.  'count' samples; min, max, sum valid if count > 0;

@@ -262,12 +262,7 @@ address_of(const union name *n)
     if (n->any.sa_family == AF_INET) {
         return address_of_v4(n->v4.sin_addr);
     }
-    if (IN6_IS_ADDR_V4MAPPED(&n->v6.sin6_addr)) {
-        struct in_addr v4;
-        memcpy(&v4, n->v6.sin6_addr.s6_addr + 12, sizeof v4);
-        return address_of_v4(v4);
-    }
-    return address_of_v6(&n->v6.sin6_addr);
+    return address_of_dual(&n->v6.sin6_addr);
 }
 
 static uint16_t

@@ -18,7 +18,8 @@ enum {
     UNREAD_MAX = 4096,    /* Octets of answers that a peer may leave unread. */
     INPUT_MAX = 4096,     /* Octets that are read ahead. */
     WRITE_TIMEOUT_S = 30, /* For a peer that reads nothing at all. */
-    PAUSE_S = 1,          /* Without accepting, when the system has no more descriptors. */
+    BACKLOG = 16,
+    PAUSE_S = 1, /* Without accepting, when the system has no more descriptors. */
 };
 
 static const char *const own_names[TWAMPSERVER_VERDICT] = {
@@ -155,7 +156,7 @@ on_event(struct bufferevent *stream, short what, void *aux)
 
 static void
 connection_begin(struct twampserver *s, struct connection *c, evutil_socket_t fd,
-                 struct in_addr peer, struct in_addr local)
+                 const struct address *peer, const struct address *local)
 {
     c->stream = bufferevent_socket_new(s->config.base, fd, BEV_OPT_CLOSE_ON_FREE);
     if (!c->stream) {
@@ -164,8 +165,8 @@ connection_begin(struct twampserver *s, struct connection *c, evutil_socket_t fd
         return;
     }
     c->state = SETTING_UP;
-    c->peer = peer;
-    c->local = local;
+    c->peer = *peer;
+    c->local = *local;
     c->mode = 0;
     s->connection_count++;
     twampserver_count(s, TWAMPSERVER_CONNECTIONS);
@@ -176,17 +177,33 @@ connection_begin(struct twampserver *s, struct connection *c, evutil_socket_t fd
     twampserver_greet(c);
 }
 
+union name {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+};
+
+static struct address
+address_of(const union name *n)
+{
+    return n->any.sa_family == AF_INET    ? address_of_v4(n->v4.sin_addr)
+           : n->any.sa_family == AF_INET6 ? address_of_dual(&n->v6.sin6_addr)
+                                          : (struct address){.family = 0};
+}
+
 static void
 on_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *from, int size, void *aux)
 {
     struct twampserver *s = (struct twampserver *)aux;
-    struct sockaddr_in peer = {.sin_family = AF_UNSPEC}, local;
-    socklen_t local_size = sizeof local;
+    union name name = {.v6.sin6_family = AF_UNSPEC};
     struct connection *c = s->connections;
+    socklen_t name_size = sizeof name;
+    struct address peer, local;
 
     (void)l;
-    memcpy(&peer, from, (size_t)size < sizeof peer ? (size_t)size : sizeof peer);
-    if (peer.sin_family != AF_INET || !twampserver_allows(s, peer.sin_addr)) {
+    memcpy(&name, from, (size_t)size < sizeof name ? (size_t)size : sizeof name);
+    peer = address_of(&name);
+    if (!twampserver_allows(s, &peer)) {
         twampserver_count(s, TWAMPSERVER_STRANGER);
         close(fd);
         return;
@@ -196,15 +213,16 @@ on_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *from, i
         close(fd);
         return;
     }
-    if (getsockname(fd, (struct sockaddr *)&local, &local_size) < 0) {
+    if (getsockname(fd, &name.any, &name_size) < 0) {
         twampserver_count(s, TWAMPSERVER_NO_RESOURCES);
         close(fd);
         return;
     }
+    local = address_of(&name);
     while (c->state != FREE) {
         c++;
     }
-    connection_begin(s, c, fd, peer.sin_addr, local.sin_addr);
+    connection_begin(s, c, fd, &peer, &local);
 }
 
 /* Out of descriptors: the queue waits a little, instead of us going round. */
@@ -248,18 +266,51 @@ events_new(struct twampserver *s)
     return whole ? twampserver_sessions_init(s) : -ENOMEM;
 }
 
+/* A listening socket of this address; negative errno. */
+static int
+socket_of(const struct address *address, uint16_t port)
+{
+    const struct sockaddr_in v4 = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = address->v4};
+    const struct sockaddr_in6 v6 = {
+        .sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = address->v6};
+    bool six = address->family == 6;
+    int on = 1, off = 0;
+    int fd = socket(six ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    if (fd < 0) {
+        return -errno;
+    }
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 ||
+        (six && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) < 0) ||
+        bind(fd, six ? (const struct sockaddr *)&v6 : (const struct sockaddr *)&v4,
+             six ? sizeof v6 : sizeof v4) < 0 ||
+        listen(fd, BACKLOG) < 0) {
+        int err = -errno;
+        close(fd);
+        return err;
+    }
+    return fd;
+}
+
 static int
 server_listen(struct twampserver *s)
 {
-    const struct sockaddr_in at = {
-        .sin_family = AF_INET, .sin_port = htons(s->config.port), .sin_addr = s->config.address};
+    bool any = !address_is_set(&s->config.address);
+    struct address at = any ? address_any(6) : s->config.address;
+    int fd = socket_of(&at, s->config.port);
 
-    s->listener =
-        evconnlistener_new_bind(s->config.base, on_accept, s,
-                                LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE,
-                                16, (const struct sockaddr *)&at, sizeof at);
+    if (fd == -EAFNOSUPPORT && any) {
+        at = address_any(4);
+        fd = socket_of(&at, s->config.port);
+    }
+    if (fd < 0) {
+        return fd;
+    }
+    s->listener = evconnlistener_new(s->config.base, on_accept, s, LEV_OPT_CLOSE_ON_FREE, 0, fd);
     if (!s->listener) {
-        return errno ? -errno : -EIO;
+        close(fd);
+        return -ENOMEM;
     }
     evconnlistener_set_error_cb(s->listener, on_accept_error);
     return 0;
@@ -289,7 +340,7 @@ twampserver_new(struct twampserver **out, const struct twampserver_config *confi
     s->config = *config;
     s->started = stamp_time_format(instant_now(), false);
     name_counters(s);
-    s->allow = (struct twampserver_prefix *)calloc(config->allow_count + 1, sizeof *s->allow);
+    s->allow = (struct prefix *)calloc(config->allow_count + 1, sizeof *s->allow);
     err = s->allow ? events_new(s) : -ENOMEM;
     if (!err) {
         memcpy(s->allow, config->allow, config->allow_count * sizeof *s->allow);
@@ -335,11 +386,11 @@ twampserver_free(struct twampserver *s)
 uint16_t
 twampserver_port(const struct twampserver *s)
 {
-    struct sockaddr_in at = {.sin_port = 0};
+    struct sockaddr_in6 at = {.sin6_port = 0}; /* The port of both families is there. */
     socklen_t size = sizeof at;
 
     (void)getsockname(evconnlistener_get_fd(s->listener), (struct sockaddr *)&at, &size);
-    return ntohs(at.sin_port);
+    return ntohs(at.sin6_port);
 }
 
 uint32_t

@@ -13,12 +13,12 @@
 #ifndef PLUMBLINE_TWAMPSERVER_H
 #define PLUMBLINE_TWAMPSERVER_H
 
-#include <netinet/in.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include <event2/event.h>
 
+#include "address.h"
 #include "counter.h"
 #include "nstime.h"
 #include "reflector.h"
@@ -46,11 +46,6 @@ enum twampserver_count {
     TWAMPSERVER_COUNTS
 };
 
-struct twampserver_prefix {
-    struct in_addr address;
-    uint8_t bits; /* 0..32 */
-};
-
 /* The reflector, as reflector_twamp_open(), _close() and _heard(). */
 struct twampserver_reflector {
     int (*open)(void *aux, const struct reflector_twamp *session);
@@ -61,10 +56,11 @@ struct twampserver_reflector {
 
 struct twampserver_config {
     struct event_base *base;
-    struct in_addr address; /* To listen on. */
-    uint16_t port;          /* TCP; 0: the kernel chooses. */
-    uint16_t test_port;     /* UDP, of the reflector: told in each Accept-Session. */
-    const struct twampserver_prefix *allow; /* Copied. */
+    struct address address;     /* To listen on; none: any of both families, or of IPv4 where
+                                   there is no IPv6. */
+    uint16_t port;              /* TCP; 0: the kernel chooses. */
+    uint16_t test_port;         /* UDP, of the reflector: told in each Accept-Session. */
+    const struct prefix *allow; /* Copied. */
     size_t allow_count;
     uint32_t connections; /* At most; 1..TWAMPSERVER_CONNECTIONS_MAX. */
     uint32_t sessions;    /* Of all connections; 1..TWAMPSERVER_SESSIONS_MAX. */

@@ -26,7 +26,7 @@ struct connection {
     struct event *watch; /* While running. */
     enum state state;
     uint32_t mode;
-    struct in_addr peer, local;
+    struct address peer, local;
     uint32_t sessions;
 };
 
@@ -43,7 +43,7 @@ struct tsession {
 
 struct twampserver {
     struct twampserver_config config;
-    struct twampserver_prefix *allow;
+    struct prefix *allow;
     struct evconnlistener *listener;
     struct event *resume;
     struct connection connections[TWAMPSERVER_CONNECTIONS_MAX];
@@ -86,7 +86,7 @@ void twampserver_set_timeouts(struct connection *c, bool running);
 
 /* --- twampserver_session.c --- */
 
-bool twampserver_allows(const struct twampserver *s, struct in_addr peer);
+bool twampserver_allows(const struct twampserver *s, const struct address *peer);
 void twampserver_greet(struct connection *c);
 
 /* Takes one message of its right size. */

@@ -72,25 +72,34 @@ twampserver_sessions_end(struct connection *c)
 }
 
 bool
-twampserver_allows(const struct twampserver *s, struct in_addr peer)
+twampserver_allows(const struct twampserver *s, const struct address *peer)
 {
     for (size_t i = 0; i < s->config.allow_count; i++) {
-        uint8_t bits = s->allow[i].bits;
-        uint32_t mask = bits == 0 ? 0 : htonl(UINT32_MAX << (32 - bits));
-        if (((peer.s_addr ^ s->allow[i].address.s_addr) & mask) == 0) {
+        if (address_in_prefix(peer, &s->allow[i].address, s->allow[i].length)) {
             return true;
         }
     }
     return false;
 }
 
-static struct in_addr
-first_four(const struct in6_addr *address, struct in_addr otherwise)
+/* An end as a request names it; zero: that of the control connection. */
+static struct address
+end_of(uint8_t ipvn, const struct in6_addr *named, const struct address *otherwise)
 {
-    struct in_addr a;
+    struct in_addr four;
+    struct address a;
 
-    memcpy(&a, address->s6_addr, sizeof a);
-    return a.s_addr == INADDR_ANY ? otherwise : a;
+    memcpy(&four, named->s6_addr, sizeof four);
+    a = ipvn == 4 ? address_of_v4(four) : address_of_v6(named);
+    return address_is_host(&a) ? a : *otherwise;
+}
+
+/* Of the request's family; a link-local one would need its interface beside it. */
+static bool
+is_usable(const struct address *a, uint8_t ipvn)
+{
+    return a->family == ipvn && !address_is_link_local(a) &&
+           !(ipvn == 6 && IN6_IS_ADDR_V4MAPPED(&a->v6));
 }
 
 /* The session between these ends, if there is one. */
@@ -107,15 +116,16 @@ session_between(struct twampserver *s, const struct reflector_twamp *is)
     return NULL;
 }
 
-/* Whether the ends of this request can be served: IPv4, a peer whom we allow, and
- * nobody's already.  One that only lingers makes way. */
+/* Whether the ends of this request can be served: of one family, a peer whom we allow,
+ * and nobody's already.  One that only lingers makes way. */
 static bool
 ends_are_good(struct twampserver *s, const struct twampcontrol_request *q,
               const struct reflector_twamp *is)
 {
     struct tsession *before;
 
-    if (q->ipvn != 4 || q->sender_port == 0 || !twampserver_allows(s, is->peer.v4)) {
+    if (!is_usable(&is->peer, q->ipvn) || !is_usable(&is->local, q->ipvn) || q->sender_port == 0 ||
+        !twampserver_allows(s, &is->peer)) {
         return false;
     }
     before = session_between(s, is);
@@ -195,13 +205,14 @@ take_setup(struct connection *c, const uint8_t *bytes, size_t size)
     }
 }
 
-/* RFC 4656, section 3.5: the server's address, the time, something random. */
+/* RFC 4656, section 3.5: the server's address (of IPv6 its end), the time, something
+ * random. */
 static void
-make_sid(uint8_t sid[16], struct in_addr local)
+make_sid(uint8_t sid[16], const struct address *local)
 {
     struct wr w = wr_of(sid, 16);
 
-    wr_copy(&w, &local, sizeof local);
+    wr_copy(&w, local->v6.s6_addr + address_size(local) - 4, 4);
     wr_be64(&w, stamp_time_format(instant_now(), false));
     (void)RAND_bytes(wr_room(&w, 4), 4);
 }
@@ -234,8 +245,8 @@ judge_request(struct connection *c, const struct twampcontrol_request *q)
 {
     struct twampserver *s = c->server;
     const struct reflector_twamp is = {
-        .peer = address_of_v4(first_four(&q->sender, c->peer)),
-        .local = address_of_v4(first_four(&q->receiver, c->local)),
+        .peer = end_of(q->ipvn, &q->sender, &c->peer),
+        .local = end_of(q->ipvn, &q->receiver, &c->local),
         .port = q->sender_port,
         .dscp = q->dscp,
         .symmetrical = (c->mode & TWAMPCONTROL_SYMMETRICAL_SIZE) != 0,
@@ -267,7 +278,7 @@ take_request(struct connection *c, const uint8_t *bytes, size_t size)
     }
     if (answer.accept == TWAMPCONTROL_ACCEPTED) {
         answer.port = c->server->config.test_port;
-        make_sid(answer.sid, c->local);
+        make_sid(answer.sid, &c->local);
         if (c->mode & TWAMPCONTROL_REFLECT_OCTETS) {
             answer.reflected_octets = q.reflected_octets;
         }

@@ -267,27 +267,6 @@ value_parse_ipv4(const char *text, struct in_addr *out)
     return true;
 }
 
-bool
-value_parse_ipv4_prefix(const char *text, struct in_addr *out, uint8_t *bits)
-{
-    const char *slash = strchr(text, '/');
-    size_t size = slash ? (size_t)(slash - text) : strlen(text);
-    char address[INET_ADDRSTRLEN];
-    uint64_t length = 32;
-
-    if (size >= sizeof address ||
-        (slash && (!value_parse_unsigned(slash + 1, &length) || length > 32))) {
-        return false;
-    }
-    memcpy(address, text, size);
-    address[size] = '\0';
-    if (!value_parse_ipv4(address, out)) {
-        return false;
-    }
-    *bits = (uint8_t)length;
-    return true;
-}
-
 /* Exactly 'count' digits at '*text', which it steps over. */
 static bool
 fixed_digits(const char **text, unsigned count, int64_t *out)

@@ -56,9 +56,6 @@ char *value_format_prefix(const struct prefix *p, char *buf, size_t size);
 /* "2026-02-01": 1970 to 2261, a day that there was. */
 bool value_is_date(const char *text);
 
-/* "192.0.2.0/24"; without a slash one address, 32 bits. */
-bool value_parse_ipv4_prefix(const char *text, struct in_addr *out, uint8_t *bits);
-
 /* RFC 3339 with "Z" or an offset; 1970 to 2261. */
 bool value_parse_instant(const char *text, struct instant *out);
 

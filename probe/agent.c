@@ -42,7 +42,7 @@
  * way: told by name. */
 enum {
     FAR_FIRST = MATCH_BAD_REFLECTOR_TIME,
-    FAR_LAST = MATCH_REMARKED,
+    FAR_LAST = MATCH_BELOW_FLOOR,
     FAR_COUNTS = FAR_LAST - FAR_FIRST + 1
 };
 
@@ -123,6 +123,9 @@ session_begin(struct agent *a, const struct plan_session *ps, const struct timin
     if (a->sessions[ts->index]) {
         a->sessions[ts->index]->in_plan = true;
         a->sessions[ts->index]->large = ps->large;
+        if (a->sessions[ts->index]->match) {
+            match_set_rt_floor(a->sessions[ts->index]->match, ps->rt_floor);
+        }
         return 0;
     }
     struct agent_session *s = calloc(1, sizeof *s);
@@ -134,7 +137,7 @@ session_begin(struct agent *a, const struct plan_session *ps, const struct timin
     s->large = ps->large;
     s->in_plan = true;
     s->mtu = ps->mtu;
-    s->bucket = (struct log_bucket){.burst = 4, .every = span_of_ns(60 * NS_PER_S)};
+    s->bucket = (struct log_bucket){.burst = 8, .every = span_of_ns(60 * NS_PER_S)};
     mtu_init(&s->watch, ps->key.tmax);
     if (s->mtu) {
         a->sessions[ts->index] = s;
@@ -146,6 +149,7 @@ session_begin(struct agent *a, const struct plan_session *ps, const struct timin
         return -ENOMEM;
     }
     match_set_clock_error(s->match, own_error(a));
+    match_set_rt_floor(s->match, ps->rt_floor);
     a->sessions[ts->index] = s;
     a->dictionary_due = true;
     return 0;
@@ -208,22 +212,40 @@ add_event(struct agent *a, const struct agent_session *s, struct instant at,
     add_message(a, TELEMETRY_EVENT, &m.base);
 }
 
+static void
+log_change(const char *label, enum match_change what, uint32_t from, uint32_t to)
+{
+    static const char *const names[MATCH_CHANGES] = {[MATCH_TTL_FWD] = "TTL on the way there",
+                                                     [MATCH_TTL_BWD] = "TTL on the way back",
+                                                     [MATCH_DSCP] = "DSCP",
+                                                     [MATCH_DSCP_FWD] = "DSCP on the way there",
+                                                     [MATCH_DSCP_BWD] = "DSCP on the way back"};
+    bool ttl = what == MATCH_TTL_FWD || what == MATCH_TTL_BWD;
+
+    if (what == MATCH_FLOOR_BROKEN) {
+        log_warnx("%s: a packet came back after %u us, under the rt_floor of %u us: a clock lies, "
+                  "or the inventory does",
+                  label, to, from);
+    } else if (what == MATCH_FLOOR_KEPT) {
+        log_warnx("%s: the rt_floor of %u us holds again", label, from);
+    } else {
+        log_warnx("%s: %s changed from %u to %u: %s", label, names[what], from, to,
+                  ttl ? "the path is another" : "somebody remarks the class");
+    }
+}
+
 /* What changed on the way; the first TTL is told, not logged. */
 static void
-on_change(const struct session_key *key, enum match_change what, uint8_t from, uint8_t to,
+on_change(const struct session_key *key, enum match_change what, uint32_t from, uint32_t to,
           struct instant at, void *aux)
 {
-    static const char *const names[] = {[MATCH_TTL_FWD] = "TTL on the way there",
-                                        [MATCH_TTL_BWD] = "TTL on the way back",
-                                        [MATCH_DSCP] = "DSCP"};
     const struct sink_call *call = aux;
+    bool ttl = what == MATCH_TTL_FWD || what == MATCH_TTL_BWD;
     char label[2 * SERIES_NAME_MAX + 16];
 
     add_event(call->agent, call->session, at, (Plumbline__Telemetry__Event__Kind)what, from, to);
-    if ((what == MATCH_DSCP || from) && log_bucket_pass(&call->session->bucket, mono_now())) {
-        log_warnx("%s: %s changed from %u to %u%s", session_label(key, label, sizeof label),
-                  names[what], from, to,
-                  what == MATCH_DSCP ? ": somebody remarks the class" : ": the path is another");
+    if ((!ttl || from) && log_bucket_pass(&call->session->bucket, mono_now())) {
+        log_change(session_label(key, label, sizeof label), what, from, to);
     }
 }
 

@@ -126,6 +126,19 @@ fill_stream(const struct exposition *e, struct metrics *m)
 }
 
 static void
+fill_twamp(const struct exposition *e, struct metrics *m)
+{
+    struct counter_group g;
+
+    twampserver_counters(e->twamp, &g);
+    metrics_group(m, &g, NULL);
+    metrics_gauge(m, "twamp_control_connections", "Connections of TWAMP-Control.", NULL,
+                  twampserver_connections(e->twamp));
+    metrics_gauge(m, "twamp_control_sessions", "Sessions of TWAMP-Test, in whatever state.", NULL,
+                  twampserver_sessions(e->twamp));
+}
+
+static void
 add_link(const char *object, const struct counter_group *group, size_t sessions, void *aux)
 {
     const struct metrics_label link[] = {{"link", object}, {NULL, NULL}};
@@ -147,6 +160,9 @@ exposition_fill(const struct exposition *e, struct metrics *m)
     timing_counters_all(e->timing, groups);
     for (size_t i = 0; i < TIMING_GROUPS; i++) {
         metrics_group(m, &groups[i], NULL);
+    }
+    if (e->twamp) {
+        fill_twamp(e, m);
     }
     agent_links(e->agent, add_link, m);
 }

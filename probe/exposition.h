@@ -12,6 +12,7 @@
 #include "spool.h"
 #include "stream.h"
 #include "timing.h"
+#include "twampserver.h"
 
 struct exposition {
     const struct probe_config *config;
@@ -19,6 +20,7 @@ struct exposition {
     const struct timing *timing;
     struct spool *spool;
     const struct stream *stream;
+    const struct twampserver *twamp; /* NULL: there is no server. */
 };
 
 /* Adds all of it to 'm'. */

@@ -16,13 +16,13 @@
 #include "config.h"
 #include "exposition.h"
 #include "inventory.h"
+#include "linkkeys.h"
 #include "log.h"
 #include "plan.h"
 #include "ring.h"
 #include "scrape.h"
 #include "service.h"
 #include "spool.h"
-#include "stampauth.h"
 #include "stream.h"
 #include "timing.h"
 #include "twampserver.h"
@@ -53,7 +53,6 @@ enum { EXIT_CONFIG = 2, EXIT_SYSTEM = 3 };
 struct probe {
     const char *config_path;
     struct probe_config *config;
-    struct probe_config *keys; /* As read at the last reload, for its link_keys; NULL: never. */
     struct event_base *base;
     struct ring *ring;
     struct timing *timing;
@@ -88,118 +87,37 @@ usage(FILE *to)
           to);
 }
 
-/* A key of 'link' from 'path'; tells what is wrong, but nothing of what is in it. */
-static int
-read_key(const char *link, const char *path, struct stampauth_secret *out)
+/* Tells why there is no plan. */
+static void
+tell_no_plan(const struct probe *p, int err)
 {
-    int err = stampauth_read(path, out);
-
-    if (err == -EINVAL) {
-        log_errorx("link_keys: %s: %s: expected a key of 32 to 128 hexadecimal digits; "
-                   "`openssl rand -hex 32` makes one",
-                   link, path);
-    } else if (err == -EACCES) {
-        log_errorx("link_keys: %s: %s: cannot be read, or others may read it; "
-                   "`chmod o= %s` and give it to this program's user or group",
-                   link, path, path);
-    } else if (err) {
+    if (err == -ENOENT) {
+        log_errorx("%s: 'probe: %s' is not in the inventory %s; add it under 'probes:' there, or "
+                   "correct the name",
+                   p->config_path, p->config->probe, p->config->inventory);
+    } else if (err == -EMSGSIZE) {
+        log_errorx("%s: a link that has keys has a class under 112 octets (64 where 'auth' is "
+                   "'mode: tlv'), and authenticated packets are not shorter; give it a larger "
+                   "'size', or the link other classes",
+                   p->config->probe);
+    } else if (err == -EPROTONOSUPPORT) {
+        log_errorx("%s: the far end of a link that has keys speaks twamp-light or icmp, in which "
+                   "nothing is signed; take it out of 'link_keys:', or make it 'protocol: stamp'",
+                   p->config_path);
+    } else {
         errno = -err;
-        log_error("link_keys: %s: %s", link, path);
-    }
-    return err;
-}
-
-static void
-drop_rings(struct probe_config *c)
-{
-    for (size_t i = 0; c && i < c->link_key_count; i++) {
-        stampauth_unref(c->link_keys[i].ring);
-        c->link_keys[i].ring = NULL;
+        log_error("%s: no plan could be made", p->config->probe);
     }
 }
 
-/* Makes the ring of each link that 'c' has keys for. */
+/* Loads the inventory and the keys that it and 'with' name, and makes the plan of
+ * this probe, of which nothing new begins before 'not_before' nor, if there is an
+ * 'old' one, before that has ended; tells every error. */
 static int
-load_rings(struct probe_config *c)
+load_plan(struct probe *p, const struct probe_config *with, const struct plan *old,
+          struct instant not_before, struct plan **out)
 {
-    int err = 0;
-
-    for (size_t i = 0; i < c->link_key_count; i++) {
-        struct config_link_key *k = &c->link_keys[i];
-        struct stampauth_secret current, next = {.size = 0};
-        int wrong = read_key(k->link, k->key_file, &current);
-        if (!wrong && k->key_file_next) {
-            wrong = read_key(k->link, k->key_file_next, &next);
-        }
-        if (!wrong) {
-            k->ring = stampauth_new(&current, &next, k->send_next);
-            wrong = k->ring ? 0 : -ENOMEM;
-        }
-        stampauth_wipe(&current);
-        stampauth_wipe(&next);
-        err = err ? err : wrong;
-    }
-    if (err) {
-        drop_rings(c);
-    }
-    return err;
-}
-
-/* The configuration of the start, with the keys of the last reload. */
-static struct probe_config
-plan_config(const struct probe *p)
-{
-    struct probe_config c = *p->config;
-
-    if (p->keys) {
-        c.link_keys = p->keys->link_keys;
-        c.link_key_count = p->keys->link_key_count;
-    }
-    return c;
-}
-
-static bool
-has_keys(const struct probe_config *c, const char *link)
-{
-    for (size_t i = 0; i < c->link_key_count; i++) {
-        if (strcmp(c->link_keys[i].link, link) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Where the keys of 'c' and the links of the inventory do not go together. */
-static void
-tell_keys(const struct probe *p, const struct probe_config *c, const struct inventory *inv)
-{
-    const struct inv_probe *self = inventory_probe(inv, c->probe);
-
-    for (size_t i = 0; i < c->link_key_count; i++) {
-        if (!inventory_link(inv, c->link_keys[i].link)) {
-            log_warnx("%s: link_keys: there is no link '%s' in the inventory", p->config_path,
-                      c->link_keys[i].link);
-        }
-    }
-    for (size_t i = 0; self && i < inv->link_count; i++) {
-        const struct inv_link *link = &inv->links[i];
-        bool ours = link->ends[0].probe == self || link->ends[1].probe == self;
-        if (ours && link->state != INV_RETIRED && link->auth.mode != INV_AUTH_NONE &&
-            !has_keys(c, link->key)) {
-            log_warnx("%s: link '%s' has 'auth' in the inventory and no keys under 'link_keys:' "
-                      "here: its packets are not signed",
-                      p->config_path, link->key);
-        }
-    }
-}
-
-/* Loads the inventory and makes the plan of this probe, of which nothing new
- * begins before 'not_before' nor, if there is an 'old' one, before that has
- * ended; tells every error. */
-static int
-load_plan(struct probe *p, const struct plan *old, struct instant not_before, struct plan **out)
-{
-    const struct probe_config config = plan_config(p);
+    struct linkkeys keys;
     struct inventory *inv;
     size_t errors, warnings;
     int err = inventory_load(p->config->inventory, stderr, ERRORS_MAX, &errors, &warnings, &inv);
@@ -214,28 +132,18 @@ load_plan(struct probe *p, const struct plan *old, struct instant not_before, st
         inventory_free(inv);
         return -EINVAL;
     }
-    tell_keys(p, &config, inv);
     if (old) {
         struct instant in_force = instant_add(instant_now(), span_of_ns(REPLACE_NS));
         not_before = instant_before(not_before, in_force) ? in_force : not_before;
     }
     p->interval = inv->interval;
-    err = plan_make(out, inv, &config, old, &p->next_index, not_before);
-    if (err == -ENOENT) {
-        log_errorx("%s: 'probe: %s' is not in the inventory %s; add it under 'probes:' there, or "
-                   "correct the name",
-                   p->config_path, p->config->probe, p->config->inventory);
-    } else if (err == -EMSGSIZE) {
-        log_errorx("%s: a link of 'link_keys:' has a class under 112 octets, and authenticated "
-                   "packets are not shorter; give it a larger 'size', or the link other classes",
-                   p->config->probe);
-    } else if (err == -EPROTONOSUPPORT) {
-        log_errorx("%s: the far end of a link of 'link_keys:' speaks twamp-light or icmp, in which "
-                   "nothing is signed; take it out of there, or make it 'protocol: stamp'",
-                   p->config_path);
-    } else if (err) {
-        errno = -err;
-        log_error("%s: no plan could be made", p->config->probe);
+    err = linkkeys_load(with, inv, &keys);
+    if (!err) {
+        err = plan_make(out, inv, p->config, &keys, old, &p->next_index, not_before);
+        linkkeys_fini(&keys);
+        if (err) {
+            tell_no_plan(p, err);
+        }
     }
     inventory_free(inv);
     return err;
@@ -354,26 +262,17 @@ static int
 open_twamp(struct probe *p)
 {
     const struct probe_config *c = p->config;
-    struct twampserver_prefix *allow;
     int err;
 
     if (c->twamp_control.allow_count == 0) {
         return 0;
     }
-    allow = calloc(c->twamp_control.allow_count, sizeof *allow);
-    if (!allow) {
-        return -ENOMEM;
-    }
-    for (size_t i = 0; i < c->twamp_control.allow_count; i++) {
-        allow[i] = (struct twampserver_prefix){c->twamp_control.allow[i].address,
-                                               c->twamp_control.allow[i].bits};
-    }
     const struct twampserver_config config = {
         .base = p->base,
-        .address = c->twamp_control.address.v4,
+        .address = c->twamp_control.address,
         .port = c->twamp_control.port,
         .test_port = c->port,
-        .allow = allow,
+        .allow = c->twamp_control.allow,
         .allow_count = c->twamp_control.allow_count,
         .connections = c->twamp_control.connections,
         .sessions = c->twamp_control.sessions,
@@ -382,7 +281,6 @@ open_twamp(struct probe *p)
         .reflector = {twamp_open, twamp_close, twamp_heard, p},
     };
     err = twampserver_new(&p->twamp, &config);
-    free(allow);
     if (err) {
         errno = -err;
         log_error("%s: TWAMP-Control cannot listen on TCP port %u; see 'twamp_control:' in %s",
@@ -403,11 +301,7 @@ open_parts(struct probe *p)
         return err;
     }
     struct instant not_before = first_start(p);
-    err = load_rings(p->config);
-    if (err) {
-        return err;
-    }
-    err = load_plan(p, NULL, not_before, &plan);
+    err = load_plan(p, p->config, NULL, not_before, &plan);
     if (!err) {
         err = open_sample_log(p);
     }
@@ -467,45 +361,24 @@ close_parts(struct probe *p)
     }
 }
 
-/* Keys are read again at each reload, with the part of the configuration that
- * names their files.  On error the ones before stay. */
-static int
-reload_keys(struct probe *p)
-{
-    struct probe_config *c;
-    int err = probe_config_load(p->config_path, stderr, &c);
-
-    if (err) {
-        return err;
-    }
-    err = load_rings(c);
-    if (err) {
-        probe_config_free(c);
-        return err;
-    }
-    drop_rings(p->keys);
-    probe_config_free(p->keys);
-    p->keys = c;
-    return 0;
-}
-
 /* A wrong inventory never replaces a good one. */
 static void
 reload(struct probe *p)
 {
+    struct probe_config *with; /* For its link_keys and key_folder; no more of it is taken on. */
     struct plan *plan;
+    int err = probe_config_load(p->config_path, stderr, &with);
 
-    if (reload_keys(p)) {
-        log_warnx("%s: the keys of links could not be read again; keys and inventory stay as they "
-                  "are",
+    if (!err) {
+        err = load_plan(p, with, agent_plan(p->agent), first_start(p), &plan);
+        probe_config_free(with);
+    }
+    if (err) {
+        log_warnx("%s: the new inventory or its keys have errors; the old ones stay in force",
                   p->config->probe);
         return;
     }
-    if (load_plan(p, agent_plan(p->agent), first_start(p), &plan)) {
-        log_warnx("%s: the new inventory has errors; the old one stays in force", p->config->probe);
-        return;
-    }
-    int err = timing_replace(p->timing, &plan->timing);
+    err = timing_replace(p->timing, &plan->timing);
     if (err) {
         errno = -err;
         log_warn("%s: the new inventory could not be put in force; the old one stays",
@@ -569,7 +442,8 @@ fill_metrics(struct metrics *m, void *aux)
                                  .agent = p->agent,
                                  .timing = p->timing,
                                  .spool = p->spool,
-                                 .stream = p->stream};
+                                 .stream = p->stream,
+                                 .twamp = p->twamp};
 
     exposition_fill(&e, m);
 }
@@ -618,7 +492,7 @@ check_only(struct probe *p)
 {
     struct plan *plan;
 
-    if (load_rings(p->config) || load_plan(p, NULL, instant_now(), &plan)) {
+    if (load_plan(p, p->config, NULL, instant_now(), &plan)) {
         return EXIT_CONFIG;
     }
     printf("%s: %zu sessions, answers on %zu links\n", p->config->probe, plan->timing.session_count,
@@ -670,9 +544,6 @@ main(int argc, char **argv)
         status = check ? check_only(&p) : run(&p);
         event_base_free(p.base);
     }
-    drop_rings(p.keys);
-    probe_config_free(p.keys);
-    drop_rings(p.config);
     probe_config_free(p.config);
     return status;
 }

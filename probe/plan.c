@@ -32,6 +32,7 @@ struct plan_builder {
     uint32_t large;              /* Its session of full-size packets; UINT32_MAX: none. */
     struct plan_indexes *taken;
     const struct probe_config *config;
+    const struct linkkeys *keys;
     const struct plan *old;
     uint32_t *next_index;
     struct instant not_before;
@@ -103,8 +104,8 @@ static bool
 same_path(const struct timing_session *a, const struct timing_session *b)
 {
     return a->protocol == b->protocol && address_equal(&a->source, &b->source) &&
-           a->foreign == b->foreign && a->ptp == b->ptp && !a->keys == !b->keys &&
-           same_socket(a, b);
+           a->foreign == b->foreign && a->ptp == b->ptp &&
+           stampauth_mode(a->keys) == stampauth_mode(b->keys) && same_socket(a, b);
 }
 
 /* One that goes another way now counts its packets anew, so it is not the same:
@@ -115,18 +116,6 @@ old_session(const struct plan *old, int64_t id, const struct timing_session *t)
     for (size_t i = 0; old && i < old->timing.session_count; i++) {
         if (old->sessions[i].id == id && same_path(&old->timing.sessions[i], t)) {
             return &old->timing.sessions[i];
-        }
-    }
-    return NULL;
-}
-
-/* The configuration's; NULL: the link has no keys. */
-static struct stampauth_ring *
-keys_of(const struct probe_config *config, const struct inv_link *link)
-{
-    for (size_t i = 0; i < config->link_key_count; i++) {
-        if (strcmp(config->link_keys[i].link, link->key) == 0) {
-            return config->link_keys[i].ring;
         }
     }
     return NULL;
@@ -160,14 +149,14 @@ grow(struct plan *p)
 
 static struct timing_session
 session_of(const struct inv_link *link, const struct inv_class *class_, unsigned end,
-           const struct session_key *key, const struct probe_config *config)
+           const struct session_key *key, const struct plan_builder *b)
 {
     static const enum sender_protocol protocols[] = {[INV_STAMP] = SENDER_STAMP,
                                                      [INV_TWAMP_LIGHT] = SENDER_TWAMP_LIGHT,
                                                      [INV_ICMP] = SENDER_ICMP};
     const struct inv_end *near = &link->ends[end], *far = &link->ends[1 - end];
     bool foreign = !far->probe;
-    uint16_t base = foreign && far->source_port ? far->source_port : config->source_port;
+    uint16_t base = foreign && far->source_port ? far->source_port : b->config->source_port;
 
     return (struct timing_session){
         .protocol = foreign ? protocols[far->protocol] : SENDER_STAMP,
@@ -182,7 +171,7 @@ session_of(const struct inv_link *link, const struct inv_class *class_, unsigned
         .period = class_->period,
         .interface = device_of(near),
         .dt = class_->dt,
-        .keys = keys_of(config, link),
+        .keys = linkkeys_of(b->keys, link->key),
     };
 }
 
@@ -193,7 +182,7 @@ can_be_signed(const struct timing_session *t)
     if (t->keys && t->protocol != SENDER_STAMP) {
         return -EPROTONOSUPPORT;
     }
-    return t->keys && t->size < STAMP_SIZE_AUTH ? -EMSGSIZE : 0;
+    return t->size < stampauth_size(t->keys) ? -EMSGSIZE : 0;
 }
 
 /* Adds 't' with a port, an index and a begin; 'key' names it. */
@@ -252,13 +241,13 @@ add_session(const struct inv_link *link, const struct inv_class *class_, unsigne
             const struct session_key *key, void *aux)
 {
     struct plan_builder *b = aux;
-    struct timing_session t = session_of(link, class_, end, key, b->config);
+    struct timing_session t = session_of(link, class_, end, key, b);
     int err = 0;
 
     if (b->link != link) {
         b->link = link;
         b->large = UINT32_MAX;
-        if (link->mtu >= (t.keys ? STAMP_SIZE_AUTH : STAMP_SIZE_BASE) + 48) {
+        if (link->mtu >= stampauth_size(t.keys) + 48) {
             err = add_large(b, link, t, key);
         }
     }
@@ -266,9 +255,32 @@ add_session(const struct inv_link *link, const struct inv_class *class_, unsigne
         err = add_timed(b, t, key, 0);
     }
     if (!err) {
-        b->plan->sessions[b->plan->timing.session_count - 1].large = b->large;
+        struct plan_session *added = &b->plan->sessions[b->plan->timing.session_count - 1];
+        added->large = b->large;
+        added->rt_floor = link->rt_floor;
     }
     return err;
+}
+
+/* The first 63 bits of SHA-256 over these names, each with its terminating zero, so
+ * that they cannot run together; never 0. */
+static int64_t
+id_of_names(char *const *names, size_t count)
+{
+    EVP_MD_CTX *md = EVP_MD_CTX_new();
+    uint8_t digest[EVP_MAX_MD_SIZE];
+    unsigned size = 0;
+    int ok = md && EVP_DigestInit_ex(md, EVP_sha256(), NULL);
+
+    for (size_t i = 0; i < count; i++) {
+        ok = ok && EVP_DigestUpdate(md, names[i], strlen(names[i]) + 1);
+    }
+    ok = ok && EVP_DigestFinal_ex(md, digest, &size);
+    EVP_MD_CTX_free(md);
+    assert(ok);
+    struct rd r = rd_of(digest, size);
+    int64_t id = (int64_t)(rd_be64(&r) >> 1);
+    return id ? id : 1;
 }
 
 /* The probe answers on every link that it is an end of, whichever end sends. */
@@ -298,7 +310,10 @@ add_peer(struct plan_builder *b, const struct inv_link *link, unsigned end)
     for (size_t k = 0; k < link->class_count; k++) {
         p->timing.peers[i].dscps |= UINT64_C(1) << link->classes[k]->dscp;
     }
-    p->timing.peers[i].keys = stampauth_ref(keys_of(b->config, link));
+    p->timing.peers[i].keys = stampauth_ref(linkkeys_of(b->keys, link->key));
+    if (link->nat && end == 1 && p->timing.peers[i].keys) {
+        p->timing.peers[i].nat = (uint64_t)id_of_names(&p->objects[n], 1);
+    }
     p->timing.peer_count++;
     return copy_interface(&p->timing.peers[i].interface, device_of(&link->ends[end]));
 }
@@ -309,29 +324,10 @@ compare_names(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static int64_t
-serving_id_of(const struct plan *p)
-{
-    EVP_MD_CTX *md = EVP_MD_CTX_new();
-    uint8_t digest[EVP_MAX_MD_SIZE];
-    unsigned size = 0;
-    int ok = md && EVP_DigestInit_ex(md, EVP_sha256(), NULL);
-
-    for (size_t i = 0; i < p->object_count; i++) {
-        /* With its terminating zero, so that names cannot run together. */
-        ok = ok && EVP_DigestUpdate(md, p->objects[i], strlen(p->objects[i]) + 1);
-    }
-    ok = ok && EVP_DigestFinal_ex(md, digest, &size);
-    EVP_MD_CTX_free(md);
-    assert(ok);
-    struct rd r = rd_of(digest, size);
-    int64_t id = (int64_t)(rd_be64(&r) >> 1);
-    return id ? id : 1;
-}
-
 int
 plan_make(struct plan **out, const struct inventory *inv, const struct probe_config *config,
-          const struct plan *old, uint32_t *next_index, struct instant not_before)
+          const struct linkkeys *keys, const struct plan *old, uint32_t *next_index,
+          struct instant not_before)
 {
     const struct inv_probe *probe = inventory_probe(inv, config->probe);
     struct plan *p = probe ? calloc(1, sizeof *p) : NULL;
@@ -339,6 +335,7 @@ plan_make(struct plan **out, const struct inventory *inv, const struct probe_con
     struct plan_builder b = {.plan = p,
                              .taken = &taken,
                              .config = config,
+                             .keys = keys,
                              .old = old,
                              .next_index = next_index,
                              .not_before = not_before};
@@ -366,7 +363,7 @@ plan_make(struct plan **out, const struct inventory *inv, const struct probe_con
     if (p->object_count) {
         qsort(p->objects, p->object_count, sizeof p->objects[0], compare_names);
     }
-    p->serving_id = serving_id_of(p);
+    p->serving_id = id_of_names(p->objects, p->object_count);
     p->generation = inv->generation;
     p->timing.reflector_port = config->port;
     *out = p;

@@ -1,22 +1,24 @@
 /* plan.h - from the inventory to what this probe does: the sessions it sends,
  * the peers it answers, the links it serves.
  *
- * After inventory.h and config.h; before timing.h (which sends) and agent.h
+ * After inventory.h, config.h and linkkeys.h; before timing.h (which sends) and agent.h
  * (which summarises).  A plan is made whole and replaced whole.  Does no I/O. */
 #ifndef PLUMBLINE_PLAN_H
 #define PLUMBLINE_PLAN_H
 
 #include "config.h"
 #include "inventory.h"
+#include "linkkeys.h"
 #include "series.h"
 #include "timing.h"
 
 /* sessions[i] is sent as timing.sessions[i]. */
 struct plan_session {
     struct session_key key;
-    int64_t id;     /* session_id_of(&key) */
-    uint32_t mtu;   /* IP octets of its packets, which only look whether they pass; 0: measured. */
-    uint32_t large; /* Index of the one that does so for this link; UINT32_MAX: none. */
+    int64_t id;   /* session_id_of(&key) */
+    uint32_t mtu; /* IP octets of its packets, which only look whether they pass; 0: measured. */
+    struct span rt_floor; /* The link's; 0: none. */
+    uint32_t large;       /* Index of the one that does so for this link; UINT32_MAX: none. */
 };
 
 struct plan {
@@ -32,13 +34,14 @@ struct plan {
  * keeps its index, SSID and begin, if its packets go the same way (addresses,
  * ports, interface, protocol, signed or not); a new one takes the next index from '*next_index' on
  * that neither plan has, and begins at the first delta-t that does not start before 'not_before'.
- * Interface names are copied.  Rings of config->link_keys are taken on with a reference of the
- * plan's own. 0 and a plan that is the caller's; -ENOENT: the inventory does not have this probe;
+ * Interface names are copied.  Rings of 'keys' are taken on with a reference of the plan's own.
+ * 0 and a plan that is the caller's; -ENOENT: the inventory does not have this probe;
  * -ENOMEM; -EUSERS: more sessions, those of 'old' that end with it among them, than there are
- * SSIDs; -EMSGSIZE: a class of a link that has keys is under 112 octets; -EPROTONOSUPPORT: the far
- * end of one speaks a protocol in which nothing is signed. */
+ * SSIDs; -EMSGSIZE: a class of a link that has keys is too short for them (stampauth_size());
+ * -EPROTONOSUPPORT: the far end of one speaks a protocol in which nothing is signed. */
 int plan_make(struct plan **out, const struct inventory *inv, const struct probe_config *config,
-              const struct plan *old, uint32_t *next_index, struct instant not_before);
+              const struct linkkeys *keys, const struct plan *old, uint32_t *next_index,
+              struct instant not_before);
 void plan_free(struct plan *p);
 
 #endif

@@ -135,7 +135,8 @@ take_peers(struct timing *t, const struct timing_plan *plan)
                                            (uint8_t)(8 * address_size(&plan->peers[i].remote)),
                                        .interface = plan->peers[i].interface,
                                        .dscps = plan->peers[i].dscps,
-                                       .keys = plan->peers[i].keys};
+                                       .keys = plan->peers[i].keys,
+                                       .nat = plan->peers[i].nat};
     }
     err = reflector_allow(t->reflector, p, plan->peer_count);
     free(p);

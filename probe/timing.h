@@ -42,6 +42,7 @@ struct timing_peer {
     const char *interface; /* NULL: any. */
     uint64_t dscps;        /* As reflector_peer.dscps. */
     struct stampauth_ring *keys;
+    uint64_t nat; /* As reflector_peer.nat. */
 };
 
 struct timing_plan {

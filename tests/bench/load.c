@@ -126,7 +126,7 @@ keys_of(const char *path)
         fprintf(stderr, "load: %s: no key\n", path);
         exit(2);
     }
-    return stampauth_new(&key, &none, false);
+    return stampauth_new(STAMPAUTH_PACKET, &key, &none, false);
 }
 
 static void

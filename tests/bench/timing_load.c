@@ -239,7 +239,7 @@ ring_of(const char *path)
         fprintf(stderr, "timing_load: %s: no key\n", path);
         exit(2);
     }
-    return stampauth_new(&key, &none, false);
+    return stampauth_new(STAMPAUTH_PACKET, &key, &none, false);
 }
 
 static int

@@ -123,12 +123,51 @@ kill -HUP "${TEST_PID[left-p1]}"
 check 'a file that others may read is refused' wait_for 30 grep -q 'a.key: cannot be read, or others may read it' "$TEST_DIR/left-p1.log"
 check_equal 'no key is in a log' 0 "$(cat "$TEST_DIR"/*.log | grep -c -e "$(cat "$TEST_DIR/a.key")" -e "$(cat "$TEST_DIR/b.key")")"
 
-# Keys that only the inventory has are not used: whoever believes the link signed is told.
-sed "s|inventory.yaml|auth.yaml|; /^link_keys:/,\$d" "$TEST_DIR/left-p1.yaml" >"$TEST_DIR/unsigned.yaml"
-sed 's|^    classes: \[fast\]|&\n    auth: { mode: packet, key_file: a.key }|' "$TEST_DIR/inventory.yaml" >"$TEST_DIR/auth.yaml"
-"$build/plumbline-probe" --check --config "$TEST_DIR/unsigned.yaml" >"$TEST_DIR/unsigned.log" 2>&1
-check_equal 'an inventory with keys of its own is taken' 0 $?
-check 'a link that is not signed is told' grep -q "link 'left-right' has 'auth' in the inventory and no keys" "$TEST_DIR/unsigned.log"
+# Keys that the inventory names, in a folder of the probe's; of the HMAC TLV alone.
+chmod 600 "$TEST_DIR/a.key"
+cp "$TEST_DIR/inventory.yaml" "$TEST_DIR/plain.yaml"
+# named AUTH: what the inventory says of the link from now on.
+named() {
+    sed "s|^    classes: \[fast\]|&\n    auth: { $1 }|" "$TEST_DIR/plain.yaml" >"$TEST_DIR/inventory.yaml"
+}
+# folder PROBE: its configuration with the folder alone.
+folder() {
+    sed '/^link_keys:/,$d; /^key_folder:/d' "$TEST_DIR/$1.yaml"
+    echo "key_folder: $TEST_DIR"
+}
+# take PROBE: takes hold of it by SIGHUP.
+take() {
+    folder "$1" >"$TEST_DIR/folder.yaml"
+    cat "$TEST_DIR/folder.yaml" >"$TEST_DIR/$1.yaml"
+    reloads[$1]=$((${reloads[$1]:-0} + 1))
+    kill -HUP "${TEST_PID[$1]}"
+    check "$1 takes what the inventory says" wait_for 30 in_force "$1" "${reloads[$1]}"
+    sleep 1
+}
+# answered_since T1: whether a packet sent later was answered.
+answered_since() {
+    awk -F'\t' -v t="$1" '$6 == "received" && $9 > t { found = 1; exit } END { exit !found }' "$TEST_DIR/left-p1.tsv"
+}
+named 'mode: tlv, key_file: missing.key'
+folder left-p1 >"$TEST_DIR/missing.yaml"
+"$build/plumbline-probe" --check --config "$TEST_DIR/missing.yaml" >"$TEST_DIR/missing.log" 2>&1
+check_equal 'a key that is named and not there is an error' 2 $?
+check 'that says where' grep -q "link 'left-right': $TEST_DIR/missing.key: No such file" "$TEST_DIR/missing.log"
+named 'mode: tlv, key_file: b.key'
+take right-p1
+take left-p1
+check 'packets with the HMAC TLV alone are answered' wait_for 30 answered_since "$(date +%s%N)"
+tlv_begin=$(date +%s%N)
+for auth in 'key_file: b.key, next_key_file: a.key' 'key_file: a.key, next_key_file: b.key' 'key_file: a.key'; do
+    named "mode: tlv, $auth"
+    take right-p1
+    take left-p1
+done
+tlv_end=$(date +%s%N)
+tlv_settled() {
+    answered_since "$tlv_end"
+}
+check 'and those of the last keys' wait_for 30 tlv_settled
 
 check 'the near probe ends' stop left-p1 TERM 20
 check 'the far probe ends' stop right-p1 TERM 20
@@ -140,9 +179,13 @@ check_equal 'none is answered with a wrong key' '' "$(fates "$wrong" "$right" | 
 after=$(fates "$again" "$end")
 check "all are answered again: $after" test "${after% *}" = "received ${after//[^0-9]/}"
 
-read -r packets bad bad_tlvs by_a by_b < <(tshark -n -r "$TEST_DIR/wire.pcap" -Y udp -T fields -e udp.payload 2>/dev/null |
+during=$(fates "$tlv_begin" "$tlv_end")
+check "nor is one while the inventory's keys change: $during" test "${during% *}" = "received ${during//[^0-9]/}"
+
+read -r packets bad bad_tlvs plain by_a by_b < <(tshark -n -r "$TEST_DIR/wire.pcap" -Y udp -T fields -e udp.payload 2>/dev/null |
     python3 "$here/signed.py" "$TEST_DIR/a.key" "$TEST_DIR/b.key")
 check 'packets were captured' test "${packets:-0}" -gt 600
 check_equal 'each packet is signed, and its TLVs are' '0 0' "$bad $bad_tlvs"
+check "hundreds of them by the HMAC TLV alone: $plain" test "$plain" -gt 200
 check "with both keys in turn: $by_a, $by_b" test "$by_a" -gt 100 -a "$by_b" -gt 100
 test_end

@@ -77,7 +77,7 @@ set_up() {
 }
 
 check 'the lab is up' set_up || test_end
-lab_probe left left-p1 'metrics: { listen: "127.0.0.1:9470" }'
+lab_probe left left-p1 'metrics: { listen: "127.0.0.1:9470" }' 'twamp_control: { allow: [127.0.0.1], port: 8620 }'
 lab_probe right right-p1 'metrics: { listen: "127.0.0.1:9470" }'
 
 check 'a probe says that it is connected' wait_for 30 shows left left plumbline_probe_stream_connected 'v == 1'
@@ -89,6 +89,16 @@ check 'so is its lag, which is an interval or a few' \
     wait_for 30 shows emu collector 'plumbline_collector_source_lag_seconds{source="left-p1"}' 'v > 0 && v < 60'
 check 'each source has one of the two workers' \
     test "$(($(value collector 'plumbline_collector_worker_sources{worker="1"}') + $(value collector 'plumbline_collector_worker_sources{worker="2"}')))" -eq 2
+
+# twamp ADDRESS: somebody who connects to left's TWAMP-Control, and is gone.
+twamp() {
+    ns_exec left python3 -c 'import socket, sys
+socket.create_connection((sys.argv[1], 8620), 30).close()' "$1"
+}
+check 'a TWAMP client comes' twamp 127.0.0.1
+check 'and is counted' wait_for 20 shows left left plumbline_probe_twamp_control_connections_total 'v == 1'
+check 'a client from elsewhere comes' twamp 10.77.0.1
+check 'and is counted as a stranger' wait_for 20 shows left left plumbline_probe_twamp_control_stranger_total 'v == 1'
 
 check 'a stranger asks' stranger
 check 'and is counted' wait_for 20 shows right right plumbline_probe_reflector_stranger_total 'v == 1'

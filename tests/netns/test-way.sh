@@ -1,6 +1,7 @@
 #!/bin/bash
 # test-way.sh - what changes on the way of a link is told: a router more (TTL), a
-# class remarked (DSCP), full-size packets lost while small ones pass (MTU).
+# class remarked (DSCP) on either way, full-size packets lost while small ones pass
+# (MTU), round trips that are too short to be true.
 # shellcheck disable=SC2317
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=tests/lib/base.sh
@@ -75,10 +76,27 @@ way 'ip ttl set 250'
 check 'a router more is told' wait_for 60 told 'near/fast: TTL on the way there changed from 255 to 250'
 way 'ip dscp set cs1'
 check 'and one less' wait_for 60 told 'near/fast: TTL on the way there changed from 250 to 255'
-check 'a remarked class is told' wait_for 60 told 'near/fast: DSCP changed from 46 to 8'
+check 'a remarked class is told' wait_for 60 told 'near/fast: DSCP on the way there changed from 46 to 8'
+check_equal 'the way back keeps it' '' "$(grep 'DSCP on the way back' "$TEST_DIR/left-p1.log")"
 way ''
-check 'and when it is what it was' wait_for 60 told 'near/fast: DSCP changed from 8 to 46'
-for name in match.ttl_changed match.remarked; do
+check 'and when it is what it was' wait_for 60 told 'near/fast: DSCP on the way there changed from 8 to 46'
+ns_exec left nft 'add table ip t; add chain ip t p { type filter hook prerouting priority -150; }; add rule ip t p udp sport 862 ip dscp set cs1'
+check 'a class remarked on the way back is told as that' wait_for 60 told 'near/fast: DSCP on the way back changed from 46 to 8'
+ns_exec left nft 'flush table ip t'
+check 'and when it is what it was' wait_for 60 told 'near/fast: DSCP on the way back changed from 8 to 46'
+check_equal 'each once' '2 2' "$(grep -c 'DSCP on the way there' "$TEST_DIR/left-p1.log") $(grep -c 'DSCP on the way back' "$TEST_DIR/left-p1.log")"
+
+# floor TIME: the least round trip that the inventory allows, from now on.
+floor() {
+    sed -i '/rt_floor/d' "$LAB_INVENTORY"
+    echo "    rt_floor: $1" >>"$LAB_INVENTORY"
+    kill -HUP "${TEST_PID[left-p1]}"
+}
+floor 2s
+check 'a round trip under the floor is told' wait_for 60 told 'near/fast: a packet came back after [0-9]* us, under the rt_floor of 2000000 us'
+floor 1us
+check 'and when there is none any more' wait_for 60 told 'near/fast: the rt_floor of 1 us holds again'
+for name in match.ttl_changed match.remarked match.remarked_fwd match.remarked_bwd match.below_rt_floor; do
     check "it is counted: $name" wait_for 30 grep -q "$name" "$TEST_DIR/monitor.log"
 done
 

@@ -30,6 +30,17 @@ def ntp(now=None):
     return (ns // 10**9 + NTP_UNIX) << 32 | ((ns % 10**9) << 32) // 10**9
 
 
+def version(address):
+    return 6 if ":" in address else 4
+
+
+def packed(address):
+    """An address as a request has it."""
+    if version(address) == 6:
+        return socket.inet_pton(socket.AF_INET6, address)
+    return socket.inet_aton(address) + bytes(12)
+
+
 def unix(raw):
     return (raw >> 32) - NTP_UNIX + (raw & 0xFFFFFFFF) / 2**32
 
@@ -56,8 +67,8 @@ class Control:
     def request(self, source, server, port, padding, dscp, timeout):
         reflect = min(padding, 20) if self.modes & REFLECT else 0
         self.tcp.sendall(
-            struct.pack(">BBHIIHH", 5, 4, 0, 0, 0, port, 862)
-            + socket.inet_aton(source) + bytes(12) + socket.inet_aton(server) + bytes(12) + bytes(16)
+            struct.pack(">BBHIIHH", 5, version(source), 0, 0, 0, port, 862)
+            + packed(source) + packed(server) + bytes(16)
             + struct.pack(">IQQI", padding, ntp(), int(timeout * 2**32), dscp << 24)
             + struct.pack(">HH", 0xBEEF if reflect else 0, reflect) + bytes(20))
         answer = self.read(48)
@@ -75,11 +86,13 @@ class Test:
     """One session's packets."""
 
     def __init__(self, source, server, modes, padding, dscp):
-        self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        six = version(source) == 6
+        self.udp = socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_DGRAM)
         self.udp.bind((source, 0))
-        self.udp.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 255)
-        self.udp.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, dscp << 2)
-        self.udp.setsockopt(socket.IPPROTO_IP, socket.IP_RECVTOS, 1)
+        level = socket.IPPROTO_IPV6 if six else socket.IPPROTO_IP
+        self.udp.setsockopt(level, socket.IPV6_UNICAST_HOPS if six else socket.IP_TTL, 255)
+        self.udp.setsockopt(level, socket.IPV6_TCLASS if six else socket.IP_TOS, dscp << 2)
+        self.udp.setsockopt(level, socket.IPV6_RECVTCLASS if six else socket.IP_RECVTOS, 1)
         self.udp.settimeout(WAIT)
         self.server, self.modes, self.dscp = server, modes, dscp
         self.pad = bytes((7 * i + 13) & 0xFF for i in range(padding))
@@ -95,7 +108,7 @@ class Test:
 
     def receive(self):
         data, cmsgs, _, peer = self.udp.recvmsg(10000, 64)
-        tos = next((v[0] for level, kind, v in cmsgs if kind == socket.IP_TOS), None)
+        tos = next((v[0] for level, kind, v in cmsgs if kind in (socket.IP_TOS, socket.IPV6_TCLASS)), None)
         return data, tos, peer
 
     def wrong(self, sent, reply, expected):
@@ -144,7 +157,7 @@ def silent(t, seconds):
 
 
 def session(a):
-    name = f"mode {a.modes}, padding {a.padding}"
+    name = f"IPv{version(a.source)}, mode {a.modes}, padding {a.padding}"
     c = Control(a.source, a.server, a.modes)
     say(c.offered == OPEN | REFLECT | SYMMETRICAL and c.count >= 1024, f"{name}: the greeting offers open, reflect, symmetrical", c.offered)
     say(c.accept == 0, f"{name}: the mode is accepted", c.accept)

@@ -87,6 +87,7 @@ a_probe_has_its_defaults(void)
     CU_ASSERT_EQUAL(c->twamp_control.sessions, 64);
     CU_ASSERT_EQUAL(c->twamp_control.timeout.ns, 900 * NS_PER_S);
     CU_ASSERT_EQUAL(c->link_key_count, 0);
+    CU_ASSERT_STRING_EQUAL(c->key_folder, "/etc/plumbline/keys");
     probe_config_free(c);
     unlink(f.path);
 }
@@ -101,9 +102,10 @@ a_probe_takes_all_that_is_written(void)
         "        disk_size: 128KiB}\n"
         "source_port: 1024\nport: 65535\npriority: 0\nsample_log: /tmp/x\nuser: nobody\n"
         "log_level: debug\nmetrics: {listen: '[::1]:65535'}\n"
-        "twamp_control: {allow: [192.0.2.0/24, 198.51.100.7], address: 192.0.2.1, port: 8862,\n"
+        "twamp_control: {allow: [192.0.2.0/24, 198.51.100.7, '2001:db8::/128'], address: '::1', "
+        "port: 8862,\n"
         "                connections: 64, sessions: 256, timeout: 1s}\n"
-        "link_keys:\n  a-b: {key_file: /k/a, key_file_next: /k/b, send: next}\n"
+        "key_folder: /k\nlink_keys:\n  a-b: {key_file: /k/a, key_file_next: /k/b, send: next}\n"
         "  c.d: {key_file: /k/c}\n");
     struct probe_config *c = NULL;
 
@@ -120,14 +122,17 @@ a_probe_takes_all_that_is_written(void)
     CU_ASSERT_STRING_EQUAL(c->user, "nobody");
     CU_ASSERT_STRING_EQUAL(c->metrics.listen, "[::1]:65535");
     CU_ASSERT_EQUAL(c->log_level, LOG_LEVEL_DEBUG);
-    CU_ASSERT_EQUAL_FATAL(c->twamp_control.allow_count, 2);
-    CU_ASSERT_EQUAL(c->twamp_control.allow[0].bits, 24);
-    CU_ASSERT_EQUAL(ntohl(c->twamp_control.allow[0].address.s_addr), 0xc0000200);
-    CU_ASSERT_EQUAL(c->twamp_control.allow[1].bits, 32);
-    CU_ASSERT_EQUAL(ntohl(c->twamp_control.address.v4.s_addr), 0xc0000201);
+    CU_ASSERT_EQUAL_FATAL(c->twamp_control.allow_count, 3);
+    CU_ASSERT_EQUAL(c->twamp_control.allow[0].length, 24);
+    CU_ASSERT_EQUAL(ntohl(c->twamp_control.allow[0].address.v4.s_addr), 0xc0000200);
+    CU_ASSERT_EQUAL(c->twamp_control.allow[1].length, 32);
+    CU_ASSERT(c->twamp_control.allow[2].address.family == 6 &&
+              c->twamp_control.allow[2].length == 128);
+    CU_ASSERT_TRUE(IN6_IS_ADDR_LOOPBACK(&c->twamp_control.address.v6));
     CU_ASSERT_EQUAL(c->twamp_control.port, 8862);
     CU_ASSERT_EQUAL(c->twamp_control.sessions, 256);
     CU_ASSERT_EQUAL(c->twamp_control.timeout.ns, NS_PER_S);
+    CU_ASSERT_STRING_EQUAL(c->key_folder, "/k");
     CU_ASSERT_EQUAL_FATAL(c->link_key_count, 2);
     CU_ASSERT_STRING_EQUAL(c->link_keys[0].link, "a-b");
     CU_ASSERT_STRING_EQUAL(c->link_keys[0].key_file, "/k/a");
@@ -136,7 +141,6 @@ a_probe_takes_all_that_is_written(void)
     CU_ASSERT_STRING_EQUAL(c->link_keys[1].link, "c.d");
     CU_ASSERT_PTR_NULL(c->link_keys[1].key_file_next);
     CU_ASSERT_FALSE(c->link_keys[1].send_next);
-    CU_ASSERT_PTR_NULL(c->link_keys[1].ring);
     probe_config_free(c);
     unlink(f.path);
 }
@@ -181,12 +185,13 @@ static const struct wrong {
     {PROBE_HEAD "redis_address: x\n", "4:1", "unknown key 'redis_address'"},
     {PROBE_HEAD "log_level: loud\n", "4:12", "expected one of error, warning, info, debug"},
     {PROBE_HEAD "twamp_control: {allow: 10.0.0.0/8}\n", "4:24", "expected a list of prefixes"},
-    {PROBE_HEAD "twamp_control: {allow: [10.0.0.0/33]}\n", "4:25", "expected an IPv4 prefix"},
-    {PROBE_HEAD "twamp_control: {allow: [10.0.0.0/]}\n", "4:25", "expected an IPv4 prefix"},
+    {PROBE_HEAD "twamp_control: {allow: [10.0.0.0/33]}\n", "4:25", "expected a prefix"},
+    {PROBE_HEAD "twamp_control: {allow: [10.0.0.0/]}\n", "4:25", "expected a prefix"},
     {PROBE_HEAD "twamp_control: {allow: [10.0.0.0/32, ten]}\n", "4:38",
-     "expected an IPv4 prefix such as 192.0.2.0/24, got 'ten'"},
+     "expected a prefix such as 192.0.2.0/24 or 2001:db8::/32, got 'ten'"},
     {PROBE_HEAD "twamp_control: {alow: []}\n", "4:17", "unknown key 'alow'"},
-    {PROBE_HEAD "twamp_control: {address: '2001:db8::1'}\n", "4:26", "expected an IPv4 address"},
+    {PROBE_HEAD "twamp_control: {allow: ['2001:db8::/129']}\n", "4:25", "expected a prefix"},
+    {PROBE_HEAD "twamp_control: {address: '2001:db8::/32'}\n", "4:26", "expected an IP address"},
     {PROBE_HEAD "twamp_control: {connections: 65}\n", "4:30", "expected 1 to 64"},
     {PROBE_HEAD "twamp_control: {sessions: 257}\n", "4:27", "expected 1 to 256"},
     {PROBE_HEAD "twamp_control: {timeout: 999ms}\n", "4:26", "expected 1s to 1h"},

@@ -603,13 +603,13 @@ a_sequence_that_counts_something_else_gives_no_direction(void)
 
 static struct {
     enum match_change what;
-    uint8_t from, to;
+    uint32_t from, to;
     int64_t dt;
 } changes_told[32];
 static unsigned change_count;
 
 static void
-on_change(const struct session_key *key, enum match_change what, uint8_t from, uint8_t to,
+on_change(const struct session_key *key, enum match_change what, uint32_t from, uint32_t to,
           struct instant start, void *aux)
 {
     (void)aux;
@@ -671,6 +671,98 @@ a_change_of_the_way_is_told_once(void)
     CU_ASSERT(changes_told[2].what == MATCH_DSCP && changes_told[2].from == 46);
     CU_ASSERT_EQUAL(count_of(m, MATCH_REMARKED), 0);
     match_free(m);
+}
+
+/* Ten seconds to a far end that tells the DSCP that it saw; from the fifth on it saw
+ * 'there', and the reply comes with 'back'. */
+static struct match *
+change_class(uint8_t there, uint8_t back, bool refused)
+{
+    struct world *w = world_new(REPORTING, 100);
+    struct match_sinks sinks = {
+        .packet = world_packet, .final = world_final, .change = on_change, .aux = w};
+
+    strcpy(w->key.far, "far");
+    w->key.dscp = 46;
+    world_play(w);
+    struct match *m = match_new(&w->key, instant_of_ns(WORLD_DAY));
+    change_count = 0;
+    for (size_t k = 0; k < w->event_count; k++) {
+        struct exchange *e = &w->events[k];
+        if (e->kind == EXCHANGE_REPLY) {
+            e->has_cos = true;
+            e->dscp_seen = e->sequence >= 50 ? there : 46;
+            e->reply_dscp = e->sequence >= 50 ? back : 46;
+            e->dscp_refused = refused;
+        }
+        CU_ASSERT_EQUAL(match_event(m, e), 0);
+    }
+    match_advance(m, instant_of_ns(WORLD_DAY + 60 * NS_PER_S), &sinks);
+    world_free(w);
+    return m;
+}
+
+static void
+a_remarked_class_has_a_direction_where_the_far_end_tells_it(void)
+{
+    static const struct {
+        uint8_t there, back;
+        bool refused;
+        unsigned any, fwd, bwd, told;
+        enum match_change what;
+    } cases[] = {{46, 46, false, 0, 0, 0, 0, MATCH_DSCP},
+                 {8, 46, false, 50, 50, 0, 1, MATCH_DSCP_FWD},
+                 {46, 8, false, 50, 0, 50, 1, MATCH_DSCP_BWD},
+                 {8, 8, false, 50, 50, 50, 2, MATCH_DSCP_FWD},
+                 {8, 8, true, 50, 50, 0, 1, MATCH_DSCP}};
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct match *m = change_class(cases[i].there, cases[i].back, cases[i].refused);
+        CU_ASSERT_EQUAL(count_of(m, MATCH_REMARKED), cases[i].any);
+        CU_ASSERT_EQUAL(count_of(m, MATCH_REMARKED_FWD), cases[i].fwd);
+        CU_ASSERT_EQUAL(count_of(m, MATCH_REMARKED_BWD), cases[i].bwd);
+        CU_ASSERT_EQUAL_FATAL(change_count, cases[i].told);
+        if (change_count) {
+            CU_ASSERT_EQUAL(changes_told[0].what, cases[i].what);
+            CU_ASSERT(changes_told[0].from == 46 && changes_told[0].to == 8 &&
+                      changes_told[0].dt == 5);
+        }
+        match_free(m);
+    }
+}
+
+/* Three seconds; in the second one packet comes back after 12 ms, the others after 13. */
+static void
+a_round_trip_under_the_floor_makes_its_delta_t_suspect(void)
+{
+    for (int under = 0; under < 2; under++) {
+        struct world *w = world_new(REPORTING, 30);
+        struct match_sinks sinks = {
+            .packet = world_packet, .final = world_final, .change = on_change, .aux = w};
+        for (unsigned i = 0; i < 30; i++) {
+            w->j[i].fwd_ns += i == 15 ? 0 : NS_PER_MS;
+        }
+        world_play(w);
+        struct match *m = match_new(&w->key, instant_of_ns(WORLD_DAY));
+        match_set_rt_floor(m, span_of_ns(12 * NS_PER_MS + under));
+        change_count = 0;
+        for (size_t k = 0; k < w->event_count; k++) {
+            CU_ASSERT_EQUAL(match_event(m, &w->events[k]), 0);
+        }
+        match_advance(m, instant_of_ns(WORLD_DAY + 60 * NS_PER_S), &sinks);
+        CU_ASSERT_EQUAL(count_of(m, MATCH_BELOW_FLOOR), under);
+        CU_ASSERT_EQUAL(w->flags_at[0], 0);
+        CU_ASSERT_EQUAL(w->flags_at[1], under ? DT_BELOW_FLOOR : 0);
+        CU_ASSERT_EQUAL(w->flags_at[2], 0);
+        CU_ASSERT_EQUAL(change_count, under ? 2 : 0);
+        if (under) {
+            CU_ASSERT(changes_told[0].what == MATCH_FLOOR_BROKEN && changes_told[0].from == 12000 &&
+                      changes_told[0].to == 12000 && changes_told[0].dt == 1);
+            CU_ASSERT(changes_told[1].what == MATCH_FLOOR_KEPT && changes_told[1].dt == 2);
+        }
+        match_free(m);
+        world_free(w);
+    }
 }
 
 static void
@@ -1085,6 +1177,10 @@ main(void)
         {"a_sequence_that_counts_something_else_gives_no_direction",
          a_sequence_that_counts_something_else_gives_no_direction},
         {"a_change_of_the_way_is_told_once", a_change_of_the_way_is_told_once},
+        {"a_remarked_class_has_a_direction_where_the_far_end_tells_it",
+         a_remarked_class_has_a_direction_where_the_far_end_tells_it},
+        {"a_round_trip_under_the_floor_makes_its_delta_t_suspect",
+         a_round_trip_under_the_floor_makes_its_delta_t_suspect},
         {"ifdv_is_taken_of_neighbours_that_both_came_back",
          ifdv_is_taken_of_neighbours_that_both_came_back},
         {"under_nine_tenths_sent_is_suspect", under_nine_tenths_sent_is_suspect},

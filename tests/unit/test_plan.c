@@ -24,6 +24,7 @@ static const char text[] = "inventory: 1\n"
                            "    ends: [{probe: p1, address: 10.0.0.1}, {probe: p2, address: %s}]\n"
                            "    classes: [gold]\n";
 
+static const struct linkkeys no_keys;
 static const struct probe_config config = {.probe = "p1", .source_port = 50000, .port = 862};
 static uint32_t next_index;
 
@@ -43,7 +44,8 @@ plan_of(const char *period, const char *dt, const char *far, const struct plan *
     int err = inventory_load(path, stderr, 5, &errors, &warnings, &inv);
     unlink(path);
     CU_ASSERT_EQUAL_FATAL(err, 0);
-    err = plan_make(&p, inv, &config, old, &next_index, instant_of_ns(now_ms * NS_PER_MS));
+    err =
+        plan_make(&p, inv, &config, &no_keys, old, &next_index, instant_of_ns(now_ms * NS_PER_MS));
     inventory_free(inv);
     CU_ASSERT_EQUAL_FATAL(err, 0);
     CU_ASSERT_EQUAL_FATAL(p->timing.session_count, 1);
@@ -113,7 +115,8 @@ plan_of_text(const char *inventory_text, const struct plan *old)
     CU_ASSERT_EQUAL_FATAL(
         inventory_read(faults, "t.yaml", inventory_text, strlen(inventory_text), &inv), 0);
     CU_ASSERT_EQUAL_FATAL(
-        plan_make(&p, inv, &config, old, &next_index, instant_of_ns(5000 * NS_PER_MS)), 0);
+        plan_make(&p, inv, &config, &no_keys, old, &next_index, instant_of_ns(5000 * NS_PER_MS)),
+        0);
     inventory_free(inv);
     faults_free(faults);
     return p;
@@ -178,25 +181,31 @@ a_foreign_end_has_a_port_for_each_session(void)
 
 /* The plan of this inventory with keys for one link, or the error. */
 static int
-plan_signed(struct plan **out, const char *inventory_text, const char *link, uint8_t octet,
-            const struct plan *old)
+plan_signed_by(struct plan **out, const char *inventory_text, const char *link,
+               enum stampauth_mode mode, uint8_t octet, const struct plan *old)
 {
     struct stampauth_secret current = {.size = 32, .octets = {octet}}, none = {.size = 0};
-    struct config_link_key key = {.link = link, .ring = stampauth_new(&current, &none, false)};
-    struct probe_config with = config;
+    struct linkkey key = {.link = link, .ring = stampauth_new(mode, &current, &none, false)};
+    const struct linkkeys with = {.list = &key, .count = 1};
     struct faults *faults = faults_new();
     struct inventory *inv = NULL;
 
     CU_ASSERT_PTR_NOT_NULL_FATAL(key.ring);
-    with.link_keys = &key;
-    with.link_key_count = 1;
     CU_ASSERT_EQUAL_FATAL(
         inventory_read(faults, "t.yaml", inventory_text, strlen(inventory_text), &inv), 0);
-    int err = plan_make(out, inv, &with, old, &next_index, instant_of_ns(5000 * NS_PER_MS));
+    int err =
+        plan_make(out, inv, &config, &with, old, &next_index, instant_of_ns(5000 * NS_PER_MS));
     stampauth_unref(key.ring); /* The plan has its own. */
     inventory_free(inv);
     faults_free(faults);
     return err;
+}
+
+static int
+plan_signed(struct plan **out, const char *inventory_text, const char *link, uint8_t octet,
+            const struct plan *old)
+{
+    return plan_signed_by(out, inventory_text, link, STAMPAUTH_PACKET, octet, old);
 }
 
 static void
@@ -215,6 +224,12 @@ a_link_with_keys_is_signed_and_begins_anew(void)
         CU_ASSERT_EQUAL(again->timing.sessions[i].index, p->timing.sessions[i].index);
     }
     CU_ASSERT_PTR_NOT_EQUAL(again->timing.sessions[5].keys, p->timing.sessions[5].keys);
+    plan_free(again);
+    /* Other packets are not. */
+    CU_ASSERT_EQUAL_FATAL(plan_signed_by(&again, foreign_text, "l3", STAMPAUTH_TLV, 1, p), 0);
+    for (unsigned i = 0; i < 6; i++) {
+        CU_ASSERT_EQUAL(again->timing.sessions[i].index == p->timing.sessions[i].index, i < 4);
+    }
     plan_free(again);
     plan_free(p);
     plan_free(before);
@@ -240,6 +255,41 @@ what_cannot_be_signed_makes_no_plan(void)
     CU_ASSERT_PTR_NOT_NULL(p->timing.sessions[0].keys);
     CU_ASSERT_PTR_NOT_NULL(p->timing.peers[0].keys);
     plan_free(p);
+    p = NULL;
+    memcpy(digits, "size: 063", 9);
+    CU_ASSERT_EQUAL(plan_signed_by(&p, small, "l1", STAMPAUTH_TLV, 1, NULL), -EMSGSIZE);
+    memcpy(digits, "size: 064", 9);
+    CU_ASSERT_EQUAL_FATAL(plan_signed_by(&p, small, "l1", STAMPAUTH_TLV, 1, NULL), 0);
+    plan_free(p);
+}
+
+/* Only the end that receives knows its peer by the key, and only if it has one. */
+static void
+a_link_behind_nat_has_a_number_that_stays(void)
+{
+    static const char nat_text[] =
+        "inventory: 1\n"
+        "interval: 60s\n"
+        "sites: {s: {}}\n"
+        "probes: {p1: {site: s}, p2: {site: s}}\n"
+        "classes: {a: {period: 1s, size: 128, dt: 10s}}\n"
+        "links:\n"
+        "  l1: {ends: [{probe: p2, address: 10.0.0.2}, {probe: p1, address: 10.0.0.1}],\n"
+        "       classes: [a], nat: true, auth: {key_file: k}}\n"
+        "  l2: {ends: [{probe: p1, address: 10.0.0.1}, {probe: p2, address: 10.0.0.3}],\n"
+        "       classes: [a], nat: true, auth: {key_file: k}}\n";
+    struct plan *p = NULL, *again = NULL, *bare = plan_of_text(nat_text, NULL);
+
+    CU_ASSERT_EQUAL_FATAL(plan_signed(&p, nat_text, "l1", 1, NULL), 0);
+    CU_ASSERT_EQUAL_FATAL(plan_signed(&again, nat_text, "l1", 2, p), 0);
+    CU_ASSERT_EQUAL_FATAL(p->timing.peer_count, 2);
+    CU_ASSERT(p->timing.peers[0].nat != 0);
+    CU_ASSERT_EQUAL(p->timing.peers[0].nat, again->timing.peers[0].nat);
+    CU_ASSERT_EQUAL(p->timing.peers[1].nat, 0);
+    CU_ASSERT_EQUAL(bare->timing.peers[0].nat, 0);
+    plan_free(p);
+    plan_free(again);
+    plan_free(bare);
 }
 
 /* A probe whose classes change each day lives for years. */
@@ -276,6 +326,7 @@ main(void)
         {"indexes_come_round_and_skip_those_in_use", indexes_come_round_and_skip_those_in_use},
         {"a_foreign_end_has_a_port_for_each_session", a_foreign_end_has_a_port_for_each_session},
         {"a_link_with_keys_is_signed_and_begins_anew", a_link_with_keys_is_signed_and_begins_anew},
+        {"a_link_behind_nat_has_a_number_that_stays", a_link_behind_nat_has_a_number_that_stays},
         {"what_cannot_be_signed_makes_no_plan", what_cannot_be_signed_makes_no_plan},
         CU_TEST_INFO_NULL};
     return run_suite("plan", tests);

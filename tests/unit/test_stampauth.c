@@ -25,7 +25,7 @@ static struct stampauth_ring *
 ring(uint8_t current, uint8_t next, bool send_next)
 {
     struct stampauth_secret a = secret(current, 16), b = next ? secret(next, 32) : none;
-    struct stampauth_ring *r = stampauth_new(&a, &b, send_next);
+    struct stampauth_ring *r = stampauth_new(STAMPAUTH_PACKET, &a, &b, send_next);
 
     if (!r) {
         abort();
@@ -46,6 +46,16 @@ static const struct stamp_answer answer = {.sequence = 0x0a0b0c0d,
                                            .ttl = 253,
                                            .t2 = 0x1112131415161718,
                                            .t3 = 0x2122232425262728};
+
+/* The key that signed a packet of the authenticated layout, or NULL. */
+static struct stampauth_key *
+signer(const struct stampauth_ring *r, const uint8_t *packet)
+{
+    struct stampauth_key *key;
+
+    (void)stampauth_check(r, packet, 112, true, &key);
+    return key;
+}
 
 /* A signed request of this size in a block of its own. */
 static uint8_t *
@@ -122,6 +132,48 @@ packets_have_the_octets_of_the_rfc(void)
 }
 
 /* Follow-up telemetry needs the HMAC TLV; padding in the report's place does not. */
+/* Of each layout, eight octets after what else there is. */
+static void
+a_class_is_asked_for_where_there_is_room(void)
+{
+    static const struct {
+        bool authenticated, hmac_tlv, no_report;
+        uint32_t from;
+    } cases[] = {{false, false, false, 104},
+                 {false, false, true, 104},
+                 {true, false, false, 192},
+                 {false, true, false, 124}};
+    struct stamp_request q = plain;
+    uint8_t b[200];
+
+    q.cos = true;
+    q.dscp = 46;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        q.authenticated = cases[i].authenticated;
+        q.hmac_tlv = cases[i].hmac_tlv;
+        q.no_report = cases[i].no_report;
+        for (q.size = cases[i].from - 8; q.size <= sizeof b; q.size++) {
+            struct stamp_request parsed = q;
+            struct stamp_seen seen = {.tos = 8 << 2 | 1};
+            struct stamp_answer a = answer;
+            struct stamp_reply p;
+            enum stamp_verdict tlv;
+            bool took, there = q.size >= cases[i].from;
+            stamp_request_format(&q, b);
+            CU_ASSERT_EQUAL(stamp_request_has(b, &q, STAMP_TLV_COS), there);
+            CU_ASSERT_TRUE(stamp_request_has(b, &q, STAMP_TLV_FOLLOW_UP));
+            a.seen = &seen;
+            stamp_reply_make(b, &parsed, &a, &tlv, &took);
+            CU_ASSERT_EQUAL(seen.reply_dscp, there ? 46 : 8);
+            CU_ASSERT_EQUAL(q.authenticated ? stamp_auth_reply_parse(b, q.size, true, &p)
+                                            : stamp_reply_parse(b, q.size, &p),
+                            STAMP_OK);
+            CU_ASSERT_EQUAL(p.has_cos, there);
+            CU_ASSERT(!there || (p.dscp_seen == 8 && p.ecn_seen == 1 && !p.dscp_refused));
+        }
+    }
+}
+
 static void
 a_foreign_far_end_is_not_asked_for_a_report(void)
 {
@@ -177,13 +229,13 @@ every_bit_before_the_hmac_is_signed(void)
     struct stampauth_ring *r = ring(7, 0, false);
     uint8_t *b = request_of(r, 120);
 
-    CU_ASSERT_PTR_EQUAL(stampauth_check(r, b), stampauth_sender(r));
+    CU_ASSERT_PTR_EQUAL(signer(r, b), stampauth_sender(r));
     for (unsigned bit = 0; bit < 120 * 8; bit++) {
         b[bit / 8] ^= (uint8_t)(1u << bit % 8);
-        CU_ASSERT_EQUAL(stampauth_check(r, b) == NULL, bit < 112 * 8);
+        CU_ASSERT_EQUAL(signer(r, b) == NULL, bit < 112 * 8);
         b[bit / 8] ^= (uint8_t)(1u << bit % 8);
     }
-    CU_ASSERT_PTR_NOT_NULL(stampauth_check(r, b));
+    CU_ASSERT_PTR_NOT_NULL(signer(r, b));
     free(b);
     stampauth_unref(r);
 }
@@ -195,7 +247,7 @@ both_keys_are_good_and_no_other(void)
     struct stampauth_ring *over = ring(1, 2, true), *stranger = ring(3, 4, true);
     /* The next one alone, of as many octets as it had beside the other. */
     struct stampauth_secret s = secret(2, 32);
-    struct stampauth_ring *after = stampauth_new(&s, &none, false);
+    struct stampauth_ring *after = stampauth_new(STAMPAUTH_PACKET, &s, &none, false);
     struct {
         struct stampauth_ring *from, *to;
         bool good;
@@ -207,12 +259,12 @@ both_keys_are_good_and_no_other(void)
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         uint8_t *b = request_of(cases[i].from, 112);
-        CU_ASSERT_EQUAL(stampauth_check(cases[i].to, b) != NULL, cases[i].good);
+        CU_ASSERT_EQUAL(signer(cases[i].to, b) != NULL, cases[i].good);
         free(b);
     }
     /* What one was asked with is what one answers with. */
     uint8_t *b = request_of(over, 112);
-    struct stampauth_key *k = stampauth_check(both, b);
+    struct stampauth_key *k = signer(both, b);
     CU_ASSERT(k != NULL && k != stampauth_sender(both));
     free(b);
     stampauth_unref(before);
@@ -342,10 +394,10 @@ a_reply_is_signed_anew_and_its_tlvs_with_it(void)
     a.report = &report;
     CU_ASSERT_EQUAL(stamp_request_parse(b, 184, &q), STAMP_OK);
     CU_ASSERT_EQUAL(stamp_reply_make(b, &q, &a, &tlv, &took), 184);
-    CU_ASSERT_PTR_NULL(stampauth_check(r, b));
+    CU_ASSERT_PTR_NULL(signer(r, b));
     CU_ASSERT_FALSE(stampauth_tlvs_check(k, b, 184));
     stampauth_sign(k, b, 184, true);
-    CU_ASSERT_PTR_NOT_NULL(stampauth_check(r, b));
+    CU_ASSERT_PTR_NOT_NULL(signer(r, b));
     CU_ASSERT_TRUE(stampauth_tlvs_check(k, b, 184));
     CU_ASSERT_EQUAL(b[164], 0); /* The HMAC TLV is known: U is clear. */
     CU_ASSERT_EQUAL(stamp_auth_reply_parse(b, 184, true, &p), STAMP_OK);
@@ -395,6 +447,45 @@ an_unsigned_packet_with_an_hmac_tlv_is_not_believed(void)
     CU_ASSERT_TRUE(stampauth_tlvs_check(NULL, b, 52));
     memcpy(b + 44, HMAC, 20);
     CU_ASSERT_FALSE(stampauth_tlvs_check(NULL, b, 64));
+}
+
+/* Each size from the least on: report first, then follow-up telemetry. */
+static void
+the_hmac_tlv_alone_signs_sequence_and_tlvs(void)
+{
+    struct stampauth_secret s = secret(1, 16), t = secret(9, 16);
+    struct stampauth_ring *r = stampauth_new(STAMPAUTH_TLV, &s, &none, false);
+    struct stampauth_ring *other = stampauth_new(STAMPAUTH_TLV, &t, &none, false);
+    struct stamp_request q = plain;
+    struct stampauth_key *key;
+    uint8_t b[200];
+    size_t at;
+
+    CU_ASSERT_EQUAL(stampauth_size(r), 64);
+    q.authenticated = false;
+    q.hmac_tlv = true;
+    for (q.size = 64; q.size <= sizeof b; q.size++) {
+        stamp_request_format(&q, b);
+        CU_ASSERT_EQUAL(stampauth_check(r, b, q.size, false, &key), STAMPAUTH_WRONG_KEY);
+        stampauth_sign_tlvs(stampauth_sender(r), b, q.size);
+        CU_ASSERT_EQUAL(stampauth_check(r, b, q.size, false, &key), STAMPAUTH_OK);
+        CU_ASSERT_PTR_EQUAL(key, stampauth_sender(r));
+        CU_ASSERT_EQUAL(stampauth_check(other, b, q.size, false, &key), STAMPAUTH_WRONG_KEY);
+        CU_ASSERT_EQUAL(stampauth_check(r, b, q.size, true, &key), STAMPAUTH_UNSIGNED);
+        CU_ASSERT_EQUAL(stamp_request_has(b, &q, STAMP_TLV_REPORT), q.size >= 96);
+        CU_ASSERT_EQUAL(stamp_request_has(b, &q, STAMP_TLV_FOLLOW_UP), q.size >= 116);
+        CU_ASSERT_EQUAL_FATAL(stamp_hmac_find(b, q.size, 44, &at), STAMP_HMAC_THERE);
+        for (size_t i = 0; i < at + 20; i++) {
+            bool covered = i < 4 || (i >= 44 && i != at); /* Not its own flags. */
+            b[i] ^= 1;
+            CU_ASSERT_EQUAL(stampauth_check(r, b, q.size, false, &key) == STAMPAUTH_OK, !covered);
+            b[i] ^= 1;
+        }
+    }
+    b[at + 1] = STAMP_TLV_PADDING;
+    CU_ASSERT_EQUAL(stampauth_check(r, b, sizeof b, false, &key), STAMPAUTH_UNSIGNED);
+    stampauth_unref(r);
+    stampauth_unref(other);
 }
 
 /* What reading a file of this text and mode gives. */
@@ -459,6 +550,7 @@ main(void)
         {"every bit before the HMAC is signed", every_bit_before_the_hmac_is_signed},
         {"both keys are good and no other", both_keys_are_good_and_no_other},
         {"room for TLVs depends on the size", room_for_tlvs_depends_on_the_size},
+        {"a class is asked for where there is room", a_class_is_asked_for_where_there_is_room},
         {"a foreign far end is not asked for a report",
          a_foreign_far_end_is_not_asked_for_a_report},
         {"every bit of the TLVs is signed but padding",
@@ -469,6 +561,7 @@ main(void)
         {"TLVs without integrity go back with I set", tlvs_without_integrity_go_back_with_i_set},
         {"an unsigned packet with an HMAC TLV is not believed",
          an_unsigned_packet_with_an_hmac_tlv_is_not_believed},
+        {"the HMAC TLV alone signs sequence and TLVs", the_hmac_tlv_alone_signs_sequence_and_tlvs},
         {"keys are read from files", keys_are_read_from_files},
         CU_TEST_INFO_NULL};
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "netpair.h"
+#include "history.h"
 #include "reflector.h"
 #include "ring.h"
 #include "sender.h"

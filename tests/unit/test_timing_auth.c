@@ -23,6 +23,8 @@ static bool sent[PACKETS_MAX], answered[PACKETS_MAX], reported[PACKETS_MAX]; /* 
 static unsigned replies; /* To other sessions. */
 static unsigned reports; /* Of those, with reception report. */
 
+static enum stampauth_mode mode = STAMPAUTH_PACKET;
+
 /* The link's ends as they are now. */
 static struct stampauth_ring *left_keys, *right_keys;
 
@@ -48,7 +50,7 @@ keys(uint8_t current, uint8_t next, bool send_next)
 {
     struct stampauth_secret a = {.size = 32, .octets = {current}};
     struct stampauth_secret b = {.size = next ? 32 : 0, .octets = {next}};
-    struct stampauth_ring *r = stampauth_new(&a, &b, send_next);
+    struct stampauth_ring *r = stampauth_new(mode, &a, &b, send_next);
 
     if (!r) {
         abort();
@@ -202,7 +204,7 @@ not_signed_as_it_must(void)
 }
 
 static void
-keys_are_rotated_in_flight_and_no_packet_is_lost(void)
+check_rotation(void)
 {
     rings[0] = ring_new(1 << 14);
     rings[1] = ring_new(1 << 14);
@@ -228,6 +230,12 @@ keys_are_rotated_in_flight_and_no_packet_is_lost(void)
         CU_ASSERT_FATAL(sent[i] && answered[i] && reported[i]);
     }
     CU_ASSERT_EQUAL(not_signed_as_it_must(), 0);
+}
+
+static void
+keys_are_rotated_in_flight_and_no_packet_is_lost(void)
+{
+    check_rotation();
 }
 
 /* Session 1 sends from 'source' with these keys: counted so, and not answered. */
@@ -410,12 +418,34 @@ a_location_of_ipv6_has_its_addresses(void)
 }
 
 static void
-it_ends_cleanly(void)
+close_both(void)
 {
     for (unsigned side = 0; side < 2; side++) {
         timing_free(timings[side]);
         ring_free(rings[side]);
+        timings[side] = NULL;
+        rings[side] = NULL;
     }
+}
+
+/* The same of packets with nothing but the HMAC TLV; also the wrong key, and none. */
+static void
+the_hmac_tlv_alone_does_as_well(void)
+{
+    close_both();
+    memset(sent, 0, sizeof sent);
+    memset(answered, 0, sizeof answered);
+    memset(reported, 0, sizeof reported);
+    mode = STAMPAUTH_TLV;
+    check_rotation();
+    check_refused("10.99.0.1", keys(99, 0, false), "wrong_key");
+    check_refused("10.99.0.1", NULL, "unauthenticated");
+}
+
+static void
+it_ends_cleanly(void)
+{
+    close_both();
     stampauth_unref(left_keys);
     stampauth_unref(right_keys);
 }
@@ -432,6 +462,7 @@ main(void)
         {"TLVs are filled in, and the DSCP is the one asked for",
          tlvs_are_filled_in_and_the_dscp_is_the_one_asked_for},
         {"a Location of IPv6 has its addresses", a_location_of_ipv6_has_its_addresses},
+        {"the HMAC TLV alone does as well", the_hmac_tlv_alone_does_as_well},
         {"it ends cleanly", it_ends_cleanly},
         CU_TEST_INFO_NULL};
 

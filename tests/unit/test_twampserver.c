@@ -64,28 +64,51 @@ fake_heard(void *aux, int handle)
     return fake.heard;
 }
 
-static void
-begin_with(const char *allow, uint32_t connections, uint32_t sessions, int64_t timeout_ns)
+static struct twampserver_config
+config_of(const struct prefix *allow, size_t allow_count)
 {
-    struct twampserver_prefix prefix = {.bits = 8};
-    struct twampserver_config config = {
+    return (struct twampserver_config){
         .base = base,
-        .address.s_addr = htonl(INADDR_LOOPBACK),
+        .address = address_of_v4((struct in_addr){htonl(INADDR_LOOPBACK)}),
         .test_port = TEST_PORT,
-        .allow = &prefix,
-        .allow_count = 1,
-        .connections = connections,
-        .sessions = sessions,
-        .timeout = span_of_ns(timeout_ns),
+        .allow = allow,
+        .allow_count = allow_count,
+        .connections = 4,
+        .sessions = 4,
+        .timeout = span_of_ns(600 * NS_PER_S),
         .linger = span_of_ns(NS_PER_S / 2),
         .reflector = {fake_open, fake_close, fake_heard, NULL},
     };
+}
 
-    inet_pton(AF_INET, allow, &prefix.address);
+static void
+begin_config(const struct twampserver_config *config)
+{
     memset(&fake, 0, sizeof fake);
     fake.heard = span_of_ns(INT64_MAX / 2);
-    CU_ASSERT_EQUAL_FATAL(twampserver_new(&server, &config), 0);
+    CU_ASSERT_EQUAL_FATAL(twampserver_new(&server, config), 0);
     twampserver_counters(server, &counters);
+}
+
+static void
+begin_allowing(const struct prefix *allow, size_t allow_count)
+{
+    const struct twampserver_config config = config_of(allow, allow_count);
+
+    begin_config(&config);
+}
+
+static void
+begin_with(const char *allow, uint32_t connections, uint32_t sessions, int64_t timeout_ns)
+{
+    struct prefix prefix = {.address.family = 4, .length = 8};
+    struct twampserver_config config = config_of(&prefix, 1);
+
+    inet_pton(AF_INET, allow, &prefix.address.v4);
+    config.connections = connections;
+    config.sessions = sessions;
+    config.timeout = span_of_ns(timeout_ns);
+    begin_config(&config);
 }
 
 static void
@@ -281,6 +304,51 @@ a_session_is_open_from_start_to_stop(void)
     CU_ASSERT(until_idle(0));
     CU_ASSERT_EQUAL(wrongs(), 0);
     CU_ASSERT_EQUAL(counted(TWAMPSERVER_STARTED), 2);
+    end();
+}
+
+/* The control connection's ends are IPv4 here: they stand for no end of IPv6. */
+static void
+ends_are_of_the_family_that_the_request_names(void)
+{
+    static const struct {
+        uint8_t ipvn;
+        const char *sender, *receiver; /* NULL: zero. */
+        bool good;
+    } cases[] = {{6, "2001:db8::1", "2001:db8::2", true},
+                 {6, "2001:db9::1", "2001:db8::2", false},
+                 {6, NULL, "2001:db8::2", false},
+                 {6, "2001:db8::1", NULL, false},
+                 {6, "fe80::1", "2001:db8::2", false},
+                 {6, "::ffff:127.0.0.1", "::1", false},
+                 {4, NULL, NULL, true}};
+    const struct prefix allow[] = {
+        {.address = address_of_v4((struct in_addr){htonl(INADDR_LOOPBACK)}), .length = 8},
+        {.address = {.family = 6, .v6.s6_addr = {0x20, 0x01, 0x0d, 0xb8}}, .length = 32},
+        {.address = {.family = 6, .v6.s6_addr = {0xfe, 0x80}}, .length = 10}};
+
+    begin_allowing(allow, 3);
+    int fd = dial();
+    CU_ASSERT_EQUAL(set_up(fd, TWAMPCONTROL_OPEN), 0);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct twampcontrol_request q = request_of((uint16_t)(19000 + i));
+        q.ipvn = cases[i].ipvn;
+        memset(&q.sender, 0, sizeof q.sender);
+        memset(&q.receiver, 0, sizeof q.receiver);
+        if (cases[i].sender) {
+            inet_pton(AF_INET6, cases[i].sender, &q.sender);
+        }
+        if (cases[i].receiver) {
+            inet_pton(AF_INET6, cases[i].receiver, &q.receiver);
+        }
+        CU_ASSERT_EQUAL(ask(fd, &q).accept == 0, cases[i].good);
+    }
+    CU_ASSERT_EQUAL(counted(TWAMPSERVER_REFUSED_ENDS), 5);
+    CU_ASSERT_EQUAL(start(fd), 0);
+    CU_ASSERT(fake.is[0].peer.family == 6 && fake.is[0].local.family == 6);
+    CU_ASSERT_EQUAL(fake.is[1].peer.v4.s_addr, htonl(INADDR_LOOPBACK));
+    close(fd);
+    CU_ASSERT(until_idle(0));
     end();
 }
 
@@ -621,6 +689,8 @@ main(void)
 {
     CU_TestInfo tests[] = {
         {"a session is open from start to stop", a_session_is_open_from_start_to_stop},
+        {"ends are of the family that the request names",
+         ends_are_of_the_family_that_the_request_names},
         {"modes of RFC 6038 are told to the reflector",
          modes_of_rfc_6038_are_told_to_the_reflector},
         {"a stopped session lingers, and makes way", a_stopped_session_lingers_and_makes_way},
