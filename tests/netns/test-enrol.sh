@@ -220,7 +220,7 @@ check 'a probe tells its release' wait_for 30 is p1 'p["release"] is not None'
 check 'and its generation' wait_for 30 is p1 'p["in_force"] and len(p["generation"]) == 16'
 check_equal 'when its certificate ends' "$(certificate_end p1)" "$(of p1 'p["certificate_end"]')"
 check 'its spool, its clock, what its kernel dropped' is p1 'p["spool_bytes"] > 0 and p["clock_synchronised"] in (True, False) and p["kernel_drops"] == 0'
-check 'it is not silent' is p1 'p["silence_ms"] < 10000'
+check 'it is not silent' wait_for 30 is p1 'p["silence_ms"] < 10000'
 check 'but bad: its certificate ends within a week' is p1 'p["state"] == "bad" and "certificate ends in 0 d" in p["why"]'
 check 'who was never heard of is bad' is p3 'p["state"] == "bad" and p["why"] == "never heard of"'
 verb probes
