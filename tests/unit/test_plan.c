@@ -286,6 +286,9 @@ a_link_behind_nat_has_a_number_that_stays(void)
     CU_ASSERT(p->timing.peers[0].nat != 0);
     CU_ASSERT_EQUAL(p->timing.peers[0].nat, again->timing.peers[0].nat);
     CU_ASSERT_EQUAL(p->timing.peers[1].nat, 0);
+    plan_free(again);
+    CU_ASSERT_EQUAL_FATAL(plan_signed(&again, nat_text, "l2", 2, p), 0);
+    CU_ASSERT_EQUAL(again->timing.peers[1].nat, 0);
     CU_ASSERT_EQUAL(bare->timing.peers[0].nat, 0);
     plan_free(p);
     plan_free(again);
