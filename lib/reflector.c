@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FOLLOW_UPS = 64, NO_SESSION = 0 };
+enum { NO_SESSION = 0 };
 
 static const char *const own_names[REFLECTOR_SOCKET] = {
     "short",
@@ -29,12 +29,6 @@ static const char *const own_names[REFLECTOR_SOCKET] = {
     "follow_up_lost",
 };
 
-/* A true T3 that waits for a reply to ride in. */
-struct follow_up {
-    uint32_t sequence;
-    int64_t t3_ns;
-};
-
 struct rsession {
     struct address peer, local;
     uint16_t port;
@@ -52,7 +46,7 @@ struct rsession {
     uint32_t sequence; /* Of the next reply. */
     struct history history;
     uint32_t follow_up_first, follow_up_next;
-    struct follow_up follow_ups[FOLLOW_UPS];
+    struct reflector_follow_up follow_ups[REFLECTOR_FOLLOW_UPS];
 };
 
 struct peer {
@@ -209,6 +203,18 @@ epoch_of_clock(void)
     return (uint32_t)x ? (uint32_t)x : 1;
 }
 
+/* The list of places that are free, the least on top. */
+static void
+free_make(struct reflector *r)
+{
+    r->free_count = 0;
+    for (uint32_t i = r->limit; i > 0; i--) {
+        if (!r->sessions[i].used) {
+            r->free_sessions[r->free_count++] = i;
+        }
+    }
+}
+
 static int
 tables_new(struct reflector *r)
 {
@@ -226,9 +232,7 @@ tables_new(struct reflector *r)
     if (!r->sessions || !r->free_sessions || !r->table || !r->sources) {
         return -ENOMEM;
     }
-    for (uint32_t i = r->limit; i > 0; i--) {
-        r->free_sessions[r->free_count++] = i;
-    }
+    free_make(r);
     return 0;
 }
 
@@ -543,6 +547,20 @@ sweep(struct reflector *r, struct span mono, uint32_t steps)
     }
 }
 
+/* Counts and links 's', whose 'source' is its place there. */
+static void
+session_enter(struct reflector *r, struct rsession *s)
+{
+    struct source *source = &r->sources[s->source];
+
+    if (!address_equal(&source->address, &s->peer)) {
+        *source = (struct source){.address = s->peer};
+    }
+    source->sessions++;
+    r->live++;
+    session_link(r, s);
+}
+
 static struct rsession *
 session_make(struct reflector *r, const struct rsession *key, unsigned ifindex, struct span mono)
 {
@@ -582,12 +600,7 @@ session_make(struct reflector *r, const struct rsession *key, unsigned ifindex, 
         .epoch = r->epoch + r->begun_again,
         .history.last = mono,
     };
-    if (!known) {
-        *source = (struct source){.address = key->peer};
-    }
-    source->sessions++;
-    r->live++;
-    session_link(r, s);
+    session_enter(r, s);
     return s;
 }
 
@@ -633,6 +646,103 @@ reflector_allow(struct reflector *r, const struct reflector_peer *peers, size_t 
         }
     }
     return 0;
+}
+
+/* --- From one process to the next. --- */
+
+struct tstamp *
+reflector_socket(const struct reflector *r)
+{
+    return (struct tstamp *)(uintptr_t)&r->socket;
+}
+
+bool
+reflector_keep(const struct reflector *r, uint32_t *from, struct reflector_kept *out)
+{
+    uint32_t place = *from ? *from : 1;
+
+    while (place <= r->limit && !r->sessions[place].used) {
+        place++;
+    }
+    *from = place + 1;
+    if (place > r->limit) {
+        return false;
+    }
+    const struct rsession *s = &r->sessions[place];
+    *out = (struct reflector_kept){.place = place,
+                                   .peer = s->peer,
+                                   .local = s->local,
+                                   .port = s->port,
+                                   .ssid = s->ssid,
+                                   .generation = s->generation,
+                                   .ifindex = s->ifindex,
+                                   .epoch = s->epoch,
+                                   .sequence = s->sequence,
+                                   .history = s->history};
+    for (uint32_t i = s->follow_up_first; i != s->follow_up_next; i++) {
+        out->follow_ups[out->follow_up_count++] = s->follow_ups[i % REFLECTOR_FOLLOW_UPS];
+    }
+    return true;
+}
+
+void
+reflector_keep_epoch(const struct reflector *r, uint32_t *epoch, uint32_t *begun_again)
+{
+    *epoch = r->epoch;
+    *begun_again = r->begun_again;
+}
+
+int
+reflector_adopt(struct reflector *r, int fd, const struct tstamp_kept *k)
+{
+    struct tstamp socket;
+    int err = tstamp_adopt(&socket, fd, k, r->counters + REFLECTOR_SOCKET);
+
+    if (!err) {
+        reflector_close(r);
+        r->socket = socket;
+    }
+    return err;
+}
+
+static void
+session_resume(struct reflector *r, const struct reflector_kept *k)
+{
+    struct rsession key = {.peer = k->peer, .local = k->local, .port = k->port, .ssid = k->ssid};
+    struct rsession *s = &r->sessions[k->place];
+
+    if (k->place == 0 || k->place > r->limit || s->used || session_find(r, &key)) {
+        count(r, REFLECTOR_FULL);
+        return;
+    }
+    *s = key;
+    s->used = true;
+    s->generation = k->generation;
+    s->source = source_find(r, &k->peer);
+    s->ifindex = k->ifindex;
+    s->epoch = k->epoch;
+    s->sequence = k->sequence;
+    s->history = k->history;
+    s->follow_up_next = k->follow_up_count;
+    memcpy(s->follow_ups, k->follow_ups, k->follow_up_count * sizeof s->follow_ups[0]);
+    session_enter(r, s);
+}
+
+void
+reflector_resume(struct reflector *r, uint32_t epoch, uint32_t begun_again,
+                 const struct reflector_kept *kept, size_t kept_count)
+{
+    for (uint32_t i = 1; i <= r->limit; i++) {
+        if (r->sessions[i].used) {
+            session_forget(r, &r->sessions[i]);
+        }
+    }
+    r->epoch = epoch;
+    r->begun_again = begun_again;
+    for (size_t i = 0; i < kept_count; i++) {
+        session_resume(r, &kept[i]);
+    }
+    free_make(r);
 }
 
 /* --- Sessions of TWAMP-Control. --- */
@@ -711,12 +821,12 @@ on_sent(uint64_t cookie, struct instant at, void *aux)
     if (s->twamp) {
         return; /* No packet of TWAMP has room for it. */
     }
-    if (s->follow_up_next - s->follow_up_first == FOLLOW_UPS) {
+    if (s->follow_up_next - s->follow_up_first == REFLECTOR_FOLLOW_UPS) {
         count(r, REFLECTOR_T3_LOST);
         s->follow_up_first++;
     }
-    s->follow_ups[s->follow_up_next++ % FOLLOW_UPS] =
-        (struct follow_up){.sequence = (uint32_t)cookie, .t3_ns = at.ns};
+    s->follow_ups[s->follow_up_next++ % REFLECTOR_FOLLOW_UPS] =
+        (struct reflector_follow_up){.sequence = (uint32_t)cookie, .t3_ns = at.ns};
 }
 
 /* Whether to answer; updates what the session has received. */
@@ -756,7 +866,7 @@ static void
 drop_stale(struct reflector *r, struct rsession *s, struct instant now)
 {
     while (s->follow_up_next - s->follow_up_first > 1 &&
-           now.ns - s->follow_ups[s->follow_up_first % FOLLOW_UPS].t3_ns > NS_PER_S) {
+           now.ns - s->follow_ups[s->follow_up_first % REFLECTOR_FOLLOW_UPS].t3_ns > NS_PER_S) {
         s->follow_up_first++;
         count(r, REFLECTOR_T3_LOST);
     }
@@ -807,7 +917,7 @@ answer(struct reflector *r, struct rsession *s, const struct stamp_request *q,
     drop_stale(r, s, now);
     struct exchange_report report = {
         .epoch = s->epoch, .received = s->history.received, .duplicates = s->history.duplicates};
-    const struct follow_up *f = &s->follow_ups[s->follow_up_first % FOLLOW_UPS];
+    const struct reflector_follow_up *f = &s->follow_ups[s->follow_up_first % REFLECTOR_FOLLOW_UPS];
     struct stamp_answer a = {
         .sequence = s->sequence++,
         .error = ptp ? r->error_ptp : r->error_ntp,
