@@ -11,7 +11,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../lib/netns.sh"
 
 need_root
-need_program ip python3
+need_program ip python3 setpriv
 build=${PLUMBLINE_BUILD:-.}
 test_init upgrade
 judge=$here/upgrade.py
@@ -67,9 +67,19 @@ END
     link "$@"
 }
 
+# As dist/plumbline-probe.service runs it: the left one; the right one is root's.
+AS_left=(setpriv --reuid=nobody --regid=nogroup --clear-groups --inh-caps=-all,+net_bind_service,+net_raw
+    --ambient-caps=-all,+net_bind_service,+net_raw --bounding-set=-all,+net_bind_service,+net_raw --no-new-privs)
+AS_right=()
+
 # probe SIDE: its own program, so that it can be replaced; TEST_PID is the newest process.
 probe() {
+    local -n as=AS_$1
     cp "$build/plumbline-probe" "$TEST_DIR/$1-probe"
+    chmod 755 "$TEST_DIR/$1-probe"
+    install -d "$TEST_DIR/spool-$1"
+    install -m 644 /dev/null "$TEST_DIR/$1.tsv"
+    [[ $1 == right ]] || chown nobody:nogroup "$TEST_DIR/spool-$1" "$TEST_DIR/$1.tsv"
     cat >"$TEST_DIR/$1.yaml" <<END
 probe: $1-p1
 inventory: $TEST_DIR/inventory.yaml
@@ -77,7 +87,12 @@ redis: { address: "unix:$TEST_DIR/redis.sock" }
 spool: { folder: $TEST_DIR/spool-$1 }
 sample_log: $TEST_DIR/$1.tsv
 END
-    start "$1" ns_exec "$1" "$TEST_DIR/$1-probe" --config "$TEST_DIR/$1.yaml"
+    start "$1" ns_exec "$1" "${as[@]}" "$TEST_DIR/$1-probe" --config "$TEST_DIR/$1.yaml"
+}
+
+# caps SIDE: in force, in hexadecimal.
+caps() {
+    sed -n 's/^CapEff:\t0*//p' "/proc/${TEST_PID[$1]}/status"
 }
 
 # told SIDE N WORDS: whether its log has N lines with them by now.
@@ -94,12 +109,14 @@ replace() {
 
 # upgrade SIDE N: the N-th to succeed; until the one before has ended.
 upgrade() {
-    local before=${TEST_PID[$1]} pid
+    local before=${TEST_PID[$1]} caps_before pid
+    caps_before=$(caps "$1")
     kill -USR2 "$before"
     check "$1 is taken over (upgrade $2)" wait_for 30 told "$1" "$2" 'has taken over in' || { tail -n 5 "$TEST_DIR/$1.log" >&2; test_end; }
     pid=$(grep -a 'has taken over in' "$TEST_DIR/$1.log" | tail -n 1 | sed 's/.*process \([0-9]*\),.*/\1/')
     TEST_PID[$1]=$pid
     check "... by another process, which gets the spool" wait_for 30 told "$1" $(($2 + 1)) ' sessions, answers on'
+    check_equal '... with the same capabilities' "$caps_before" "$(caps "$1")"
     check '... and the one before ends' wait_for 30 eval "! kill -0 $before 2>/dev/null"
     grep -a 'has taken over in' "$TEST_DIR/$1.log" | tail -n 1
 }
