@@ -841,6 +841,14 @@ session_end(struct agent *a, size_t index, struct instant now)
     a->sessions[index] = NULL;
 }
 
+void
+agent_drop(struct agent *a, uint32_t index)
+{
+    if (index < a->session_count && a->sessions[index]) {
+        session_end(a, index, instant_now());
+    }
+}
+
 int
 agent_replace(struct agent *a, struct plan *plan)
 {

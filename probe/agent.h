@@ -59,6 +59,9 @@ void agent_take_back(struct agent *a);
 /* Somebody does; between the two nobody sent and reflected for so long. */
 void agent_left(struct agent *a, struct span gap);
 
+/* ... but not with this session, nor does anybody read its sockets: it ends now. */
+void agent_drop(struct agent *a, uint32_t index);
+
 /* What happened to a packet, as somebody else has seen it. */
 void agent_event(struct agent *a, const struct exchange *e);
 

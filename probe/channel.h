@@ -16,7 +16,7 @@ enum channel_kind {
     CHANNEL_FILES = 'F', /* Sockets, in the order of the state that comes. */
     CHANNEL_STATE = 'S', /* One file: the state (handover.h). */
     CHANNEL_READY = 'R', /* The successor lacks nothing but the last state. */
-    CHANNEL_TAKEN = 'T', /* It sends and reflects. */
+    CHANNEL_TAKEN = 'T', /* It sends and reflects, but not the sessions of these indexes (be32). */
     CHANNEL_EVENTS = 'E' /* Records of events (handover.h). */
 };
 

@@ -10,7 +10,7 @@
 
 enum {
     RECORD_HEADER = 5, /* Type and size. */
-    HEAD_SIZE = 64,
+    HEAD_SIZE = 128,
     SESSION_SIZE = 160,
     SOCKET_SIZE = 64,
     WAITING_SIZE = 24,
@@ -134,6 +134,7 @@ put_head(struct wr *w, const struct handover *h)
 {
     uint8_t *room = begin(w, RECORD_HEAD);
 
+    wr_copy(w, h->probe, sizeof h->probe);
     wr_be32(w, h->next_index);
     put_i64(w, h->covered_until.ns);
     put_i64(w, h->liveness_from.ns);
@@ -145,12 +146,13 @@ put_head(struct wr *w, const struct handover *h)
 static bool
 get_head(struct rd *r, struct handover *h)
 {
+    rd_copy(r, h->probe, sizeof h->probe);
     h->next_index = rd_be32(r);
     h->covered_until = instant_of_ns(get_i64(r));
     h->liveness_from = instant_of_ns(get_i64(r));
     h->timing.epoch = rd_be32(r);
     h->timing.begun_again = rd_be32(r);
-    return h->next_index <= HANDOVER_INDEXES;
+    return h->next_index <= HANDOVER_INDEXES && h->probe[sizeof h->probe - 1] == '\0';
 }
 
 static void

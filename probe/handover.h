@@ -32,9 +32,10 @@ struct handover_session {
 };
 
 struct handover {
-    uint32_t next_index;          /* Of plan_make(). */
-    struct instant covered_until; /* spool_covered_until() */
-    struct instant liveness_from; /* Seconds from here on are the successor's. */
+    char probe[SERIES_NAME_MAX + 1]; /* Whose state it is. */
+    uint32_t next_index;             /* Of plan_make(). */
+    struct instant covered_until;    /* spool_covered_until() */
+    struct instant liveness_from;    /* Seconds from here on are the successor's. */
     struct handover_session *sessions;
     size_t session_count;
     struct timing_kept timing; /* Descriptors go beside it. */
@@ -57,6 +58,10 @@ int handover_of_plan(struct handover *h, const struct plan *plan);
 /* The plan that 'h' speaks of, as plan_make() wants an old one: enough to recognise its
  * sessions by.  NULL when memory is out. */
 struct plan *handover_plan(const struct handover *h);
+
+/* Indexes of sessions that 'plan' does not have, at most 'room', into 'gone'.  How many. */
+size_t handover_gone(const struct handover *h, const struct plan *plan, uint32_t *gone,
+                     size_t room);
 
 /* Lets the sessions of 'plan' begin where those of the old process end; those that it did
  * not have, after all of them. */

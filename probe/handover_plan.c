@@ -80,6 +80,25 @@ session_at(const struct handover *h, const uint32_t *places, uint32_t index)
     return index < HANDOVER_INDEXES && places[index] ? &h->sessions[places[index] - 1] : NULL;
 }
 
+size_t
+handover_gone(const struct handover *h, const struct plan *plan, uint32_t *gone, size_t room)
+{
+    uint64_t there[HANDOVER_INDEXES / 64 + 1] = {0};
+    size_t count = 0;
+
+    for (size_t i = 0; i < plan->timing.session_count; i++) {
+        uint32_t index = plan->timing.sessions[i].index;
+        there[index / 64] |= UINT64_C(1) << index % 64;
+    }
+    for (size_t i = 0; i < h->session_count && count < room; i++) {
+        uint32_t index = h->sessions[i].is.index;
+        if (!(there[index / 64] >> index % 64 & 1)) {
+            gone[count++] = index;
+        }
+    }
+    return count;
+}
+
 void
 handover_begin(const struct handover *h, struct plan *plan)
 {

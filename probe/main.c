@@ -140,6 +140,7 @@ on_stop(void *aux)
     struct probe *p = aux;
 
     if (p->agent && !p->stream) {
+        log_info("%s: stops as soon as the process before it has ended", p->config->probe);
         p->stop_due = true;
     } else {
         event_base_loopbreak(p->base);

@@ -1,6 +1,7 @@
 /* predecessor.c - takes the place of a running probe. */
 #include "predecessor.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -191,16 +192,22 @@ on_readable(evutil_socket_t fd, short what, void *aux)
 }
 
 int
-predecessor_taken(struct predecessor *p, struct event_base *base, void (*on_end)(void *aux),
-                  void *aux)
+predecessor_taken(struct predecessor *p, const uint32_t *gone, size_t gone_count,
+                  struct event_base *base, void (*on_end)(void *aux), void *aux)
 {
+    struct wr w = wr_of(p->in.bytes, sizeof p->in.bytes);
+
+    for (size_t i = 0; i < gone_count; i++) {
+        wr_be32(&w, gone[i]);
+    }
+    assert(wr_ok(&w));
     p->on_end = on_end;
     p->aux = aux;
     p->readable = event_new(base, p->fd, EV_READ | EV_PERSIST, on_readable, p);
     if (!p->readable || event_add(p->readable, NULL)) {
         return -ENOMEM;
     }
-    return channel_send(p->fd, CHANNEL_TAKEN, NULL, 0, NULL, 0);
+    return channel_send(p->fd, CHANNEL_TAKEN, p->in.bytes, wr_size(&w), NULL, 0);
 }
 
 static void

@@ -17,10 +17,12 @@ int predecessor_greet(struct predecessor **out, int fd, const char *release, str
 /* Says that all is ready, and waits for the last state. */
 int predecessor_ready(struct predecessor *p, struct handover *h);
 
-/* From now on this process is the probe.  The other one wants to know what becomes of its
+/* From now on this process is the probe, but does not have the sessions of these indexes.
+ * The other one wants to know what becomes of its
  * packets until it closes the channel: then 'on_end' is called, once. */
-int predecessor_taken(struct predecessor *p, struct event_base *base, void (*on_end)(void *aux),
-                      void *aux);
+enum { PREDECESSOR_GONE_MAX = 16000 };
+int predecessor_taken(struct predecessor *p, const uint32_t *gone, size_t gone_count,
+                      struct event_base *base, void (*on_end)(void *aux), void *aux);
 
 /* Hands 'e' on; NULL: that was all for now. */
 void predecessor_tell(struct predecessor *p, const struct exchange *e);

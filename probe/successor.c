@@ -186,6 +186,9 @@ on_ready(struct successor *s)
         s->stage = STAGE_TAKEN;
         event_del(s->deadline);
         s->config.taken(s->pid, s->release, s->config.aux);
+        for (struct rd r = rd_of(s->in.bytes, s->in.size); r.left >= 4;) {
+            s->config.dropped(rd_be32(&r), s->config.aux);
+        }
         return;
     }
     end_process(s);

@@ -34,6 +34,8 @@ struct successor_config {
     /* Nobody took over ('left': after leave()): goes on.  'why' is for the log. */
     void (*failed)(bool left, const char *why, void *aux);
     void (*taken)(pid_t successor, const char *release, void *aux);
+    /* After taken(): the successor does not have this session. */
+    void (*dropped)(uint32_t index, void *aux);
     void (*event)(const struct exchange *e, void *aux);
     /* After taken(): it has ended. */
     void (*gone)(void *aux);

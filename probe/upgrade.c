@@ -99,6 +99,7 @@ fill(struct upgrade *u, struct handover *h, bool whole)
     if (!err) {
         err = timing_keep(p->timing, whole, &h->timing);
     }
+    snprintf(h->probe, sizeof h->probe, "%s", p->config->probe);
     h->next_index = p->next_index;
     h->covered_until = spool_covered_until(p->spool);
     return err;
@@ -179,6 +180,14 @@ taken(pid_t pid, const char *release, void *aux)
 }
 
 static void
+dropped(uint32_t index, void *aux)
+{
+    const struct upgrade *u = aux;
+
+    agent_drop(u->probe->agent, index);
+}
+
+static void
 on_event(const struct exchange *e, void *aux)
 {
     const struct upgrade *u = aux;
@@ -224,6 +233,7 @@ upgrade_begin(struct probe *p)
                                             .leave = leave,
                                             .failed = failed,
                                             .taken = taken,
+                                            .dropped = dropped,
                                             .event = on_event,
                                             .gone = gone,
                                             .aux = u};
@@ -291,8 +301,14 @@ prepare(struct probe *p, struct handover *h, struct plan **plan)
 {
     struct plan *old;
     struct instant now = instant_now();
-    int err = keys_load(p->config);
+    int err;
 
+    if (strcmp(h->probe, p->config->probe) != 0) {
+        log_errorx("%s: the running probe is '%s'; restart the service to make it another one",
+                   p->config_path, h->probe);
+        return -EINVAL;
+    }
+    err = keys_load(p->config);
     if (err) {
         return err;
     }
@@ -318,12 +334,15 @@ static int
 take(struct upgrade *u, const struct handover *h, struct plan *plan)
 {
     struct probe *p = u->probe;
+    uint32_t gone[PREDECESSOR_GONE_MAX];
     int err;
 
     handover_begin(h, plan);
     err = timing_resume(p->timing, &h->timing, &plan->timing);
     if (!err) {
-        err = predecessor_taken(u->predecessor, p->base, on_end, u);
+        err = predecessor_taken(u->predecessor, gone,
+                                handover_gone(h, plan, gone, PREDECESSOR_GONE_MAX), p->base, on_end,
+                                u);
     }
     if (err) {
         errno = -err;

@@ -116,7 +116,8 @@ static struct handover
 random_state(void)
 {
     size_t n = random_below(6), sockets = random_below(6), reflected = random_below(6);
-    struct handover h = {.next_index = (uint32_t)random_below(HANDOVER_INDEXES),
+    struct handover h = {.probe = "par1-p1",
+                         .next_index = (uint32_t)random_below(HANDOVER_INDEXES),
                          .covered_until = instant_of_ns(random_value()),
                          .liveness_from = instant_of_ns(random_value()),
                          .sessions = calloc(n + 1, sizeof *h.sessions),
@@ -315,6 +316,11 @@ what_cannot_be_is_refused(void)
     CU_ASSERT_EQUAL(verdict_of(&h), HANDOVER_OK);
     h.next_index++;
     CU_ASSERT_EQUAL(verdict_of(&h), HANDOVER_BAD);
+    h.next_index--;
+    memset(h.probe, 'x', SERIES_NAME_MAX);
+    CU_ASSERT_EQUAL(verdict_of(&h), HANDOVER_OK);
+    h.probe[SERIES_NAME_MAX] = 'x';
+    CU_ASSERT_EQUAL(verdict_of(&h), HANDOVER_BAD);
 }
 
 /* --- Events. --- */
@@ -414,12 +420,29 @@ sessions_begin_where_the_old_process_ends(void)
     CU_ASSERT_EQUAL(timed[3].begin.ns, 20000);
 }
 
+static void
+sessions_that_do_not_go_on_are_named(void)
+{
+    struct handover_session old[3] = {
+        {.is = {.index = 3}}, {.is = {.index = 65}}, {.is = {.index = HANDOVER_INDEXES - 1}}};
+    struct handover h = {.sessions = old, .session_count = 3};
+    struct timing_session timed[2] = {{.index = 65}, {.index = 4}};
+    struct plan plan = {.timing = {.sessions = timed, .session_count = 2}};
+    uint32_t gone[3];
+
+    CU_ASSERT_EQUAL_FATAL(handover_gone(&h, &plan, gone, 3), 2);
+    CU_ASSERT_EQUAL(gone[0], 3);
+    CU_ASSERT_EQUAL(gone[1], HANDOVER_INDEXES - 1);
+    CU_ASSERT_EQUAL(handover_gone(&h, &plan, gone, 1), 1);
+}
+
 /* --- The specimen. --- */
 
 static struct handover
 specimen(void)
 {
-    struct handover h = {.next_index = 4,
+    struct handover h = {.probe = "par1-p1",
+                         .next_index = 4,
                          .covered_until = {INT64_C(1760000000000000000)},
                          .liveness_from = {INT64_C(1760000001000000000)},
                          .sessions = calloc(1, sizeof *h.sessions),
@@ -536,6 +559,7 @@ main(void)
         {"events_parse_to_themselves", events_parse_to_themselves},
         {"a_plan_comes_out_as_it_went_in", a_plan_comes_out_as_it_went_in},
         {"sessions_begin_where_the_old_process_ends", sessions_begin_where_the_old_process_ends},
+        {"sessions_that_do_not_go_on_are_named", sessions_that_do_not_go_on_are_named},
         {"the_specimen_of_format_1_is_read", the_specimen_of_format_1_is_read},
         CU_TEST_INFO_NULL};
     return run_suite("handover", tests);
