@@ -720,6 +720,21 @@ count_counters(struct agent *a)
     return a->counts_told ? 0 : -ENOMEM;
 }
 
+/* Who goes on where another stopped has its first second whole, though it came a moment
+ * after that began. */
+static void
+begin_liveness(struct agent *a, const struct plan *plan)
+{
+    struct instant now = instant_now(), from = a->config.not_before;
+    struct span mono = mono_now(), late = instant_sub(now, from);
+
+    if (a->config.tell && late.ns > 0 && late.ns < NS_PER_S) {
+        now = from;
+        mono = span_of_ns(mono.ns - late.ns);
+    }
+    liveness_init(&a->liveness, now, mono, from, state_of(plan));
+}
+
 int
 agent_new(struct agent **out, const struct agent_config *config, struct plan *plan)
 {
@@ -744,7 +759,7 @@ agent_new(struct agent **out, const struct agent_config *config, struct plan *pl
         agent_free(a);
         return err;
     }
-    liveness_init(&a->liveness, instant_now(), mono_now(), config->not_before, state_of(plan));
+    begin_liveness(a, plan);
     a->plan = plan;
     (void)stepped(a); /* From here on. */
     *out = a;

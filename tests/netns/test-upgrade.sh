@@ -56,7 +56,7 @@ probes:
   left-p1: { site: left, clock: ptp }
   right-p1: { site: right, clock: ptp }
 classes:
-  fast: { dscp: ef, period: 20ms, size: 128, dt: 1s, tmax: 2s }
+  fast: { dscp: ef, period: 20ms, size: 128, dt: 500ms, tmax: 2s }
   slow: { dscp: cs0, period: 20ms, size: 256, dt: 3s, tmax: 2s }
 links:
 END

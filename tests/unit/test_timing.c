@@ -270,6 +270,79 @@ a_replaced_plan_leaves_no_gap_in_what_stays(void)
     check_schedule(1, 60);
 }
 
+static uint64_t stamped[8];
+static unsigned stamped_count;
+
+static void
+note_stamp(uint64_t cookie, struct instant at, void *aux)
+{
+    (void)at;
+    (void)aux;
+    stamped[stamped_count++ % 8] = cookie;
+}
+
+/* Sends 'n' packets to itself, and leaves their transmit stamps in the kernel. */
+static void
+send_unread(struct tstamp *s, struct tstamp_io *io, unsigned n, uint64_t cookie)
+{
+    for (unsigned i = 0; i < n; i++) {
+        uint8_t *data = tstamp_io_buffer(io, i);
+        tstamp_io_outs(io)[i] = (struct tstamp_out){.data = data,
+                                                    .size = 44,
+                                                    .to = host("127.0.0.1"),
+                                                    .port = s->port,
+                                                    .cookie = cookie + i,
+                                                    .at = instant_now()};
+    }
+    tstamp_send(s, io, n, note_stamp, NULL);
+}
+
+static void
+stamps_that_are_still_out_are_the_next_ones(void)
+{
+    const struct tstamp_config config = {.address = host("127.0.0.1")};
+    struct counter counters[TSTAMP_COUNTS] = {{.value = 0}};
+    struct tstamp_io *io = tstamp_io_new();
+    struct tstamp old, new;
+    struct tstamp_kept kept;
+    struct tstamp_waiting w[4];
+    unsigned n = 0;
+
+    netpair_enter(&net, 0);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(io);
+    CU_ASSERT_EQUAL_FATAL(tstamp_open(&old, &config, counters), 0);
+    send_unread(&old, io, 3, 100);
+    tstamp_keep(&old, &kept);
+    for (uint32_t id = kept.oldest; n < 4 && tstamp_next_waiting(&old, &id, &w[n]);) {
+        n++;
+    }
+    CU_ASSERT_EQUAL_FATAL(n, 3);
+    CU_ASSERT_EQUAL_FATAL(tstamp_adopt(&new, dup(old.fd), &kept, counters), 0);
+    tstamp_close(&old);
+    for (unsigned i = 0; i < n; i++) {
+        CU_ASSERT_EQUAL(tstamp_expect(&new, &w[i]), 0);
+        CU_ASSERT_EQUAL(tstamp_expect(&new, &w[i]), -EINVAL); /* Once. */
+    }
+    w[0].id = kept.next;
+    CU_ASSERT_EQUAL(tstamp_expect(&new, &w[0]), -EINVAL);
+    send_unread(&new, io, 2, 200);
+    for (unsigned i = 0; i < ROUNDS && stamped_count < 5; i++) {
+        tstamp_drain(&new, io, instant_now(), note_stamp, NULL);
+        usleep(1000);
+    }
+    CU_ASSERT_EQUAL_FATAL(stamped_count, 5);
+    for (unsigned i = 0; i < 5; i++) {
+        CU_ASSERT_EQUAL(stamped[i], i < 3 ? 100 + i : 200 + i - 3);
+    }
+    CU_ASSERT_EQUAL(counter_get(&counters[TSTAMP_TX_UNKNOWN]), 0);
+    kept.next = kept.oldest + kept.flight_size + 1;
+    CU_ASSERT_EQUAL(tstamp_resume(&new, &kept), -EINVAL);
+    kept.next--;
+    CU_ASSERT_EQUAL(tstamp_resume(&new, &kept), 0);
+    tstamp_close(&new);
+    tstamp_io_free(io);
+}
+
 /* Descriptors as another process would get them. */
 static void
 copy_descriptors(struct timing_kept *k)
@@ -686,6 +759,7 @@ main(void)
         T(a_full_ring_tells_what_it_lost),
         T(every_packet_has_four_kernel_stamps_and_a_right_report),
         T(a_replaced_plan_leaves_no_gap_in_what_stays),
+        T(stamps_that_are_still_out_are_the_next_ones),
         T(another_thread_goes_on_with_sockets_sessions_and_counts),
         T(a_wrong_plan_changes_nothing),
         T(bad_packets_are_counted_under_their_names_and_not_answered),
