@@ -47,7 +47,7 @@ END
 
 # inventory NAME WIRE NETWORK: the links that stay, and another one.
 inventory() {
-    cat <<'END'
+    cat <<END
 inventory: 1
 sites:
   left: { timezone: Europe/Paris }
@@ -56,8 +56,8 @@ probes:
   left-p1: { site: left, clock: ptp }
   right-p1: { site: right, clock: ptp }
 classes:
-  fast: { dscp: ef, period: 20ms, size: 128, dt: 500ms, tmax: 2s }
-  slow: { dscp: cs0, period: 20ms, size: 256, dt: 3s, tmax: 2s }
+  fast: { dscp: ef, period: $PERIOD, size: 128, dt: 500ms, tmax: 2s }
+  slow: { dscp: cs0, period: $PERIOD, size: 256, dt: 3s, tmax: 2s }
 links:
 END
     local i
@@ -76,6 +76,9 @@ END
 CAPS=-all,+net_bind_service,+net_raw,+net_admin,+sys_nice
 AS_left=(setpriv --reuid=nobody --regid=nogroup --clear-groups "--inh-caps=$CAPS" "--ambient-caps=$CAPS" "--bounding-set=$CAPS" --no-new-privs)
 AS_right=()
+# It believes that systemd started it, and wants to hear of it each two seconds.
+# shellcheck disable=SC2016
+AS_left+=(sh -c 'NOTIFY_SOCKET=$0 WATCHDOG_USEC=2000000 WATCHDOG_PID=$$ exec "$@"' "$TEST_DIR/notify")
 
 # probe SIDE: its own program, so that it can be replaced; TEST_PID is the newest process.
 probe() {
@@ -151,69 +154,100 @@ samples() {
     [[ $(wc -l <"$TEST_DIR/$1.tsv") -ge $2 ]]
 }
 
-inventory gone 5 10.78.5 >"$TEST_DIR/inventory.yaml"
-probe right
-probe left
+start notify python3 "$judge" notify "$TEST_DIR/notify"
+check 'somebody listens to notifications' wait_for 30 test -S "$TEST_DIR/notify"
+# scenario PERIOD: all of it with each session's packets so far apart; leaves FIRST and
+# LAST, between which everything must be right.
+scenario() {
+    local before mode side word
+    rm -rf "$TEST_DIR"/{left,right}{.log,.tsv} "$TEST_DIR"/spool-*
+    PERIOD=$1
+    inventory gone 5 10.78.5 >"$TEST_DIR/inventory.yaml"
+    probe right
+    probe left
+    for side in left right; do
+        check "$side measures" wait_for 30 samples "$side" 2000
+    done
+    FIRST=$(date +%s%N)
+
+    inventory new 6 10.78.6 >"$TEST_DIR/inventory.new"
+    mv "$TEST_DIR/inventory.new" "$TEST_DIR/inventory.yaml"
+    for side in right left; do
+        kill -HUP "${TEST_PID[$side]}"
+        check "$side has a link more and one less" wait_for 30 told "$side" 1 'is in force: 11[01] sessions'
+    done
+
+    # Another release: its own name is all that differs.
+    sed 's/0\.1\.0/0.1.1/g' "$build/plumbline-probe" >"$TEST_DIR/rebuilt"
+    chmod 755 "$TEST_DIR/rebuilt"
+    check_equal 'there is another release' 'plumbline-probe 0.1.1' "$("$TEST_DIR/rebuilt" --version)"
+    replace left "$TEST_DIR/rebuilt"
+    before=${TEST_PID[left]}
+    upgrade left 1
+    check 'systemd is told of the new process by the old one' grep -qx "$before MAINPID=${TEST_PID[left]}" "$TEST_DIR/notify.log"
+    for word in READY WATCHDOG; do
+        check "... and gets $word from the new one" wait_for 30 grep -qx "${TEST_PID[left]} $word=1" "$TEST_DIR/notify.log"
+    done
+    check_equal '... and nothing of an end from the old one' 0 "$(grep -c "^$before STOPPING" "$TEST_DIR/notify.log")"
+    check 'release 0.1.0 gave way to 0.1.1' grep -q 'release 0.1.1, process .* release 0.1.0 waits' "$TEST_DIR/left.log"
+
+    sed -i 's/^redis:/rediss:/' "$TEST_DIR/right.yaml"
+    fails right 'it ended before it was ready'
+    check 'what is wrong is told' grep -q "right.yaml:3:1: error: unknown key 'rediss'" "$TEST_DIR/right.log"
+    sed -i 's/^rediss:/redis:/' "$TEST_DIR/right.yaml"
+    for mode in newer late; do
+        printf '#!/bin/sh\nexec python3 %s %s "$@"\n' "$judge" "$mode" >"$TEST_DIR/$mode"
+        replace right "$TEST_DIR/$mode"
+        if [[ $mode == newer ]]; then why='does not read the state'; else why='ended while it took over'; fi
+        fails right "$why"
+    done
+    rm "$TEST_DIR/right-probe"
+    fails right 'it ended before it was ready'
+    replace right "$TEST_DIR/rebuilt"
+    upgrade right 1
+    # With a link more and one less at once.
+    inventory newest 5 10.78.5 >"$TEST_DIR/inventory.new"
+    mv "$TEST_DIR/inventory.new" "$TEST_DIR/inventory.yaml"
+    replace left "$build/plumbline-probe"
+    upgrade left 2
+
+    # All that was sent until here is decided, and a whole delta-t more.
+    LAST=$(date +%s%N)
+    for side in left right; do
+        check "$side: all is decided" wait_for 60 decided "$side" "$LAST"
+    done
+    # Both processes of an upgrade that is not over are told to stop, as systemd does it.
+    before=${TEST_PID[left]}
+    kill -USR2 "$before"
+    check 'left is taken over (upgrade 3)' wait_for 30 told left 3 'has taken over in'
+    TEST_PID[left]=$(grep -a 'has taken over in' "$TEST_DIR/left.log" | tail -n 1 | sed 's/.*process \([0-9]*\),.*/\1/')
+    kill -TERM "$before"
+    end left
+    end right
+}
+
+# A machine that is too busy loses events and packets before anybody can: both are counted
+# under these names.
+overloaded() {
+    grep -aoh -e events_lost -e kernel_drops "$TEST_DIR"/spool-*/*.seg | sort | uniq -c
+}
+
+for period in 20ms 20ms 100ms; do
+    scenario "$period"
+    [[ -n $(overloaded) ]] || break
+    echo "this machine had no room for a packet each $period of each session: $(overloaded | tr -s ' \n' ' ')"
+done
 for side in left right; do
-    check "$side measures" wait_for 30 samples "$side" 5000
-done
-first=$(date +%s%N)
-
-inventory new 6 10.78.6 >"$TEST_DIR/inventory.new"
-mv "$TEST_DIR/inventory.new" "$TEST_DIR/inventory.yaml"
-for side in right left; do
-    kill -HUP "${TEST_PID[$side]}"
-    check "$side has a link more and one less" wait_for 30 told "$side" 1 'is in force: 11[01] sessions'
-done
-
-# Another release: its own name is all that differs.
-sed 's/0\.1\.0/0.1.1/g' "$build/plumbline-probe" >"$TEST_DIR/rebuilt"
-chmod 755 "$TEST_DIR/rebuilt"
-check_equal 'there is another release' 'plumbline-probe 0.1.1' "$("$TEST_DIR/rebuilt" --version)"
-replace left "$TEST_DIR/rebuilt"
-upgrade left 1
-check 'release 0.1.0 gave way to 0.1.1' grep -q 'release 0.1.1, process .* release 0.1.0 waits' "$TEST_DIR/left.log"
-
-sed -i 's/^redis:/rediss:/' "$TEST_DIR/right.yaml"
-fails right 'it ended before it was ready'
-check 'what is wrong is told' grep -q "right.yaml:3:1: error: unknown key 'rediss'" "$TEST_DIR/right.log"
-sed -i 's/^rediss:/redis:/' "$TEST_DIR/right.yaml"
-for mode in newer late; do
-    printf '#!/bin/sh\nexec python3 %s %s "$@"\n' "$judge" "$mode" >"$TEST_DIR/$mode"
-    replace right "$TEST_DIR/$mode"
-    if [[ $mode == newer ]]; then why='does not read the state'; else why='ended while it took over'; fi
-    fails right "$why"
-done
-rm "$TEST_DIR/right-probe"
-fails right 'it ended before it was ready'
-replace right "$TEST_DIR/rebuilt"
-upgrade right 1
-# With a link more and one less at once.
-inventory newest 5 10.78.5 >"$TEST_DIR/inventory.new"
-mv "$TEST_DIR/inventory.new" "$TEST_DIR/inventory.yaml"
-replace left "$build/plumbline-probe"
-upgrade left 2
-
-# All that was sent until here is decided, and a whole delta-t more.
-last=$(date +%s%N)
-for side in left right; do
-    check "$side: all is decided" wait_for 60 decided "$side" "$last"
-done
-end left
-end right
-for side in left right; do
-    read -r sessions packets bad < <(python3 "$judge" packets "$TEST_DIR/$side.tsv" "$first" "$last" "$KEPT,echo")
+    read -r sessions packets bad < <(python3 "$judge" packets "$TEST_DIR/$side.tsv" "$FIRST" "$LAST" "$KEPT,echo")
     check_equal "$side: sessions that nobody changed" "$([[ $side == left ]] && echo 101 || echo 100)" "$sessions"
-    check "$side: packets were judged: $packets" test "${packets:-0}" -gt 20000
+    check "$side: packets were judged: $packets" test "${packets:-0}" -gt 10000
     check_equal "$side: each of them" 'missing=0 twice=0 not_received=0 late=0 repeated=0 user_stamps=0 impossible=0' "$bad"
-    read -r epochs sessions dt seconds bad < <(python3 "$judge" spool "$TEST_DIR/spool-$side" "$first" "$last" "$KEPT,echo")
-    check_equal "$side: epochs, one a process" "$([[ $side == left ]] && echo 3 || echo 2)" "$epochs"
+    read -r epochs sessions dt seconds bad < <(python3 "$judge" spool "$TEST_DIR/spool-$side" "$FIRST" "$LAST" "$KEPT,echo")
+    check_equal "$side: epochs, one a process" "$([[ $side == left ]] && echo 4 || echo 2)" "$epochs"
     check "$side: delta-t and seconds were judged: $dt, $seconds" test "${dt:-0}" -gt 300 -a "${seconds:-0}" -gt 5
     check_equal "$side: each of them" 'dt_missing=0 dt_twice=0 wrong=0 second_missing=0 second_twice=0 not_alive=0 watermark=0 after_watermark=0' "$bad"
 done
 fates=$(awk -F'\t' '$1 == "new" { print $6 }' "$TEST_DIR/left.tsv" | sort | uniq -c | tr -s ' \n' ' ')
 check "of the link that went with the upgrade nothing is lost:$fates" grep -vq lost <<<"$fates"
-for side in left right; do
-    check_equal "$side told of no drop by the kernel" 0 "$(cat "$TEST_DIR/spool-$side"/*.seg | grep -ac kernel_drops)"
-done
+check_equal "nothing was lost for want of a faster machine" "" "$(overloaded)"
 test_end

@@ -3,7 +3,8 @@
 
 upgrade.py packets SAMPLE_LOG FROM_NS UNTIL_NS OBJECT,...
 upgrade.py spool FOLDER FROM_NS UNTIL_NS OBJECT,...
-upgrade.py newer|late|mute --config FILE --successor FD
+upgrade.py notify SOCKET: what is told to systemd, and by which process
+upgrade.py newer|late --config FILE --successor FD
 """
 import array
 import collections
@@ -20,7 +21,7 @@ def packets(path, first, last, objects):
     """Of the sessions of these objects, of what was sent in [first, last): prints sessions,
     packets, and how many of them were missing, twice, not received, late, repeated, or
     stamped by other than the kernel or in an impossible order."""
-    seen = collections.defaultdict(list)
+    seen, before = collections.defaultdict(list), collections.defaultdict(set)
     bad = collections.Counter()
     total = 0
     with open(path) as log:
@@ -32,6 +33,8 @@ def packets(path, first, last, objects):
                 continue
             seen[tuple(f[:4])].append(int(f[4]))
             sent = int(f[8])
+            if sent < last:
+                before[tuple(f[:4])].add(int(f[4]))
             if not first <= sent < last:
                 continue
             total += 1
@@ -43,9 +46,8 @@ def packets(path, first, last, objects):
                 bad["user_stamps"] += "user" in (f[10], f[12], f[14], f[16])
                 order = (sent, t1, t4) if f[0] == "echo" else (sent, t1, t2, t3, t4)
                 bad["impossible"] += list(order) != sorted(order)
-    for sequences in seen.values():
-        distinct = set(sequences)
-        bad["twice"] += len(sequences) - len(distinct)
+    bad["twice"] = sum(len(s) - len(set(s)) for s in seen.values())
+    for distinct in before.values():
         bad["missing"] += max(distinct) - min(distinct) + 1 - len(distinct)
     names = ("missing", "twice", "not_received", "late", "repeated", "user_stamps", "impossible")
     print(len(seen), total, " ".join("%s=%d" % (n, bad[n]) for n in names))
@@ -175,8 +177,7 @@ def receive(channel):
 
 
 def successor(mode, fd):
-    """'newer' reads other formats only; 'late' ends when it should take over; 'mute' says
-    nothing and hangs there until it is told to end."""
+    """'newer' reads other formats only; 'late' ends when it should take over."""
     channel = socket.socket(fileno=fd)
     channel.setblocking(True)
     oldest = 0x7000 if mode == "newer" else 1
@@ -189,8 +190,19 @@ def successor(mode, fd):
     channel.send(b"R")
     while receive(channel) != b"S":
         pass
-    if mode == "mute":
-        receive(channel)
+
+
+def notify(path):
+    """Stands for systemd: prints process id and line of each notification."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+    listener.bind(path)
+    os.chmod(path, 0o666)
+    while True:
+        data, extra, _, _ = listener.recvmsg(4096, socket.CMSG_SPACE(12))
+        pid = struct.unpack("iii", extra[0][2])[0]
+        for line in data.decode().splitlines():
+            print(pid, line, flush=True)
 
 
 def main():
@@ -198,6 +210,8 @@ def main():
     if verb in ("packets", "spool"):
         path, first, last, objects = arguments
         {"packets": packets, "spool": spool}[verb](path, int(first), int(last), set(objects.split(",")))
+    elif verb == "notify":
+        notify(arguments[0])
     else:
         successor(verb, int(arguments[arguments.index("--successor") + 1]))
 
