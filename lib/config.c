@@ -22,22 +22,11 @@
 #define GIB (MIB * 1024)
 #define TIB (GIB * 1024)
 
-/* What a loader gives out: the program's struct first, so that a pointer to it
- * is a pointer to the whole. */
-struct held_probe {
+/* What is being read of a probe's file: its configuration first, so that one
+ * table of offsets serves both. */
+struct read_probe {
     struct probe_config config;
-    struct pool *pool;
     const struct yaml_node *twamp_allow, *link_keys; /* While they are read. */
-};
-
-struct held_collector {
-    struct collector_config config;
-    struct pool *pool;
-};
-
-struct held_cli {
-    struct cli_config config;
-    struct pool *pool;
 };
 
 static const struct bind_word level_words[] = {{"error", LOG_LEVEL_ERROR},
@@ -142,7 +131,7 @@ static const struct bind_key metrics_keys[] = {
 };
 
 static const struct bind_key twamp_control_keys[] = {
-    {.key = "allow", .type = BIND_NODE, .offset = offsetof(struct held_probe, twamp_allow)},
+    {.key = "allow", .type = BIND_NODE, .offset = offsetof(struct read_probe, twamp_allow)},
     {.key = "address", .type = BIND_ADDRESS, PROBE(twamp_control.address)},
     {.key = "port",
      .type = BIND_UNSIGNED,
@@ -226,7 +215,7 @@ static const struct bind_key probe_keys[] = {
      .max = 99,
      .fallback = "40"},
     {.key = "twamp_control", .type = BIND_TABLE, .offset = 0, .table = twamp_control_keys},
-    {.key = "link_keys", .type = BIND_NODE, .offset = offsetof(struct held_probe, link_keys)},
+    {.key = "link_keys", .type = BIND_NODE, .offset = offsetof(struct read_probe, link_keys)},
     {.key = "sample_log", .type = BIND_STRING, PROBE(sample_log)},
     {.key = "user", .type = BIND_STRING, PROBE(user)},
     {.key = "metrics", .type = BIND_TABLE, PROBE(metrics), .table = metrics_keys},
@@ -445,29 +434,28 @@ check_twamp(struct faults *faults, const struct yaml_node *root, const struct pr
 
 /* Whom the TWAMP-Control server serves. */
 static void
-take_twamp_allow(struct faults *faults, struct held_probe *held)
+take_twamp_allow(struct bind *b, struct read_probe *read)
 {
-    const struct yaml_node *list = held->twamp_allow;
-    struct bind b = {.pool = held->pool, .faults = faults};
+    const struct yaml_node *list = read->twamp_allow;
     struct config_prefix *prefixes;
     size_t count = 0;
 
-    held->twamp_allow = NULL;
+    read->twamp_allow = NULL;
     if (!list || yaml_is_null(list) ||
-        !bind_expect(&b, list, YAML_LIST, "a list of prefixes, such as [192.0.2.0/24]")) {
+        !bind_expect(b, list, YAML_LIST, "a list of prefixes, such as [192.0.2.0/24]")) {
         return;
     }
-    prefixes = pool_array(held->pool, list->count, sizeof *prefixes);
+    prefixes = pool_array(b->pool, list->count, sizeof *prefixes);
     for (const struct yaml_node *n = list->first; n; n = n->next, count++) {
         if (n->kind != YAML_SCALAR ||
             !value_parse_ipv4_prefix(n->text, &prefixes[count].address, &prefixes[count].bits)) {
             char got[64];
-            fault_error(faults, n->at, "expected an IPv4 prefix such as 192.0.2.0/24, got %s",
+            fault_error(b->faults, n->at, "expected an IPv4 prefix such as 192.0.2.0/24, got %s",
                         yaml_describe(n, got, sizeof got));
         }
     }
-    held->config.twamp_control.allow = prefixes;
-    held->config.twamp_control.allow_count = count;
+    read->config.twamp_control.allow = prefixes;
+    read->config.twamp_control.allow_count = count;
 }
 
 static void
@@ -492,21 +480,20 @@ take_link_key(const struct bind *b, const struct yaml_node *n, struct config_lin
 
 /* Links by name, each with the files of its keys. */
 static void
-take_link_keys(struct faults *faults, struct held_probe *held)
+take_link_keys(struct bind *b, struct read_probe *read)
 {
-    const struct yaml_node *map = held->link_keys;
-    struct bind b = {.pool = held->pool, .faults = faults};
+    const struct yaml_node *map = read->link_keys;
     size_t count = 0;
 
-    held->link_keys = NULL;
-    if (!map || yaml_is_null(map) || !bind_expect(&b, map, YAML_MAP, "a map of links")) {
+    read->link_keys = NULL;
+    if (!map || yaml_is_null(map) || !bind_expect(b, map, YAML_MAP, "a map of links")) {
         return;
     }
-    held->config.link_keys = pool_array(held->pool, map->count, sizeof *held->config.link_keys);
+    read->config.link_keys = pool_array(b->pool, map->count, sizeof *read->config.link_keys);
     for (const struct yaml_node *n = map->first; n; n = n->next) {
-        take_link_key(&b, n, &held->config.link_keys[count++]);
+        take_link_key(b, n, &read->config.link_keys[count++]);
     }
-    held->config.link_key_count = count;
+    read->config.link_key_count = count;
 }
 
 /* The host's name as a key, if it can be one. */
@@ -525,47 +512,6 @@ default_collector_name(struct pool *pool)
     return pool_text(pool, good, strlen(good));
 }
 
-/* Reads 'path' by 'table' into 'object'; '*root' is for the checks that follow. */
-static int
-load(const char *path, struct faults *faults, struct pool *pool, struct pool *trees,
-     const struct bind_key *table, void *object, struct yaml_node **root)
-{
-    int err;
-    struct bind b = {.pool = pool, .faults = faults};
-
-    *root = yaml_load(trees, faults, path, &err);
-    if (*root) {
-        bind_map(&b, *root, (*root)->at, table, object);
-    }
-    return err;
-}
-
-int
-probe_config_load_into(const char *path, struct faults *faults, struct probe_config **out)
-{
-    struct pool *pool = pool_new(), *trees = pool_new();
-    struct held_probe *held = pool_alloc(pool, sizeof *held);
-    struct yaml_node *root;
-    int err = load(path, faults, pool, trees, probe_keys, &held->config, &root);
-
-    held->pool = pool;
-    if (root) {
-        check_redis(faults, root, &held->config.redis);
-        check_spool(faults, root, &held->config);
-        check_metrics(faults, root, &held->config.metrics);
-        check_twamp(faults, root, &held->config);
-        take_twamp_allow(faults, held);
-        take_link_keys(faults, held);
-    }
-    pool_free(trees);
-    if (faults_errors(faults)) {
-        pool_free(pool);
-        return err ? err : -EINVAL;
-    }
-    *out = &held->config;
-    return 0;
-}
-
 /* 0 is for ever; what is under three days is a slip of the unit. */
 static void
 check_retention(struct faults *faults, const struct yaml_node *root,
@@ -582,108 +528,188 @@ check_retention(struct faults *faults, const struct yaml_node *root,
     }
 }
 
-int
-collector_config_load_into(const char *path, struct faults *faults, struct collector_config **out)
+static void
+finish_probe(struct bind *b, const struct yaml_node *root, void *object)
+{
+    struct read_probe *read = object;
+
+    check_redis(b->faults, root, &read->config.redis);
+    check_spool(b->faults, root, &read->config);
+    check_metrics(b->faults, root, &read->config.metrics);
+    check_twamp(b->faults, root, &read->config);
+    take_twamp_allow(b, read);
+    take_link_keys(b, read);
+}
+
+static void
+finish_collector(struct bind *b, const struct yaml_node *root, void *object)
+{
+    struct collector_config *c = object;
+
+    check_redis(b->faults, root, &c->redis);
+    check_postgresql(b->faults, root, &c->postgresql);
+    check_retention(b->faults, root, c);
+    check_metrics(b->faults, root, &c->metrics);
+    if (!c->collector) {
+        c->collector = default_collector_name(b->pool);
+    }
+}
+
+static void
+finish_cli(struct bind *b, const struct yaml_node *root, void *object)
+{
+    struct cli_config *c = object;
+
+    check_redis(b->faults, root, &c->redis);
+    check_postgresql(b->faults, root, &c->postgresql);
+}
+
+/* One for each program: its keys, and what no table can say. */
+struct program {
+    const struct bind_key *keys;
+    size_t size;
+    void (*finish)(struct bind *b, const struct yaml_node *root, void *object);
+};
+
+static const struct program probe_program = {probe_keys, sizeof(struct read_probe), finish_probe};
+static const struct program collector_program = {collector_keys, sizeof(struct collector_config),
+                                                 finish_collector};
+static const struct program cli_program = {cli_keys, sizeof(struct cli_config), finish_cli};
+
+/* What is given out, with the pool that it lies in before it. */
+struct held {
+    struct pool *pool;
+    max_align_t config[];
+};
+
+/* The configuration, or NULL with '*err'. */
+static void *
+load_into(const char *path, struct faults *faults, const struct program *program, int *err)
 {
     struct pool *pool = pool_new(), *trees = pool_new();
-    struct held_collector *held = pool_alloc(pool, sizeof *held);
-    struct yaml_node *root;
-    int err = load(path, faults, pool, trees, collector_keys, &held->config, &root);
+    struct held *held = pool_alloc(pool, sizeof *held + program->size);
+    struct bind b = {.pool = pool, .faults = faults};
+    struct yaml_node *root = yaml_load(trees, faults, path, err);
 
     held->pool = pool;
     if (root) {
-        check_redis(faults, root, &held->config.redis);
-        check_postgresql(faults, root, &held->config.postgresql);
-        check_retention(faults, root, &held->config);
-        check_metrics(faults, root, &held->config.metrics);
+        bind_map(&b, root, root->at, program->keys, held->config);
+        program->finish(&b, root, held->config);
     }
     pool_free(trees);
     if (faults_errors(faults)) {
         pool_free(pool);
-        return err ? err : -EINVAL;
+        *err = *err ? *err : -EINVAL;
+        return NULL;
     }
-    if (!held->config.collector) {
-        held->config.collector = default_collector_name(pool);
+    return held->config;
+}
+
+static void *
+load(const char *path, FILE *errors, const struct program *program, int *err)
+{
+    struct faults *faults = faults_new();
+    void *config = load_into(path, faults, program, err);
+
+    faults_print(faults, errors, FAULTS_KEPT);
+    faults_free(faults);
+    return config;
+}
+
+static void
+free_held(void *config)
+{
+    if (config) {
+        pool_free(((struct held *)(void *)((char *)config - offsetof(struct held, config)))->pool);
     }
-    *out = &held->config;
-    return 0;
 }
 
 int
-cli_config_load_into(const char *path, struct faults *faults, struct cli_config **out)
+probe_config_load_into(const char *path, struct faults *faults, struct probe_config **out)
 {
-    struct pool *pool = pool_new(), *trees = pool_new();
-    struct held_cli *held = pool_alloc(pool, sizeof *held);
-    struct yaml_node *root;
-    int err = load(path, faults, pool, trees, cli_keys, &held->config, &root);
+    int err;
+    struct probe_config *c = load_into(path, faults, &probe_program, &err);
 
-    held->pool = pool;
-    if (root) {
-        check_redis(faults, root, &held->config.redis);
-        check_postgresql(faults, root, &held->config.postgresql);
+    if (c) {
+        *out = c;
     }
-    pool_free(trees);
-    if (faults_errors(faults)) {
-        pool_free(pool);
-        return err ? err : -EINVAL;
-    }
-    *out = &held->config;
-    return 0;
+    return err;
 }
 
 int
 probe_config_load(const char *path, FILE *errors, struct probe_config **out)
 {
-    struct faults *faults = faults_new();
-    int err = probe_config_load_into(path, faults, out);
+    int err;
+    struct probe_config *c = load(path, errors, &probe_program, &err);
 
-    faults_print(faults, errors, FAULTS_KEPT);
-    faults_free(faults);
-    return err;
-}
-
-int
-collector_config_load(const char *path, FILE *errors, struct collector_config **out)
-{
-    struct faults *faults = faults_new();
-    int err = collector_config_load_into(path, faults, out);
-
-    faults_print(faults, errors, FAULTS_KEPT);
-    faults_free(faults);
-    return err;
-}
-
-int
-cli_config_load(const char *path, FILE *errors, struct cli_config **out)
-{
-    struct faults *faults = faults_new();
-    int err = cli_config_load_into(path, faults, out);
-
-    faults_print(faults, errors, FAULTS_KEPT);
-    faults_free(faults);
+    if (c) {
+        *out = c;
+    }
     return err;
 }
 
 void
 probe_config_free(struct probe_config *c)
 {
+    free_held(c);
+}
+
+int
+collector_config_load_into(const char *path, struct faults *faults, struct collector_config **out)
+{
+    int err;
+    struct collector_config *c = load_into(path, faults, &collector_program, &err);
+
     if (c) {
-        pool_free(((struct held_probe *)c)->pool);
+        *out = c;
     }
+    return err;
+}
+
+int
+collector_config_load(const char *path, FILE *errors, struct collector_config **out)
+{
+    int err;
+    struct collector_config *c = load(path, errors, &collector_program, &err);
+
+    if (c) {
+        *out = c;
+    }
+    return err;
 }
 
 void
 collector_config_free(struct collector_config *c)
 {
+    free_held(c);
+}
+
+int
+cli_config_load_into(const char *path, struct faults *faults, struct cli_config **out)
+{
+    int err;
+    struct cli_config *c = load_into(path, faults, &cli_program, &err);
+
     if (c) {
-        pool_free(((struct held_collector *)c)->pool);
+        *out = c;
     }
+    return err;
+}
+
+int
+cli_config_load(const char *path, FILE *errors, struct cli_config **out)
+{
+    int err;
+    struct cli_config *c = load(path, errors, &cli_program, &err);
+
+    if (c) {
+        *out = c;
+    }
+    return err;
 }
 
 void
 cli_config_free(struct cli_config *c)
 {
-    if (c) {
-        pool_free(((struct held_cli *)c)->pool);
-    }
+    free_held(c);
 }

@@ -77,6 +77,7 @@ run_plumbline() {
     stop probe-b
     awk -F'\t' '$6 == "received" && $11 == "kernel" && $13 == "kernel" && $15 == "kernel" && $17 == "kernel" {
         printf "%d\t%d\n", $5, ($16 - $10) - ($14 - $12) }' "$D/samples-a.tsv" >"$D/plumbline.tsv"
+    "$top/tests/bench/stamp_error.py" "$D/plumbline-a.tsv" "$D/plumbline-b.tsv" "$D/samples-a.tsv" >&2
     "$top/tests/bench/rtt_error.py" "$D/plumbline-a.tsv" "$D/plumbline-b.tsv" "$D/plumbline.tsv"
 }
 

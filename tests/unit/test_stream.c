@@ -397,7 +397,10 @@ redis_wiped(void)
         append(200);
         run_for((int64_t)random_below(30) + 1, true);
         if (round == 2) {
-            /* Idle, with entries that nobody has read yet. */
+            /* Idle, with entries that nobody has read yet, and nothing that a collector
+             * who stands still would have to delete first. */
+            CU_ASSERT_TRUE(run(false, 120));
+            append(100);
             CU_ASSERT_TRUE(run(true, 60));
         }
         redis_run(&server, "FLUSHALL");
