@@ -3,7 +3,7 @@
 # a link and takes one away, upgrades to another release, and upgrades that fail.  No packet
 # of the other sessions is lost, late, repeated or badly stamped, no delta-t and no second is
 # left out or told twice.
-# shellcheck disable=SC2317
+# shellcheck disable=SC2034,SC2317
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=tests/lib/base.sh
 . "$here/../lib/base.sh"
