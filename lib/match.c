@@ -110,6 +110,7 @@ match_new(const struct session_key *key, struct instant begin)
     m->echo = strcmp(key->protocol, "icmp") == 0;
     m->next_number = m->early_number = m->least_number = begin.ns / key->dt.ns;
     m->step_number = INT64_MIN;
+    m->stop_number = INT64_MAX;
     m->clock_error_ns = UINT64_MAX;
     for (unsigned i = 0; i < MATCH_GAPS; i++) {
         m->far.gaps[i].first = 1;
@@ -936,7 +937,8 @@ match_advance(struct match *m, struct instant now, const struct match_sinks *sin
         }
         m->early_number++;
     }
-    while (since_end(m, m->next_number, now) >= m->key.tmax.ns + MATCH_GRACE_NS &&
+    while (m->next_number < m->stop_number &&
+           since_end(m, m->next_number, now) >= m->key.tmax.ns + MATCH_GRACE_NS &&
            finalise_oldest(m, whole, sinks) == 0) {
     }
 }
@@ -947,10 +949,33 @@ match_finish(struct match *m, struct instant end, const struct match_sinks *sink
     int64_t last = number_of(m, end);
 
     last = m->tail && m->tail->number > last ? m->tail->number : last;
+    last = last < m->stop_number ? last : m->stop_number - 1;
     skip_hole(m, end);
     while (m->next_number <= last && finalise_oldest(m, end, sinks) == 0) {
     }
     m->early_number = m->early_number < m->next_number ? m->next_number : m->early_number;
+}
+
+struct instant
+match_stop(struct match *m, struct instant now)
+{
+    int64_t border = instant_ceil(now, m->key.dt).ns / m->key.dt.ns;
+
+    border = border < m->least_number ? m->least_number : border;
+    m->stop_number = m->tail && m->tail->number >= border ? m->tail->number + 1 : border;
+    return start_of(m, m->stop_number);
+}
+
+void
+match_go_on(struct match *m)
+{
+    m->stop_number = INT64_MAX;
+}
+
+bool
+match_is_done(const struct match *m)
+{
+    return m->next_number >= m->stop_number;
 }
 
 struct instant

@@ -140,6 +140,18 @@ void match_advance(struct match *m, struct instant now, const struct match_sinks
  * delta-t that holds 'end' becomes final now, what is in flight unknown. */
 void match_finish(struct match *m, struct instant end, const struct match_sinks *sinks);
 
+/* From now on nothing final is handed out of a delta-t that begins at or after the instant
+ * returned: the first border from 'now' on behind which nothing was measured yet.
+ * Somebody else goes on from there; events of what comes after it are taken all the
+ * same, for what they tell of the packets before. */
+struct instant match_stop(struct match *m, struct instant now);
+
+/* Nobody else goes on after all. */
+void match_go_on(struct match *m);
+
+/* After match_stop(): whether all before that border was handed out. */
+bool match_is_done(const struct match *m);
+
 /* Start of the oldest delta-t that is not final: nothing before will come. */
 struct instant match_next_start(const struct match *m);
 

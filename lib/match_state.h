@@ -109,6 +109,7 @@ struct match {
     int64_t next_number;              /* Oldest not final. */
     int64_t early_number;             /* Oldest not told early. */
     int64_t least_number;             /* Packets go to this delta-t or later. */
+    int64_t stop_number;              /* This delta-t and later ones are not handed out. */
     int64_t offset;                   /* Sum of the clock's steps. */
     int64_t step_number, step_offset; /* Up to this delta-t the clock was so. */
     uint64_t carried; /* Packets that no delta-t had room for: unknown in the next. */

@@ -86,6 +86,25 @@ reflector_close(struct reflector *r)
     }
 }
 
+struct tstamp *
+reflector_socket(const struct reflector *r)
+{
+    return (struct tstamp *)(uintptr_t)&r->socket;
+}
+
+int
+reflector_adopt(struct reflector *r, int fd, const struct tstamp_kept *k)
+{
+    struct tstamp socket;
+    int err = tstamp_adopt(&socket, fd, k, r->counters + REFLECTOR_SOCKET);
+
+    if (!err) {
+        reflector_close(r);
+        r->socket = socket;
+    }
+    return err;
+}
+
 void
 reflector_free(struct reflector *r)
 {
@@ -166,7 +185,7 @@ on_sent(uint64_t cookie, struct instant at, void *aux)
         s->follow_up_first++;
     }
     s->follow_ups[s->follow_up_next++ % REFLECTOR_FOLLOW_UPS] =
-        (struct follow_up){.sequence = (uint32_t)cookie, .t3_ns = at.ns};
+        (struct reflector_follow_up){.sequence = (uint32_t)cookie, .t3_ns = at.ns};
 }
 
 /* Whether to answer; updates what the session has received. */
@@ -258,7 +277,7 @@ answer(struct reflector *r, struct rsession *s, const struct stamp_request *q,
     drop_stale(r, s, now);
     struct exchange_report report = {
         .epoch = s->epoch, .received = s->history.received, .duplicates = s->history.duplicates};
-    const struct follow_up *f = &s->follow_ups[s->follow_up_first % REFLECTOR_FOLLOW_UPS];
+    const struct reflector_follow_up *f = &s->follow_ups[s->follow_up_first % REFLECTOR_FOLLOW_UPS];
     struct stamp_answer a = {
         .sequence = s->sequence++,
         .error = ptp ? r->error_ptp : r->error_ntp,

@@ -15,6 +15,7 @@
 
 #include "address.h"
 #include "counter.h"
+#include "history.h"
 #include "nstime.h"
 #include "stamp.h"
 #include "stampauth.h"
@@ -122,5 +123,47 @@ uint32_t reflector_epoch(const struct reflector *r);
 uint32_t reflector_sessions(const struct reflector *r);
 enum ts_source reflector_tx_source(const struct reflector *r);
 void reflector_counters(const struct reflector *r, struct counter_group *out);
+
+/* --- For another process that goes on with all this (probe/handover.h). --- */
+
+enum { REFLECTOR_FOLLOW_UPS = 64 };
+
+/* A true T3 that waits for a reply to ride in. */
+struct reflector_follow_up {
+    uint32_t sequence;
+    int64_t t3_ns;
+};
+
+struct reflector_kept {
+    uint32_t place; /* Of the session, in the cookies of its replies. */
+    struct address peer, local;
+    uint16_t port, ssid;
+    uint64_t nat; /* As in struct reflector_peer. */
+    uint16_t generation;
+    uint32_t ifindex;
+    uint32_t epoch;
+    uint32_t sequence; /* Of the next reply. */
+    struct history history;
+    unsigned follow_up_count;
+    struct reflector_follow_up follow_ups[REFLECTOR_FOLLOW_UPS];
+};
+
+/* Its socket, which stays its own; fd -1: not listening. */
+struct tstamp *reflector_socket(const struct reflector *r);
+
+/* The session with the least place from '*from' on, which goes past it; false: no
+ * more.  Sessions of TWAMP-Control do not come: their connection ends with the process. */
+bool reflector_keep(const struct reflector *r, uint32_t *from, struct reflector_kept *out);
+
+/* Epoch and how often it was changed since. */
+void reflector_keep_epoch(const struct reflector *r, uint32_t *epoch, uint32_t *begun_again);
+
+/* Takes 'fd' in place of the socket before.  0 or negative errno: it was not taken. */
+int reflector_adopt(struct reflector *r, int fd, const struct tstamp_kept *k);
+
+/* These sessions, instead of those before, and this epoch; reflector_allow() comes after.
+ * What has no room, or the same key as another, is left out and counted. */
+void reflector_resume(struct reflector *r, uint32_t epoch, uint32_t begun_again,
+                      const struct reflector_kept *kept, size_t count);
 
 #endif

@@ -6,16 +6,9 @@
 
 #include <net/if.h>
 
-#include "history.h"
 #include "reflector.h"
 
-enum { REFLECTOR_FOLLOW_UPS = 64, REFLECTOR_NAT_HINTS = 4096 };
-
-/* A true T3 that waits for a reply to ride in. */
-struct follow_up {
-    uint32_t sequence;
-    int64_t t3_ns;
-};
+enum { REFLECTOR_NAT_HINTS = 4096 };
 
 struct rsession {
     struct address peer, local;
@@ -35,7 +28,7 @@ struct rsession {
     uint32_t sequence; /* Of the next reply. */
     struct history history;
     uint32_t follow_up_first, follow_up_next;
-    struct follow_up follow_ups[REFLECTOR_FOLLOW_UPS];
+    struct reflector_follow_up follow_ups[REFLECTOR_FOLLOW_UPS];
 };
 
 struct peer {

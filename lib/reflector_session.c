@@ -9,6 +9,18 @@
 
 enum { NO_SESSION = 0 };
 
+/* The list of places that are free, the least on top. */
+static void
+free_make(struct reflector *r)
+{
+    r->free_count = 0;
+    for (uint32_t i = r->limit; i > 0; i--) {
+        if (!r->sessions[i].used) {
+            r->free_sessions[r->free_count++] = i;
+        }
+    }
+}
+
 int
 reflector_tables_new(struct reflector *r)
 {
@@ -26,9 +38,7 @@ reflector_tables_new(struct reflector *r)
     if (!r->sessions || !r->free_sessions || !r->table || !r->sources) {
         return -ENOMEM;
     }
-    for (uint32_t i = r->limit; i > 0; i--) {
-        r->free_sessions[r->free_count++] = i;
-    }
+    free_make(r);
     return 0;
 }
 
@@ -243,6 +253,20 @@ reflector_sweep(struct reflector *r, struct span mono, uint32_t steps)
     }
 }
 
+/* Counts and links 's', whose 'source' is its place there. */
+static void
+session_enter(struct reflector *r, struct rsession *s)
+{
+    struct source *source = &r->sources[s->source];
+
+    if (!address_equal(&source->address, &s->peer)) {
+        *source = (struct source){.address = s->peer};
+    }
+    source->sessions++;
+    r->live++;
+    session_link(r, s);
+}
+
 struct rsession *
 reflector_session_make(struct reflector *r, const struct rsession *key, const struct peer *peer,
                        unsigned reply_by, struct span mono)
@@ -281,12 +305,7 @@ reflector_session_make(struct reflector *r, const struct rsession *key, const st
         .epoch = r->epoch + r->begun_again,
         .history.last = mono,
     };
-    if (!known) {
-        *source = (struct source){.address = key->peer};
-    }
-    source->sessions++;
-    r->live++;
-    session_link(r, s);
+    session_enter(r, s);
     return s;
 }
 
@@ -342,6 +361,86 @@ reflector_allow(struct reflector *r, const struct reflector_peer *peers, size_t 
     reflector_nat_reset(r);
     sessions_follow(r);
     return 0;
+}
+
+/* --- From one process to the next. --- */
+
+bool
+reflector_keep(const struct reflector *r, uint32_t *from, struct reflector_kept *out)
+{
+    uint32_t place = *from ? *from : 1;
+
+    while (place <= r->limit && !r->sessions[place].used) {
+        place++;
+    }
+    *from = place + 1;
+    if (place > r->limit) {
+        return false;
+    }
+    const struct rsession *s = &r->sessions[place];
+    *out = (struct reflector_kept){.place = place,
+                                   .peer = s->peer,
+                                   .local = s->local,
+                                   .port = s->port,
+                                   .ssid = s->ssid,
+                                   .nat = s->nat,
+                                   .generation = s->generation,
+                                   .ifindex = s->ifindex,
+                                   .epoch = s->epoch,
+                                   .sequence = s->sequence,
+                                   .history = s->history};
+    for (uint32_t i = s->follow_up_first; i != s->follow_up_next; i++) {
+        out->follow_ups[out->follow_up_count++] = s->follow_ups[i % REFLECTOR_FOLLOW_UPS];
+    }
+    return true;
+}
+
+void
+reflector_keep_epoch(const struct reflector *r, uint32_t *epoch, uint32_t *begun_again)
+{
+    *epoch = r->epoch;
+    *begun_again = r->begun_again;
+}
+
+static void
+session_resume(struct reflector *r, const struct reflector_kept *k)
+{
+    struct rsession key = {
+        .peer = k->peer, .local = k->local, .port = k->port, .ssid = k->ssid, .nat = k->nat};
+    struct rsession *s = &r->sessions[k->place];
+
+    if (k->place == 0 || k->place > r->limit || s->used || reflector_session_find(r, &key)) {
+        reflector_count(r, REFLECTOR_FULL);
+        return;
+    }
+    *s = key;
+    s->used = true;
+    s->generation = k->generation;
+    s->source = source_find(r, &k->peer);
+    s->ifindex = k->ifindex;
+    s->epoch = k->epoch;
+    s->sequence = k->sequence;
+    s->history = k->history;
+    s->follow_up_next = k->follow_up_count;
+    memcpy(s->follow_ups, k->follow_ups, k->follow_up_count * sizeof s->follow_ups[0]);
+    session_enter(r, s);
+}
+
+void
+reflector_resume(struct reflector *r, uint32_t epoch, uint32_t begun_again,
+                 const struct reflector_kept *kept, size_t kept_count)
+{
+    for (uint32_t i = 1; i <= r->limit; i++) {
+        if (r->sessions[i].used) {
+            session_forget(r, &r->sessions[i]);
+        }
+    }
+    r->epoch = epoch;
+    r->begun_again = begun_again;
+    for (size_t i = 0; i < kept_count; i++) {
+        session_resume(r, &kept[i]);
+    }
+    free_make(r);
 }
 
 /* --- Sessions of TWAMP-Control. --- */

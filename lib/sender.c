@@ -222,6 +222,15 @@ heap_down(struct set *t, uint32_t i)
     t->heap[i] = e;
 }
 
+/* Of entries in any order. */
+static void
+heap_make(struct set *t)
+{
+    for (uint32_t i = t->count / 2; i-- > 0;) {
+        heap_down(t, i);
+    }
+}
+
 struct span
 sender_due(const struct sender *s)
 {
@@ -297,6 +306,19 @@ flight_for(struct span period)
 }
 
 static int
+socket_watch(struct sender *s, unsigned slot)
+{
+    struct socket_slot *k = &s->sockets[slot];
+    struct epoll_event ev = {.events = EPOLLIN, .data.u64 = slot};
+
+    if (s->epoll >= 0 && epoll_ctl(s->epoll, EPOLL_CTL_ADD, k->socket.fd, &ev) < 0) {
+        return -errno;
+    }
+    k->used = true;
+    return 0;
+}
+
+static int
 socket_open(struct sender *s, unsigned slot, const struct session *n)
 {
     struct socket_slot *k = &s->sockets[slot];
@@ -310,7 +332,6 @@ socket_open(struct sender *s, unsigned slot, const struct session *n)
         /* A socket for many sends more than its first session does. */
         .flight = n->is.foreign || n->is.whole ? flight_for(n->is.period) : TSTAMP_FLIGHT,
     };
-    struct epoll_event ev = {.events = EPOLLIN, .data.u64 = slot};
     int err;
 
     *k = (struct socket_slot){.port = n->is.source_port,
@@ -324,13 +345,60 @@ socket_open(struct sender *s, unsigned slot, const struct session *n)
     if (err) {
         return err;
     }
-    if (s->epoll >= 0 && epoll_ctl(s->epoll, EPOLL_CTL_ADD, k->socket.fd, &ev) < 0) {
-        err = -errno;
+    err = socket_watch(s, slot);
+    if (err) {
         tstamp_close(&k->socket);
+    }
+    return err;
+}
+
+unsigned
+sender_socket_count(const struct sender *s)
+{
+    return s->socket_count;
+}
+
+struct tstamp *
+sender_socket(const struct sender *s, unsigned slot, struct sender_socket *out)
+{
+    struct socket_slot *k = &s->sockets[slot];
+
+    if (slot >= s->socket_count || !k->used) {
+        return NULL;
+    }
+    *out = (struct sender_socket){.port = k->port, .whole = k->whole};
+    memcpy(out->interface, k->interface, sizeof out->interface);
+    tstamp_keep(&k->socket, &out->kept);
+    return &k->socket;
+}
+
+int
+sender_adopt(struct sender *s, unsigned slot, int fd, const struct sender_socket *n)
+{
+    struct socket_slot *k = &s->sockets[slot];
+    int err;
+
+    if (slot >= SENDER_SOCKETS_MAX || k->used) {
+        return -EINVAL;
+    }
+    *k = (struct socket_slot){.port = n->port,
+                              .family = n->kept.family,
+                              .kind = n->kept.kind,
+                              .whole = n->whole,
+                              .first_due = NO_SESSION,
+                              .last_due = NO_SESSION};
+    memcpy(k->interface, n->interface, sizeof k->interface);
+    err = tstamp_adopt(&k->socket, fd, &n->kept, s->counters + SENDER_SOCKET);
+    if (err) {
         return err;
     }
-    k->used = true;
-    return 0;
+    s->socket_count = slot >= s->socket_count ? slot + 1 : s->socket_count;
+    err = socket_watch(s, slot);
+    if (err) {
+        k->socket.fd = -1; /* The caller's. */
+        tstamp_close(&k->socket);
+    }
+    return err;
 }
 
 static bool
@@ -380,7 +448,10 @@ sockets_sweep(struct sender *s)
     for (unsigned i = 0; i < s->socket_count; i++) {
         struct socket_slot *k = &s->sockets[i];
         if (k->used && !k->wanted) {
-            tstamp_close(&k->socket); /* Leaves epoll by itself. */
+            if (s->epoll >= 0) { /* Not by itself while another process has it open too. */
+                (void)epoll_ctl(s->epoll, EPOLL_CTL_DEL, k->socket.fd, NULL);
+            }
+            tstamp_close(&k->socket);
             k->used = false;
         }
     }
@@ -537,14 +608,63 @@ sender_set(struct sender *s, const struct sender_session *sessions, size_t sessi
             return err;
         }
     }
-    for (uint32_t i = t.count / 2; i-- > 0;) {
-        heap_down(&t, i);
-    }
+    heap_make(&t);
     set_fini(&s->set);
     s->set = t;
     sockets_want(s, &s->set);
     sockets_sweep(s);
     return 0;
+}
+
+uint32_t
+sender_index_count(const struct sender *s)
+{
+    return s->set.index_count;
+}
+
+bool
+sender_progress(const struct sender *s, uint32_t index, struct sender_progress *out)
+{
+    const struct session *n;
+
+    if (index >= s->set.index_count || s->set.by_index[index] == NO_SESSION) {
+        return false;
+    }
+    n = &s->set.sessions[s->set.by_index[index]];
+    *out = (struct sender_progress){.index = index,
+                                    .sequence = n->sequence,
+                                    .due = n->due,
+                                    .ptp_quarters = n->ptp_quarters,
+                                    .ptp_denied = n->ptp_denied};
+    return true;
+}
+
+void
+sender_resume(struct sender *s, const struct sender_progress *p, size_t progress_count)
+{
+    struct set *t = &s->set;
+
+    for (size_t i = 0; i < progress_count; i++) {
+        if (p[i].index < t->index_count && t->by_index[p[i].index] != NO_SESSION) {
+            struct session *n = &t->sessions[t->by_index[p[i].index]];
+            n->sequence = p[i].sequence;
+            n->due = p[i].due;
+            n->ptp_quarters = p[i].ptp_quarters;
+            n->ptp_denied = p[i].ptp_denied;
+        }
+    }
+    for (uint32_t i = 0; i < t->count; i++) {
+        t->heap[i] = (struct heap_entry){.due = t->sessions[i].due, .session = i};
+    }
+    heap_make(t);
+}
+
+void
+sender_close(struct sender *s)
+{
+    set_fini(&s->set);
+    sockets_want(s, &s->set);
+    sockets_sweep(s);
 }
 
 int

@@ -112,6 +112,46 @@ void sender_receive_all(struct sender *s);
 /* What the packets say of our clock. */
 void sender_set_error(struct sender *s, struct stamp_error error);
 
+/* --- For another process that goes on with all this (probe/handover.h).  Sockets are
+ * numbered 0 to sender_socket_count() - 1 in both. --- */
+
+struct sender_socket {
+    char interface[16]; /* Empty: routed. */
+    uint16_t port;      /* As asked for. */
+    bool whole;
+    struct tstamp_kept kept;
+};
+
+/* How far a session is. */
+struct sender_progress {
+    uint32_t index;
+    uint32_t sequence; /* Of the next packet. */
+    struct span due;   /* Monotonic. */
+    uint8_t ptp_quarters;
+    bool ptp_denied;
+};
+
+unsigned sender_socket_count(const struct sender *s);
+
+/* The tstamp of socket 'slot', and how it was asked for; NULL: there is none. */
+struct tstamp *sender_socket(const struct sender *s, unsigned slot, struct sender_socket *out);
+
+/* One more than the greatest index of a session. */
+uint32_t sender_index_count(const struct sender *s);
+
+/* false: there is no such session. */
+bool sender_progress(const struct sender *s, uint32_t index, struct sender_progress *out);
+
+/* Takes 'fd' as socket 'slot' of a sender that has none there.  The next sender_set()
+ * closes it if no session wants it.  0 or negative errno: 'fd' was not taken. */
+int sender_adopt(struct sender *s, unsigned slot, int fd, const struct sender_socket *k);
+
+/* Sessions go on from there; those that are not in the list, as they are. */
+void sender_resume(struct sender *s, const struct sender_progress *p, size_t count);
+
+/* Closes all sockets, without sessions from then on. */
+void sender_close(struct sender *s);
+
 /* The file descriptor of a session's socket, and its port; -1 if there is none. */
 int sender_fd(const struct sender *s, uint32_t index, uint16_t *port);
 

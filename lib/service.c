@@ -21,7 +21,7 @@
 #include "nstime.h"
 
 struct service {
-    struct event *term, *interrupt, *hangup, *watchdog;
+    struct event *term, *interrupt, *hangup, *upgrade, *watchdog;
     struct service_config config;
     int stops;
     int told_stopping;
@@ -52,6 +52,18 @@ on_reload(evutil_socket_t number, short what, void *aux)
 
     if (s->config.on_reload && !s->stops) {
         s->config.on_reload(s->config.aux);
+    }
+}
+
+static void
+on_upgrade(evutil_socket_t number, short what, void *aux)
+{
+    struct service *s = aux;
+    (void)number;
+    (void)what;
+
+    if (!s->stops) {
+        s->config.on_upgrade(s->config.aux);
     }
 }
 
@@ -100,6 +112,7 @@ service_new(struct service **out, const struct service_config *config)
     if (add_signal(&s->term, config->base, SIGTERM, on_stop, s) ||
         add_signal(&s->interrupt, config->base, SIGINT, on_stop, s) ||
         add_signal(&s->hangup, config->base, SIGHUP, on_reload, s) ||
+        (config->on_upgrade && add_signal(&s->upgrade, config->base, SIGUSR2, on_upgrade, s)) ||
         add_watchdog(s, config->base)) {
         s->told_stopping = 1;
         service_free(s);
@@ -112,7 +125,7 @@ service_new(struct service **out, const struct service_config *config)
 void
 service_free(struct service *s)
 {
-    struct event *events[4];
+    struct event *events[5];
 
     if (!s) {
         return;
@@ -122,7 +135,8 @@ service_free(struct service *s)
     events[1] = s->interrupt;
     events[2] = s->hangup;
     events[3] = s->watchdog;
-    for (size_t i = 0; i < 4; i++) {
+    events[4] = s->upgrade;
+    for (size_t i = 0; i < 5; i++) {
         if (events[i]) {
             event_free(events[i]);
         }
@@ -156,6 +170,16 @@ service_status(struct service *s, const char *status)
 {
     (void)s;
     sd_notifyf(0, "STATUS=%s", status);
+}
+
+void
+service_hand_on(struct service *s, pid_t successor)
+{
+    sd_notifyf(0, "MAINPID=%ld", (long)successor);
+    s->told_stopping = 1;
+    if (s->watchdog) {
+        event_del(s->watchdog);
+    }
 }
 
 void
@@ -215,6 +239,28 @@ caps_limit(const int *keep, size_t count)
     wanted.data[0].effective = wanted.data[0].permitted;
     wanted.data[1].effective = wanted.data[1].permitted;
     return caps_set(&wanted);
+}
+
+int
+service_keep_over_exec(void)
+{
+    struct caps c;
+    int err = caps_get(&c);
+
+    if (err) {
+        return err;
+    }
+    for (int i = 0; i < 2; i++) {
+        c.data[i].inheritable = c.data[i].permitted;
+    }
+    err = caps_set(&c);
+    for (int cap = 0; !err && cap < 64; cap++) {
+        if ((c.data[cap / 32].permitted >> (cap % 32) & 1) != 0 &&
+            prctl(PR_CAP_AMBIENT, (long)PR_CAP_AMBIENT_RAISE, (long)cap, 0L, 0L) != 0) {
+            err = -errno;
+        }
+    }
+    return err;
 }
 
 static int

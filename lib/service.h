@@ -2,13 +2,14 @@
  * file limits.
  *
  * After log.h; used by main.c of each daemon.  SIGTERM and SIGINT stop, SIGHUP
- * reloads; both arrive as calls in the event base's thread.  Without systemd
+ * reloads, SIGUSR2 upgrades; all arrive as calls in the event base's thread.  Without systemd
  * (NOTIFY_SOCKET not set) the notifications do nothing. */
 #ifndef PLUMBLINE_SERVICE_H
 #define PLUMBLINE_SERVICE_H
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include <event2/event.h>
 
@@ -20,10 +21,11 @@ struct service_config {
     struct event_base *base; /* Outlives the service. */
     service_fn *on_stop;     /* First SIGTERM or SIGINT; at the second the process ends by it. */
     service_fn *on_reload;   /* SIGHUP; NULL: ignored. */
+    service_fn *on_upgrade;  /* SIGUSR2; NULL: as without this service. */
     void *aux;
 };
 
-/* Takes the three signals of this process into the base, ignores SIGPIPE, and
+/* Takes these signals of this process into the base, ignores SIGPIPE, and
  * feeds systemd's watchdog from the base if it asks for that, so that a loop that
  * hangs is restarted.  'config' is copied.  0 or negative errno. */
 int service_new(struct service **out, const struct service_config *config);
@@ -39,6 +41,14 @@ void service_reloaded(struct service *s, const char *status);
 
 /* STATUS=... */
 void service_status(struct service *s, const char *status);
+
+/* MAINPID=: 'successor' is the service now, feeds the watchdog, and is told of signals; this
+ * process tells systemd nothing more. */
+void service_hand_on(struct service *s, pid_t successor);
+
+/* In a child, before exec: the program that comes gets the capabilities that there are now
+ * (which service_drop_to() would not let it have).  0 or negative errno. */
+int service_keep_over_exec(void);
 
 /* STOPPING=1.  Called by service_free() too. */
 void service_stopping(struct service *s);

@@ -116,6 +116,40 @@ struct tstamp_out {
     int error;         /* Set by tstamp_send(): 0, or errno. */
 };
 
+/* What another process needs beside the file descriptor to go on with a socket:
+ * the kernel's own state (OPT_ID, buffers, bindings) goes with the descriptor. */
+struct tstamp_kept {
+    uint16_t port;
+    uint8_t family;
+    enum tstamp_kind kind;
+    bool dual, raw;
+    bool tx_kernel, tx_seen;
+    uint32_t flight_size;
+    uint32_t oldest, next; /* Ids in flight. */
+    uint32_t drops;
+};
+
+/* One of the packets in flight that waits for its stamp. */
+struct tstamp_waiting {
+    uint32_t id;
+    uint64_t cookie;
+    int64_t user_ns;
+};
+
+/* What 's' is, for whoever goes on with it.  Nothing may use it meanwhile. */
+void tstamp_keep(const struct tstamp *s, struct tstamp_kept *out);
+
+/* The next that waits, from id '*from' on, which goes past it; false: no more. */
+bool tstamp_next_waiting(const struct tstamp *s, uint32_t *from, struct tstamp_waiting *out);
+
+/* Takes 'fd', which is 's' of another process.  0; -EINVAL or -ENOMEM: nothing was taken. */
+int tstamp_adopt(struct tstamp *s, int fd, const struct tstamp_kept *k, struct counter *counters);
+
+/* Goes on from where that process left it, with nothing in flight but what
+ * tstamp_expect() says then.  0; -EINVAL: it is another socket, or an id is not in flight. */
+int tstamp_resume(struct tstamp *s, const struct tstamp_kept *k);
+int tstamp_expect(struct tstamp *s, const struct tstamp_waiting *w);
+
 struct tstamp_io;
 
 /* Buffers and headers of one thread.  NULL when memory is out. */

@@ -17,6 +17,9 @@
 #include "telemetry.h"
 #include "tls.h"
 
+/* After the last delta-t that is ours should be final we wait so long for it. */
+#define DONE_SLACK_NS (5 * NS_PER_S)
+
 /* How often the ring is emptied; it holds far more than comes in this time. */
 #define DRAIN_INTERVAL_US 20000
 
@@ -56,12 +59,17 @@ struct agent_session {
     uint32_t large; /* Index of the link's full-size packets; UINT32_MAX: none. */
     struct log_bucket bucket;
     bool in_plan; /* Used while a plan is replaced. */
+    /* Of a process that goes on where another stopped: its packets are those from the first
+     * on that is sent at 'begin' or later. */
+    struct instant begin; /* 0: all are. */
+    bool begun;
+    uint32_t first;
 };
 
 struct agent {
     struct agent_config config;
     struct plan *plan;
-    struct stream *stream;
+    struct agent_transport transport;
     struct agent_session **sessions; /* By index; NULL where gone. */
     size_t session_count;
     struct telemetry_builder *builder;
@@ -83,6 +91,10 @@ struct agent {
     struct tally *tally;                     /* Counters of links. */
     struct instant certificate_end;
     unsigned certificate_age;
+    struct instant left_from; /* agent_leave(): all from here on may be somebody else's; 0: no. */
+    struct span done_at;      /* Monotonic: when all that is ours is final, at the latest. */
+    struct span gap;          /* agent_left() */
+    bool left;
 };
 
 static void agent_flush(struct agent *a, struct instant now, bool last);
@@ -143,6 +155,7 @@ session_begin(struct agent *a, const struct plan_session *ps, const struct timin
         a->sessions[ts->index] = s;
         return 0;
     }
+    s->begin = a->config.tell ? ts->begin : instant_of_ns(0);
     s->match = match_new(&ps->key, ts->begin);
     if (!s->match) {
         free(s);
@@ -332,7 +345,7 @@ add_epoch_start(struct agent *a)
     Plumbline__Telemetry__EpochStart start;
 
     plumbline__telemetry__epoch_start__init(&start);
-    stream_epoch_start(a->stream, &start);
+    stream_epoch_start(a->transport.stream, &start);
     add_message(a, TELEMETRY_EPOCH_START, &start.base);
 }
 
@@ -408,8 +421,8 @@ add_refused(struct agent *a)
         add_refused_of(a, &groups[g], k);
         k += groups[g].count;
     }
-    if (a->config.counters) {
-        add_refused_of(a, a->config.counters, k);
+    if (a->transport.counters) {
+        add_refused_of(a, a->transport.counters, k);
     }
     for (unsigned i = 0; i < FAR_COUNTS; i++) {
         if (a->far_counts[i]) {
@@ -453,8 +466,8 @@ add_health(struct agent *a)
     struct spool_health spool;
     struct stream_health stream;
 
-    spool_health(a->config.spool, &spool);
-    stream_health(a->stream, &stream);
+    spool_health(a->transport.spool, &spool);
+    stream_health(a->transport.stream, &stream);
     plumbline__telemetry__health__init(&m);
     m.spool_bytes = spool.bytes;
     m.spool_unsent = spool.unacked;
@@ -482,6 +495,9 @@ watermark(const struct agent *a, struct instant now)
             }
         }
     }
+    if (a->left_from.ns && instant_before(a->left_from, until)) {
+        until = a->left_from;
+    }
     return instant_before(now, until) ? now : until;
 }
 
@@ -502,8 +518,9 @@ agent_flush(struct agent *a, struct instant now, bool last)
         a->covers_from = a->covers_until = now; /* It covers nothing, and says so. */
     }
     const uint8_t *bytes = telemetry_finish(a->builder, now, a->final_until, &size);
-    int err =
-        bytes ? stream_append(a->stream, bytes, size, a->covers_from, a->covers_until) : -ENOMEM;
+    int err = bytes
+                  ? stream_append(a->transport.stream, bytes, size, a->covers_from, a->covers_until)
+                  : -ENOMEM;
     if (err) {
         a->batches_refused++;
         if (log_bucket_pass(&a->batch_bucket, mono_now())) {
@@ -572,9 +589,6 @@ make_batch(struct agent *a, struct instant now)
 
 /* --- Timers --------------------------------------------------------------- */
 
-/* What is in the ring now, and not what comes meanwhile: where events come faster than
- * they can be taken, they are lost and told as such; signals, ticks and Redis get
- * their turn all the same. */
 static void
 watch_large(struct agent_session *s, const struct exchange *e)
 {
@@ -587,9 +601,32 @@ watch_large(struct agent_session *s, const struct exchange *e)
     }
 }
 
+/* Whether it is of a packet that was sent before this session is ours. */
+static bool
+is_before(struct agent_session *s, const struct exchange *e)
+{
+    bool of_packet = e->kind <= EXCHANGE_REPLY;
+
+    if (s->begin.ns == 0 || !of_packet) {
+        return false;
+    }
+    bool leaves = e->kind == EXCHANGE_SENT || e->kind == EXCHANGE_SEND_ERROR;
+    if (!s->begun && leaves && !instant_before(e->at, s->begin)) {
+        s->begun = true;
+        s->first = e->sequence;
+    }
+    if (s->begun && leaves && e->sequence - s->first > UINT32_C(1) << 24) {
+        s->begin = instant_of_ns(0); /* Nothing of those can come any more. */
+    }
+    return !s->begun || (int32_t)(e->sequence - s->first) < 0;
+}
+
 static void
 take_event(struct agent *a, struct agent_session *s, const struct exchange *e)
 {
+    if (is_before(s, e)) {
+        return;
+    }
     if (s->mtu) {
         watch_large(s, e);
         return;
@@ -600,6 +637,23 @@ take_event(struct agent *a, struct agent_session *s, const struct exchange *e)
     }
 }
 
+void
+agent_event(struct agent *a, const struct exchange *e)
+{
+    if (e->session == UINT32_MAX) {
+        for (size_t i = 0; i < a->session_count; i++) {
+            if (a->sessions[i]) {
+                take_event(a, a->sessions[i], e);
+            }
+        }
+    } else if (e->session < a->session_count && a->sessions[e->session]) {
+        take_event(a, a->sessions[e->session], e);
+    }
+}
+
+/* What is in the ring now, and not what comes meanwhile: where events come faster than
+ * they can be taken, they are lost and told as such; signals, ticks and Redis get
+ * their turn all the same. */
 static void
 drain(struct agent *a)
 {
@@ -609,15 +663,13 @@ drain(struct agent *a)
         if (!ring_pop(a->config.events, &e)) {
             break;
         }
-        if (e.session == UINT32_MAX) {
-            for (size_t i = 0; i < a->session_count; i++) {
-                if (a->sessions[i]) {
-                    take_event(a, a->sessions[i], &e);
-                }
-            }
-        } else if (e.session < a->session_count && a->sessions[e.session]) {
-            take_event(a, a->sessions[e.session], &e);
+        if (a->config.tell) {
+            a->config.tell(&e, a->config.aux);
         }
+        agent_event(a, &e);
+    }
+    if (a->config.tell) {
+        a->config.tell(NULL, a->config.aux);
     }
 }
 
@@ -655,6 +707,16 @@ stepped(struct agent *a)
     return step > STEP_NS || step < -STEP_NS;
 }
 
+/* For how long nobody sent and reflected. */
+static struct span
+stall(struct agent *a)
+{
+    struct span s = a->left ? a->gap : timing_stall(a->config.timing);
+
+    a->gap = span_of_ns(0);
+    return s;
+}
+
 static void
 on_tick(evutil_socket_t fd, short what, void *aux)
 {
@@ -667,13 +729,15 @@ on_tick(evutil_socket_t fd, short what, void *aux)
     (void)fd;
     (void)what;
     drain(a);
-    liveness_tick(&a->liveness, now, mono_now(), timing_stall(a->config.timing));
+    liveness_tick(&a->liveness, now, mono_now(), stall(a));
     clockdaemon_read(&a->clock_daemon, &a->clock);
-    if (stream_is_open(a->stream) && !wait) {
-        make_batch(a, now);
-        a->ticks++;
+    if (a->transport.stream) {
+        if (stream_is_open(a->transport.stream) && !wait) {
+            make_batch(a, now);
+            a->ticks++;
+        }
+        spool_sync(a->transport.spool);
     }
-    spool_sync(a->config.spool);
     arm_tick(a);
 }
 
@@ -711,9 +775,24 @@ count_counters(struct agent *a)
     for (size_t g = 0; g < group_count; g++) {
         a->count_count += groups[g].count;
     }
-    a->count_count += a->config.counters ? a->config.counters->count : 0;
+    a->count_count += a->transport.counters ? a->transport.counters->count : 0;
     a->counts_told = calloc(a->count_count ? a->count_count : 1, sizeof a->counts_told[0]);
     return a->counts_told ? 0 : -ENOMEM;
+}
+
+/* Who goes on where another stopped has its first second whole, though it came a moment
+ * after that began. */
+static void
+begin_liveness(struct agent *a, const struct plan *plan)
+{
+    struct instant now = instant_now(), from = a->config.not_before;
+    struct span mono = mono_now(), late = instant_sub(now, from);
+
+    if (a->config.tell && late.ns > 0 && late.ns < NS_PER_S) {
+        now = from;
+        mono = span_of_ns(mono.ns - late.ns);
+    }
+    liveness_init(&a->liveness, now, mono, from, state_of(plan));
 }
 
 int
@@ -734,16 +813,13 @@ agent_new(struct agent **out, const struct agent_config *config, struct plan *pl
     a->tick_event = event_new(config->base, -1, 0, on_tick, a);
     a->tally = tally_new();
     if (a->builder && a->drain_event && a->tick_event && a->tally) {
-        err = count_counters(a);
-    }
-    if (!err) {
         err = begin_sessions(a, plan);
     }
     if (err) {
         agent_free(a);
         return err;
     }
-    liveness_init(&a->liveness, instant_now(), mono_now(), config->not_before, state_of(plan));
+    begin_liveness(a, plan);
     a->plan = plan;
     (void)stepped(a); /* From here on. */
     *out = a;
@@ -751,13 +827,75 @@ agent_new(struct agent **out, const struct agent_config *config, struct plan *pl
 }
 
 void
-agent_attach(struct agent *a, struct stream *stream)
+agent_run(struct agent *a)
 {
     static const struct timeval every = {.tv_usec = DRAIN_INTERVAL_US};
 
-    a->stream = stream;
     event_add(a->drain_event, &every);
     arm_tick(a);
+}
+
+int
+agent_attach(struct agent *a, const struct agent_transport *t)
+{
+    a->transport = *t;
+    a->config.tell = NULL;
+    return count_counters(a);
+}
+
+struct instant
+agent_leave(struct agent *a, struct instant *borders)
+{
+    struct instant now = instant_now(), last = now;
+
+    drain(a);
+    a->left_from = liveness_stop(&a->liveness, now);
+    struct instant seconds_from = a->left_from;
+    for (size_t i = 0; i < a->session_count; i++) {
+        if (a->sessions[i] && a->sessions[i]->match) {
+            const struct session_key *key = &a->sessions[i]->key;
+            borders[i] = match_stop(a->sessions[i]->match, now);
+            struct instant final =
+                instant_add(borders[i], span_of_ns(key->tmax.ns + MATCH_GRACE_NS));
+            a->left_from = instant_before(borders[i], a->left_from) ? borders[i] : a->left_from;
+            last = instant_before(last, final) ? final : last;
+        }
+    }
+    a->done_at = span_of_ns(mono_now().ns + instant_sub(last, now).ns + DONE_SLACK_NS);
+    return seconds_from;
+}
+
+void
+agent_take_back(struct agent *a)
+{
+    liveness_go_on(&a->liveness);
+    for (size_t i = 0; i < a->session_count; i++) {
+        if (a->sessions[i] && a->sessions[i]->match) {
+            match_go_on(a->sessions[i]->match);
+        }
+    }
+    a->left_from = instant_of_ns(0);
+}
+
+void
+agent_left(struct agent *a, struct span gap)
+{
+    a->left = true;
+    a->gap = gap;
+}
+
+bool
+agent_is_done(const struct agent *a)
+{
+    if (mono_now().ns > a->done_at.ns) {
+        return true;
+    }
+    for (size_t i = 0; i < a->session_count; i++) {
+        if (a->sessions[i] && a->sessions[i]->match && !match_is_done(a->sessions[i]->match)) {
+            return false;
+        }
+    }
+    return !instant_before(liveness_told(&a->liveness), a->liveness.stop);
 }
 
 static void
@@ -776,6 +914,14 @@ session_end(struct agent *a, size_t index, struct instant now)
     }
     session_free(a->sessions[index]);
     a->sessions[index] = NULL;
+}
+
+void
+agent_drop(struct agent *a, uint32_t index)
+{
+    if (index < a->session_count && a->sessions[index]) {
+        session_end(a, index, instant_now());
+    }
 }
 
 int
@@ -842,16 +988,17 @@ agent_finish(struct agent *a)
     drain(a);
     /* The timing thread has ended, a moment ago as a rule. */
     struct span mono = mono_now();
-    liveness_tick(&a->liveness, now, mono, span_of_ns(mono.ns - a->liveness.heard_mono.ns));
+    struct span silent = a->left ? stall(a) : span_of_ns(mono.ns - a->liveness.heard_mono.ns);
+    liveness_tick(&a->liveness, now, mono, silent);
     for (size_t i = 0; i < a->session_count; i++) {
         if (a->sessions[i]) {
             session_end(a, i, now);
         }
     }
-    if (a->stream && stream_is_open(a->stream)) {
+    if (a->transport.stream && stream_is_open(a->transport.stream)) {
         make_batch(a, now);
     }
-    spool_sync(a->config.spool);
+    spool_sync(a->transport.spool);
 }
 
 void

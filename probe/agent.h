@@ -21,13 +21,16 @@ struct agent_config {
     struct event_base *base;
     struct ring *events;
     struct timing *timing;
-    const struct counter_group *counters; /* Told beside timing's; NULL: none. */
-    struct spool *spool;
     const char *source;
     const char *release;
     const char *cert_file;     /* Whose end is told; NULL: none. */
     FILE *sample_log;          /* NULL: none.  Stays the caller's. */
     struct instant not_before; /* No delta-t and no second that starts before it is emitted. */
+
+    /* Of a process that goes on where another stopped: that one wants to know of every event
+     * ('e' NULL: that was all for now), and has the packets before a session's begin. */
+    void (*tell)(const struct exchange *e, void *aux);
+    void *aux;
 };
 
 struct agent;
@@ -35,8 +38,36 @@ struct agent;
 /* Takes 'plan' (its timing part runs already). */
 int agent_new(struct agent **out, const struct agent_config *config, struct plan *plan);
 
-/* Must be called once before the base runs; 'stream' outlives the agent's use. */
-void agent_attach(struct agent *a, struct stream *stream);
+/* Where batches go.  Until agent_attach() what was measured stays in memory. */
+struct agent_transport {
+    struct spool *spool;
+    struct stream *stream;
+    const struct counter_group *counters; /* Told beside timing's; NULL: none. */
+};
+
+/* Begins to take events. */
+void agent_run(struct agent *a);
+
+/* All of 't' outlives the agent's use.  config.tell is called no more.  0 or -ENOMEM. */
+int agent_attach(struct agent *a, const struct agent_transport *t);
+
+/* Timing has stopped, and somebody else goes on: the delta-t of each session from the
+ * border written to borders[index] on are not ours (borders has room for HANDOVER_INDEXES).
+ * Returns the first second that is not.  agent_take_back(): nobody went on. */
+struct instant agent_leave(struct agent *a, struct instant *borders);
+void agent_take_back(struct agent *a);
+
+/* Somebody does; between the two nobody sent and reflected for so long. */
+void agent_left(struct agent *a, struct span gap);
+
+/* ... but not with this session, nor does anybody read its sockets: it ends now. */
+void agent_drop(struct agent *a, uint32_t index);
+
+/* What happened to a packet, as somebody else has seen it. */
+void agent_event(struct agent *a, const struct exchange *e);
+
+/* After agent_left(): whether all that is ours is final, or could be by now. */
+bool agent_is_done(const struct agent *a);
 
 /* Takes 'plan', which timing_replace() has taken already: sessions that are gone
  * become final, new ones begin. */

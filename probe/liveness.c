@@ -47,7 +47,7 @@ tell(struct liveness *l, struct instant second, const struct liveness_state *sta
 static void
 tell_until(struct liveness *l, struct instant now)
 {
-    for (;;) {
+    while (l->stop.ns == 0 || instant_before(l->told, l->stop)) {
         struct instant end = instant_add(l->told, one_second);
         if (instant_before(now, end)) {
             return;
@@ -87,11 +87,26 @@ liveness_tick(struct liveness *l, struct instant now, struct span mono, struct s
     if (passed < 0 || stall.ns > LIVENESS_STALL_NS || step > LIVENESS_STEP_NS ||
         step < -LIVENESS_STEP_NS) {
         struct instant next = instant_ceil(now, one_second);
+        next = l->stop.ns && instant_before(l->stop, next) ? l->stop : next;
         l->told = instant_before(next, l->told) ? l->told : next;
         l->since = now;
         return;
     }
     tell_until(l, now);
+}
+
+struct instant
+liveness_stop(struct liveness *l, struct instant now)
+{
+    l->stop = instant_ceil(now, one_second);
+    l->stop = instant_before(l->stop, l->told) ? l->told : l->stop;
+    return l->stop;
+}
+
+void
+liveness_go_on(struct liveness *l)
+{
+    l->stop = instant_of_ns(0);
 }
 
 struct instant

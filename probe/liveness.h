@@ -35,6 +35,7 @@ struct liveness {
     struct instant heard;             /* Last liveness_tick(), */
     struct span heard_mono;           /* and by the monotonic clock. */
     struct instant not_before;        /* No second before this is told again. */
+    struct instant stop;              /* No second from this one on is told; 0: all are. */
     unsigned pending_count;
     struct liveness_record pending[LIVENESS_PENDING_MAX];
     uint64_t dropped; /* Records that found no room. */
@@ -56,6 +57,13 @@ void liveness_change(struct liveness *l, struct instant now, struct liveness_sta
 #define LIVENESS_STALL_NS (NS_PER_S * 3 / 2)
 #define LIVENESS_STEP_NS (NS_PER_S / 2)
 void liveness_tick(struct liveness *l, struct instant now, struct span mono, struct span stall);
+
+/* Somebody else tells the seconds from the first border at or after 'now' on;
+ * returns that border. */
+struct instant liveness_stop(struct liveness *l, struct instant now);
+
+/* Nobody else does. */
+void liveness_go_on(struct liveness *l);
 
 /* Seconds before this instant are told (or never will be). */
 struct instant liveness_told(const struct liveness *l);

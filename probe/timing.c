@@ -442,9 +442,34 @@ timing_init(struct timing *t, const struct timing_config *config)
     return 0;
 }
 
+/* Takes the sockets that another process had; what cannot be used is left open. */
+static int
+adopt(struct timing *t, struct timing_kept *k)
+{
+    struct epoll_event ev = {.events = EPOLLIN, .data.u64 = TAG_REFLECTOR};
+    unsigned slot = 0;
+
+    for (size_t i = 0; i < k->socket_count; i++) {
+        struct timing_socket *s = &k->sockets[i];
+        int err = s->reflector ? reflector_adopt(t->reflector, s->fd, &s->is.kept)
+                               : sender_adopt(t->sender, slot++, s->fd, &s->is);
+        if (err) {
+            return err;
+        }
+        if (s->reflector && epoll_ctl(t->epoll, EPOLL_CTL_ADD, s->fd, &ev) < 0) {
+            err = -errno;
+        }
+        s->fd = -1;
+        if (err) {
+            return err;
+        }
+    }
+    return 0;
+}
+
 int
-timing_start(struct timing **out, const struct timing_config *config,
-             const struct timing_plan *plan)
+timing_prepare(struct timing **out, const struct timing_config *config,
+               const struct timing_plan *plan, struct timing_kept *k)
 {
     struct timing *t = (struct timing *)calloc(1, sizeof *t);
     int err;
@@ -452,6 +477,7 @@ timing_start(struct timing **out, const struct timing_config *config,
     if (!t) {
         return -ENOMEM;
     }
+    t->joined = true; /* There is none yet. */
     t->epoll = t->wake = -1;
     clockdaemon_open(&t->clock, 323);
     pthread_mutex_init(&t->lock, NULL);
@@ -459,18 +485,212 @@ timing_start(struct timing **out, const struct timing_config *config,
     err = timing_init(t, config);
     if (!err) {
         each_second(t, sender_clock_now());
-        err = take_plan(t, plan);
+        err = k ? adopt(t, k) : 0;
     }
     if (!err) {
-        (void)tstamp_warm_up(t->io); /* After ours are open, so that stamps stay on. */
-        err = -pthread_create(&t->thread, NULL, run, t);
+        err = take_plan(t, plan);
     }
     if (err) {
         timing_fini(t);
         return err;
     }
+    (void)tstamp_warm_up(t->io); /* After ours are open, so that stamps stay on. */
     *out = t;
     return 0;
+}
+
+static int
+resume_socket(struct tstamp *to, const struct timing_socket *s, const struct timing_kept *k)
+{
+    int err = tstamp_resume(to, &s->is.kept);
+
+    for (uint32_t i = 0; !err && i < s->waiting_count; i++) {
+        err = tstamp_expect(to, &k->waiting[s->waiting_first + i]);
+    }
+    return err;
+}
+
+/* All that changed since the sockets were handed over. */
+static int
+resume(struct timing *t, const struct timing_kept *k, const struct timing_plan *plan)
+{
+    unsigned slot = 0;
+    int err = 0;
+
+    for (size_t i = 0; !err && i < k->socket_count; i++) {
+        const struct timing_socket *s = &k->sockets[i];
+        struct sender_socket unused;
+        struct tstamp *to = s->reflector ? reflector_socket(t->reflector)
+                                         : sender_socket(t->sender, slot++, &unused);
+        /* It may be closed by now, or another: the plan did not want it. */
+        if (to && to->fd >= 0 && to->port == s->is.kept.port) {
+            err = resume_socket(to, s, k);
+        }
+    }
+    if (err) {
+        return err;
+    }
+    sender_resume(t->sender, k->sessions, k->session_count);
+    reflector_resume(t->reflector, k->epoch, k->begun_again, k->reflected, k->reflected_count);
+    t->epoch = reflector_fd(t->reflector) < 0 ? 0 : reflector_epoch(t->reflector);
+    return take_peers(t, plan);
+}
+
+int
+timing_resume(struct timing *t, const struct timing_kept *k, const struct timing_plan *plan)
+{
+    struct sender_clock now = sender_clock_now();
+    int err = k ? resume(t, k, plan) : 0;
+
+    assert(t->joined);
+    if (err) {
+        return err;
+    }
+    t->stop = false;
+    t->offset = span_of_ns(now.real.ns - now.mono.ns);
+    t->sent_at = t->received_at = span_of_ns(0);
+    note_round(t, now.mono); /* Since when nobody went round. */
+    err = -pthread_create(&t->thread, NULL, run, t);
+    t->joined = err != 0;
+    return err;
+}
+
+int
+timing_start(struct timing **out, const struct timing_config *config,
+             const struct timing_plan *plan)
+{
+    struct timing *t;
+    int err = timing_prepare(&t, config, plan, NULL);
+
+    if (!err) {
+        err = timing_resume(t, NULL, plan);
+        if (err) {
+            timing_fini(t);
+        }
+    }
+    if (!err) {
+        *out = t;
+    }
+    return err;
+}
+
+/* --- What is left to a successor. --- */
+
+static int
+keep_socket(const struct tstamp *from, bool whole, struct timing_kept *out,
+            struct timing_socket *to)
+{
+    uint32_t id = from->oldest;
+    struct tstamp_waiting w;
+
+    to->fd = from->fd;
+    if (!whole) { /* The thread goes on counting. */
+        to->is.kept.oldest = to->is.kept.next = to->is.kept.drops = 0;
+    }
+    to->waiting_first = (uint32_t)out->waiting_count;
+    while (whole && tstamp_next_waiting(from, &id, &w)) {
+        void *more = reallocarray(out->waiting, out->waiting_count + 1, sizeof w);
+        if (!more) {
+            return -ENOMEM;
+        }
+        out->waiting = (struct tstamp_waiting *)more;
+        out->waiting[out->waiting_count++] = w;
+        to->waiting_count++;
+    }
+    out->socket_count++;
+    return 0;
+}
+
+static int
+keep_sockets(const struct timing *t, bool whole, struct timing_kept *out)
+{
+    unsigned slots = sender_socket_count(t->sender);
+    const struct tstamp *reflecting = reflector_socket(t->reflector);
+    int err = 0;
+
+    out->sockets = (struct timing_socket *)calloc(slots + 1, sizeof *out->sockets);
+    if (!out->sockets) {
+        return -ENOMEM;
+    }
+    for (unsigned i = 0; !err && i < slots; i++) {
+        struct timing_socket *to = &out->sockets[out->socket_count];
+        const struct tstamp *from = sender_socket(t->sender, i, &to->is);
+        err = from ? keep_socket(from, whole, out, to) : 0;
+    }
+    if (!err && reflecting->fd >= 0) {
+        struct timing_socket *to = &out->sockets[out->socket_count];
+        to->reflector = true;
+        tstamp_keep(reflecting, &to->is.kept);
+        err = keep_socket(reflecting, whole, out, to);
+    }
+    return err;
+}
+
+static int
+keep_reflected(const struct timing *t, struct timing_kept *out)
+{
+    uint32_t from = 0, count = reflector_sessions(t->reflector);
+
+    reflector_keep_epoch(t->reflector, &out->epoch, &out->begun_again);
+    out->reflected = (struct reflector_kept *)calloc((size_t)count + 1, sizeof *out->reflected);
+    if (!out->reflected) {
+        return -ENOMEM;
+    }
+    while (out->reflected_count < count &&
+           reflector_keep(t->reflector, &from, &out->reflected[out->reflected_count])) {
+        out->reflected_count++;
+    }
+    return 0;
+}
+
+static int
+keep_sessions(const struct timing *t, struct timing_kept *out)
+{
+    uint32_t count = sender_index_count(t->sender);
+
+    out->sessions = (struct sender_progress *)calloc((size_t)count + 1, sizeof *out->sessions);
+    if (!out->sessions) {
+        return -ENOMEM;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        out->session_count += sender_progress(t->sender, i, &out->sessions[out->session_count]);
+    }
+    return 0;
+}
+
+int
+timing_keep(const struct timing *t, bool whole, struct timing_kept *out)
+{
+    int err;
+
+    assert(!whole || t->joined);
+    *out = (struct timing_kept){.sockets = NULL};
+    err = keep_sockets(t, whole, out);
+    if (!err && whole) {
+        err = keep_sessions(t, out);
+    }
+    if (!err && whole) {
+        err = keep_reflected(t, out);
+    }
+    return err;
+}
+
+void
+timing_kept_fini(struct timing_kept *k)
+{
+    free(k->sockets);
+    free(k->waiting);
+    free(k->sessions);
+    free(k->reflected);
+    *k = (struct timing_kept){.sockets = NULL};
+}
+
+void
+timing_let_go(struct timing *t)
+{
+    assert(t->joined);
+    sender_close(t->sender);
+    reflector_close(t->reflector);
 }
 
 static void

@@ -13,9 +13,9 @@
 
 #include "counter.h"
 #include "nstime.h"
+#include "reflector.h"
 #include "sender.h"
 
-struct reflector_twamp;
 struct ring;
 struct stampauth_ring;
 
@@ -53,6 +53,26 @@ struct timing_plan {
     uint16_t reflector_port; /* 0: do not reflect. */
 };
 
+/* What a process leaves to its successor (handover.h has it in bytes). */
+struct timing_socket {
+    int fd;         /* -1: not handed over (again). */
+    bool reflector; /* At most one; the others are the sender's, in the order of its slots. */
+    struct sender_socket is;
+    uint32_t waiting_first, waiting_count; /* Of timing_kept.waiting. */
+};
+
+struct timing_kept {
+    struct timing_socket *sockets;
+    size_t socket_count;
+    struct tstamp_waiting *waiting;
+    size_t waiting_count;
+    struct sender_progress *sessions;
+    size_t session_count;
+    struct reflector_kept *reflected;
+    size_t reflected_count;
+    uint32_t epoch, begun_again; /* Of the reflector. */
+};
+
 struct timing_config {
     struct ring *events;
     int priority; /* SCHED_FIFO; 0: none. */
@@ -64,6 +84,29 @@ struct timing;
  * the kernel gives, starts the thread.  0 or negative errno. */
 int timing_start(struct timing **out, const struct timing_config *config,
                  const struct timing_plan *plan);
+
+/* --- One process goes on where another one stops: first timing_keep() of sockets alone
+ * there and timing_prepare() here, which takes time; then timing_stop() and timing_keep()
+ * of everything there and timing_resume() here, which takes next to none.  Or there, if
+ * nobody goes on. --- */
+
+/* What this thread has.  'whole': it has stopped; else only its sockets, while no other
+ * plan is being taken.  The descriptors stay open here, and its own.  0 or -ENOMEM;
+ * timing_kept_fini() whatever it was. */
+int timing_keep(const struct timing *t, bool whole, struct timing_kept *out);
+void timing_kept_fini(struct timing_kept *k);
+
+/* As timing_start(), with the sockets of 'k' (NULL: none): those that can be used are
+ * taken, and their place in 'k' is -1 then.  No thread runs yet. */
+int timing_prepare(struct timing **out, const struct timing_config *config,
+                   const struct timing_plan *plan, struct timing_kept *k);
+
+/* Starts the thread, after timing_prepare() where 'k' (NULL: none) says, or again after
+ * timing_stop().  'plan' is that of timing_prepare(). */
+int timing_resume(struct timing *t, const struct timing_kept *k, const struct timing_plan *plan);
+
+/* Closes the sockets of a thread that has stopped. */
+void timing_let_go(struct timing *t);
 
 /* Copies 'plan' and lets the thread take it; returns once it has.  On error
  * (negative errno) the old plan goes on. */

@@ -171,6 +171,28 @@ records_past_the_bound_are_counted(void)
     CU_ASSERT_EQUAL(l.dropped, 10);
 }
 
+static void
+behind_a_border_the_seconds_are_somebody_elses(void)
+{
+    struct liveness l;
+
+    liveness_init(&l, at_ms(10000), span_of_ns(at_ms(10000).ns), at_ms(0), serving);
+    tick(&l, 12030);
+    CU_ASSERT_EQUAL(liveness_stop(&l, at_ms(12400)).ns, at_ms(13000).ns);
+    tick(&l, 12990);
+    CU_ASSERT_EQUAL(liveness_told(&l).ns, at_ms(12000).ns);
+    tick(&l, 15030);
+    CU_ASSERT_EQUAL(liveness_told(&l).ns, at_ms(13000).ns);
+    CU_ASSERT_EQUAL_FATAL(l.pending_count, 1);
+    CU_ASSERT_EQUAL(l.pending[0].seconds, 3);
+    /* Standing still does not move it past the border either. */
+    liveness_tick(&l, at_ms(16000), span_of_ns(at_ms(16000).ns), span_of_ns(2 * NS_PER_S));
+    CU_ASSERT_EQUAL(liveness_told(&l).ns, at_ms(13000).ns);
+    liveness_go_on(&l);
+    tick(&l, 17000);
+    CU_ASSERT_EQUAL(liveness_told(&l).ns, at_ms(17000).ns);
+}
+
 int
 main(void)
 {
@@ -191,6 +213,8 @@ main(void)
         {"a_clock_that_goes_back_tells_no_second_twice",
          a_clock_that_goes_back_tells_no_second_twice},
         {"records_past_the_bound_are_counted", records_past_the_bound_are_counted},
+        {"behind_a_border_the_seconds_are_somebody_elses",
+         behind_a_border_the_seconds_are_somebody_elses},
         CU_TEST_INFO_NULL};
     return run_suite("liveness", tests);
 }

@@ -1141,6 +1141,60 @@ a_window_that_cannot_grow_counts_packets_as_unknown(void)
     world_free(w);
 }
 
+/* Two processes share a session: one has the delta-t before a border, the other those
+ * from it on, and the first hears of what comes after. */
+static void
+two_matches_on_either_side_of_a_border_miss_nothing(void)
+{
+    enum { COUNT = 200, AT = 103, BORDER = 110 };
+    struct world *w = world_new(REPORTING, COUNT);
+    struct match_sinks sinks = world_sinks(w);
+    struct match *old = match_new(&w->key, instant_of_ns(WORLD_DAY)), *new;
+    struct instant border = {.ns = 0};
+
+    for (unsigned i = 20; i < COUNT - 10; i++) {
+        w->j[i].lost_fwd = random_chance(200);
+        w->j[i].lost_bwd = !w->j[i].lost_fwd && random_chance(200);
+    }
+    w->j[BORDER - 1].lost_fwd = w->j[BORDER + 1].lost_fwd = true;
+    w->j[BORDER - 1].lost_bwd = w->j[BORDER + 1].lost_bwd = false;
+    w->j[BORDER - 2].lost_bwd = !w->j[BORDER - 2].lost_fwd;
+    world_play(w);
+    for (size_t k = 0; k < w->event_count; k++) {
+        const struct exchange *e = &w->events[k];
+        if (border.ns == 0 && e->at.ns >= WORLD_DAY + AT * w->key.period.ns) {
+            border = match_stop(old, e->at);
+        }
+        CU_ASSERT_EQUAL(match_event(old, e), 0);
+        match_advance(old, e->at, &sinks);
+    }
+    CU_ASSERT_EQUAL_FATAL(border.ns, WORLD_DAY + BORDER * w->key.period.ns);
+    CU_ASSERT_TRUE(match_is_done(old));
+    match_finish(old, instant_of_ns(WORLD_DAY + 1000 * NS_PER_S), &sinks);
+    CU_ASSERT_EQUAL(match_next_start(old).ns, border.ns);
+    CU_ASSERT_EQUAL(w->last_start, border.ns - w->key.dt.ns);
+
+    new = match_new(&w->key, border);
+    for (size_t k = 0; k < w->event_count; k++) {
+        if ((int32_t)(w->events[k].sequence - w->first) >= BORDER) {
+            CU_ASSERT_EQUAL(match_event(new, &w->events[k]), 0);
+        }
+    }
+    match_advance(new, instant_of_ns(WORLD_DAY + 30 * NS_PER_S), &sinks);
+    for (unsigned i = 0; i < COUNT; i++) {
+        enum fate truth = w->j[i].lost_fwd   ? FATE_LOST_FWD
+                          : w->j[i].lost_bwd ? FATE_LOST_BWD
+                                             : FATE_RECEIVED;
+        CU_ASSERT_EQUAL(w->j[i].done, 1);
+        CU_ASSERT_EQUAL(w->j[i].told.fate, truth);
+    }
+    match_go_on(old);
+    CU_ASSERT_FALSE(match_is_done(old));
+    match_free(old);
+    match_free(new);
+    world_free(w);
+}
+
 int
 main(void)
 {
@@ -1205,6 +1259,8 @@ main(void)
          a_forward_duplicate_counts_where_the_next_reply_tells_of_it},
         {"a_packet_out_for_less_than_four_times_the_usual_is_not_overdue",
          a_packet_out_for_less_than_four_times_the_usual_is_not_overdue},
+        {"two_matches_on_either_side_of_a_border_miss_nothing",
+         two_matches_on_either_side_of_a_border_miss_nothing},
         CU_TEST_INFO_NULL};
     return run_suite("match", tests);
 }

@@ -214,10 +214,16 @@ check_packets(unsigned which, unsigned packets)
         CU_ASSERT_EQUAL(r->report.duplicates, 0);
         CU_ASSERT_EQUAL(bits_set(r->report.bitmap), i < 128 ? i : 128);
         CU_ASSERT_EQUAL(i == 0 ? 0x80 : r->report.bitmap[0] & 0x80, 0x80);
-        if (i > 0) {
-            int64_t apart = s->sent.scheduled.ns - seen[which][i - 1].sent.scheduled.ns;
-            CU_ASSERT(apart > 3900000 && apart < 4100000);
-        }
+    }
+}
+
+/* None was left out: the thread never came much too late. */
+static void
+check_schedule(unsigned which, unsigned packets)
+{
+    for (unsigned i = 1; i < packets; i++) {
+        int64_t apart = seen[which][i].sent.scheduled.ns - seen[which][i - 1].sent.scheduled.ns;
+        CU_ASSERT(apart > 3900000 && apart < 4100000);
     }
 }
 
@@ -237,6 +243,7 @@ every_packet_has_four_kernel_stamps_and_a_right_report(void)
     start();
     CU_ASSERT_FATAL(run_until_whole(0, 250));
     check_packets(0, 250);
+    check_schedule(0, 250);
     /* The first packet's delta-t is whole. */
     struct instant first = seen[0][0].sent.scheduled;
     int64_t into = first.ns - instant_floor(first, span_of_ns(100 * NS_PER_MS)).ns;
@@ -259,6 +266,141 @@ a_replaced_plan_leaves_no_gap_in_what_stays(void)
     CU_ASSERT_FATAL(run_until_whole(0, before + 100));
     CU_ASSERT_FATAL(run_until_whole(1, 60));
     check_packets(0, before + 100);
+    check_packets(1, 60);
+    check_schedule(0, before + 100);
+    check_schedule(1, 60);
+}
+
+static uint64_t stamped[8];
+static unsigned stamped_count;
+
+static void
+note_stamp(uint64_t cookie, struct instant at, void *aux)
+{
+    (void)at;
+    (void)aux;
+    stamped[stamped_count++ % 8] = cookie;
+}
+
+/* Sends 'n' packets to itself, and leaves their transmit stamps in the kernel. */
+static void
+send_unread(struct tstamp *s, struct tstamp_io *io, unsigned n, uint64_t cookie)
+{
+    for (unsigned i = 0; i < n; i++) {
+        uint8_t *data = tstamp_io_buffer(io, i);
+        tstamp_io_outs(io)[i] = (struct tstamp_out){.data = data,
+                                                    .size = 44,
+                                                    .to = host("127.0.0.1"),
+                                                    .port = s->port,
+                                                    .cookie = cookie + i,
+                                                    .at = instant_now()};
+    }
+    tstamp_send(s, io, n, note_stamp, NULL);
+}
+
+static void
+stamps_that_are_still_out_are_the_next_ones(void)
+{
+    const struct tstamp_config config = {.address = host("127.0.0.1")};
+    struct counter counters[TSTAMP_COUNTS] = {{.value = 0}};
+    struct tstamp_io *io = tstamp_io_new();
+    struct tstamp old, new;
+    struct tstamp_kept kept;
+    struct tstamp_waiting w[4];
+    unsigned n = 0;
+
+    netpair_enter(&net, 0);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(io);
+    CU_ASSERT_EQUAL_FATAL(tstamp_open(&old, &config, counters), 0);
+    send_unread(&old, io, 3, 100);
+    tstamp_keep(&old, &kept);
+    for (uint32_t id = kept.oldest; n < 4 && tstamp_next_waiting(&old, &id, &w[n]);) {
+        n++;
+    }
+    CU_ASSERT_EQUAL_FATAL(n, 3);
+    CU_ASSERT_EQUAL_FATAL(tstamp_adopt(&new, dup(old.fd), &kept, counters), 0);
+    tstamp_close(&old);
+    for (unsigned i = 0; i < n; i++) {
+        CU_ASSERT_EQUAL(tstamp_expect(&new, &w[i]), 0);
+        CU_ASSERT_EQUAL(tstamp_expect(&new, &w[i]), -EINVAL); /* Once. */
+    }
+    w[0].id = kept.next;
+    CU_ASSERT_EQUAL(tstamp_expect(&new, &w[0]), -EINVAL);
+    send_unread(&new, io, 2, 200);
+    for (unsigned i = 0; i < ROUNDS && stamped_count < 5; i++) {
+        tstamp_drain(&new, io, instant_now(), note_stamp, NULL);
+        usleep(1000);
+    }
+    CU_ASSERT_EQUAL_FATAL(stamped_count, 5);
+    for (unsigned i = 0; i < 5; i++) {
+        CU_ASSERT_EQUAL(stamped[i], i < 3 ? 100 + i : 200 + i - 3);
+    }
+    CU_ASSERT_EQUAL(counter_get(&counters[TSTAMP_TX_UNKNOWN]), 0);
+    kept.next = kept.oldest + kept.flight_size + 1;
+    CU_ASSERT_EQUAL(tstamp_resume(&new, &kept), -EINVAL);
+    kept.next--;
+    CU_ASSERT_EQUAL(tstamp_resume(&new, &kept), 0);
+    tstamp_close(&new);
+    tstamp_io_free(io);
+}
+
+/* Descriptors as another process would get them. */
+static void
+copy_descriptors(struct timing_kept *k)
+{
+    for (size_t i = 0; i < k->socket_count; i++) {
+        k->sockets[i].fd = dup(k->sockets[i].fd);
+        CU_ASSERT_FATAL(k->sockets[i].fd >= 0);
+    }
+}
+
+/* Another thread, as in another process, goes on where that of this side stops. */
+static void
+hand_over(unsigned side, const struct timing_plan *plan)
+{
+    const struct timing_config config = {.events = rings[side], .priority = 20};
+    struct timing *old = timings[side], *new;
+    struct timing_kept first, last;
+
+    CU_ASSERT_EQUAL_FATAL(timing_keep(old, false, &first), 0);
+    copy_descriptors(&first);
+    netpair_enter(&net, side);
+    CU_ASSERT_EQUAL_FATAL(timing_prepare(&new, &config, plan, &first), 0);
+    timing_stop(old);
+    CU_ASSERT_EQUAL_FATAL(timing_keep(old, true, &last), 0);
+    timing_let_go(old);
+    CU_ASSERT_EQUAL_FATAL(timing_resume(new, &last, plan), 0);
+    CU_ASSERT_EQUAL(timing_epoch(new), timing_epoch(old));
+    timing_kept_fini(&first);
+    timing_kept_fini(&last);
+    timing_free(old);
+    timings[side] = new;
+}
+
+static void
+another_thread_goes_on_with_sockets_sessions_and_counts(void)
+{
+    struct timing_session s[2] = {session(0, 50000, NULL), session(1, 50001, "left")};
+    struct timing_plan left = {.sessions = s, .session_count = 2};
+    struct timing_peer peer = {.local = host("10.99.0.2"), .remote = host("10.99.0.1")};
+    struct timing_plan right = {.peers = &peer, .peer_count = 1, .reflector_port = PORT};
+
+    for (unsigned round = 0; round < 4; round++) {
+        unsigned before = sent_count(0);
+        hand_over(round % 2, round % 2 ? &right : &left);
+        CU_ASSERT_FATAL(run_until_whole(0, before + 60));
+        CU_ASSERT_FATAL(run_until_whole(1, 60));
+        CU_ASSERT_EQUAL(counter_of(0, "sender", "tx_stamp_unknown"), 0);
+        CU_ASSERT_EQUAL(counter_of(1, "reflector", "tx_stamp_unknown"), 0);
+        CU_ASSERT_EQUAL(counter_of(1, "reflector", "sender_began_anew"), 0);
+        check_packets(0, before + 60);
+    }
+    /* Nobody took over: it goes on itself. */
+    unsigned before = sent_count(0);
+    timing_stop(timings[0]);
+    CU_ASSERT_EQUAL_FATAL(timing_resume(timings[0], NULL, NULL), 0);
+    CU_ASSERT_FATAL(run_until_whole(0, before + 60));
+    check_packets(0, before + 60);
     check_packets(1, 60);
 }
 
@@ -618,6 +760,8 @@ main(void)
         T(a_full_ring_tells_what_it_lost),
         T(every_packet_has_four_kernel_stamps_and_a_right_report),
         T(a_replaced_plan_leaves_no_gap_in_what_stays),
+        T(stamps_that_are_still_out_are_the_next_ones),
+        T(another_thread_goes_on_with_sockets_sessions_and_counts),
         T(a_wrong_plan_changes_nothing),
         T(bad_packets_are_counted_under_their_names_and_not_answered),
         T(one_source_cannot_take_every_session),
