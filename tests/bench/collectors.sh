@@ -1,16 +1,19 @@
 #!/bin/bash
 # collectors.sh - two collectors and 300 probes (1,200 links, 3 classes), as time goes
 # by: how long after its last batch an interval is committed, what each part takes,
-# how soon one has the sources of another that was killed.
+# how soon one has the sources of another that was killed, and of one that is cut off
+# from PostgreSQL by nftables.
 #
 # Redis, PostgreSQL and the collectors are real; the probes' batches are made by one
 # program, each second one of each probe.
 set -u
 top=$(cd "$(dirname "$0")/../.." && pwd)
 build=${PLUMBLINE_BUILD:-$top/build/gcc}
-seconds=${BENCH_SECONDS:-150}
+seconds=${BENCH_SECONDS:-170}
 # shellcheck source=tests/lib/base.sh
 . "$top/tests/lib/base.sh"
+# shellcheck source=tests/lib/netns.sh
+. "$top/tests/lib/netns.sh"
 # shellcheck source=tests/lib/servers.sh
 . "$top/tests/lib/servers.sh"
 # shellcheck source=tests/bench/figures.sh
@@ -20,8 +23,17 @@ now_ns() { date +%s%N; }
 
 PROBES=300
 status=0
+need_root
+need_program nft
 test_init collectors
+# PostgreSQL in a namespace of its own, with a wire to that of the collector which is cut off.
+ns_add db
+ns_add apart
+wire_add db d0 10.79.0.1/30 apart a0 10.79.0.2/30
+PG_BY=(ip netns exec "$TEST_ID-db")
 pg_init "$TEST_DIR/pg" && echo 'track_commit_timestamp = on' >>"$TEST_DIR/pg/data/postgresql.conf" &&
+    echo "listen_addresses = '10.79.0.1'" >>"$TEST_DIR/pg/data/postgresql.conf" &&
+    echo 'host all all 10.79.0.2/32 trust' >>"$TEST_DIR/pg/data/pg_hba.conf" &&
     pg_start "$TEST_DIR/pg" && redis_start "$TEST_DIR/redis" || exit 1
 pg_sql postgres "CREATE DATABASE plumbline"
 PLUMBLINE_SQLDIR=$top/sql "$build/plumbline" migrate --postgresql "$PG_CONNINFO dbname=plumbline" >/dev/null || exit 1
@@ -43,11 +55,26 @@ inventory() {
     done
 }
 
-# collector NAME
+# collector NAME CONNINFO [COMMAND BEFORE IT ...]
 collector() {
-    printf '%s\n' "collector: $1" 'workers: 1' "inventory: $TEST_DIR/inventory.yaml" \
-        "redis: { address: \"$REDIS_ADDRESS\" }" "postgresql: { conninfo: \"$PG_CONNINFO dbname=plumbline\" }" >"$TEST_DIR/$1.yaml"
-    start "$1" "$build/plumbline-collector" --config "$TEST_DIR/$1.yaml"
+    local name=$1 conninfo=$2
+    shift 2
+    printf '%s\n' "collector: $name" 'workers: 1' "inventory: $TEST_DIR/inventory.yaml" \
+        "redis: { address: \"$REDIS_ADDRESS\" }" "postgresql: { conninfo: \"$conninfo dbname=plumbline\" }" >"$TEST_DIR/$name.yaml"
+    start "$name" "$@" "$build/plumbline-collector" --config "$TEST_DIR/$name.yaml"
+}
+
+# taken_over WHAT: how long until collector two has all sources, counted from now.
+taken_over() {
+    local since
+    since=$(now_ns)
+    if wait_for 60 owns two "$PROBES"; then
+        took=$((($(now_ns) - since) / 1000000))
+        figure ingest.takeover_ms "$took" "ms until the other had the sources of one that was $1" limit 10000
+        ((took < 10000)) || status=1
+    else
+        status=1
+    fi
 }
 
 owned() {
@@ -70,14 +97,14 @@ percent() {
 }
 
 inventory >"$TEST_DIR/inventory.yaml"
-collector one
-collector two
+collector one "$PG_CONNINFO"
+collector two "$PG_CONNINFO"
 start live "$build/tests/bench/fill" "$REDIS_DIR/redis.sock" "$TEST_DIR/inventory.yaml" live "$seconds"
 wait_for 60 eval 'owns one 150 && owns two 150' || exit 1
 sleep 25
 began=$(now_ns) one=$(cpu_of "${TEST_PID[one]}") two=$(cpu_of "${TEST_PID[two]}") redis=$(cpu_of "${TEST_PID[redis]}")
 worst=0
-for ((i = 0; i < seconds - 80; i++)); do
+for ((i = 0; i < seconds - 100; i++)); do
     sleep 1
     lag=$(worst_lag)
     ((lag > worst)) && worst=$lag
@@ -89,13 +116,17 @@ figure ingest.two_collectors "$worst" 'ms, the worst lag of 300 probes, 1,200 li
 figure ingest.two_collectors_cpu "$(percent $((one + two)) "$took")" '% of a core, both collectors' Redis "$(percent "$redis" "$took")"
 figure ingest.two_collectors_rss_mib "$rss" 'MiB, the peak, of one' limit 256
 ((worst < 5000)) || status=1
-killed=$(now_ns)
 stop one KILL
-if wait_for 60 owns two "$PROBES"; then
-    figure ingest.takeover_ms "$((($(now_ns) - killed) / 1000000))" "ms until the other had the sources of one that was killed" limit 10000
-else
-    status=1
-fi
+taken_over killed
+collector three "host=10.79.0.1 port=5432 user=postgres" ip netns exec "$TEST_ID-apart"
+wait_for 60 owns three 150 || status=1
+ns_exec apart nft -f - <<'END' || status=1
+table inet cut {
+    chain out { type filter hook output priority 0; tcp dport 5432 drop; }
+    chain in { type filter hook input priority 0; tcp sport 5432 drop; }
+}
+END
+taken_over 'cut off from PostgreSQL'
 wait "${TEST_PID[live]}"
 unset 'TEST_PID[live]'
 from=$(awk '$1 == "first" { print int($2 / 10 + 1) * 10 }' "$TEST_DIR/live.log")
