@@ -16,6 +16,7 @@
  *                               packets lost that way, or undirected; deaf: not
  *                               reflecting; mute: nothing about its life
  *   seconds T N [...]           N of these, from T on
+ *   lag SECONDS                 the watermark of what follows is so far behind it (0)
  *   unclean PERMILLE            of the sessions' intervals lose a packet
  *   skip                        uses up an ID
  *   sequence N                  the next ID
@@ -58,7 +59,7 @@ struct feed {
     size_t key_count;
     struct summary summary;
     unsigned pending, unclean;
-    int64_t period_ms;
+    int64_t period_ms, lag_s;
     bool dictionary_due;
     uint64_t entries, summaries;
     int64_t made_at_ns, final_until_ns;
@@ -248,8 +249,8 @@ add_second(struct feed *f, const struct second *s)
     }
     f->from = instant_of_ns(s->at * NS_PER_S);
     f->until = instant_of_ns((s->at + 1) * NS_PER_S);
-    f->final_until_ns = f->until.ns;
-    f->made_at_ns = f->final_until_ns + 5 * NS_PER_S;
+    f->final_until_ns = f->until.ns - f->lag_s * NS_PER_S;
+    f->made_at_ns = f->until.ns + 5 * NS_PER_S;
     finish(f);
 }
 
@@ -333,6 +334,7 @@ begin_source(struct feed *f, const char *name)
     claim(f, name);
     f->key_count = 0;
     f->period_ms = 100;
+    f->lag_s = 0;
     f->format = TELEMETRY_FORMAT;
     f->epoch = f->sequence = 0;
     const struct spool_config config = {.folder = f->folder,
@@ -437,6 +439,8 @@ obey_number(struct feed *f, const char *word, char *rest)
         add_event(f, x, end);
     } else if (strcmp(word, "unclean") == 0) {
         f->unclean = (unsigned)x;
+    } else if (strcmp(word, "lag") == 0) {
+        f->lag_s = x;
     } else if (strcmp(word, "format") == 0) {
         f->format = (uint32_t)x;
     } else if (strcmp(word, "period") == 0) {

@@ -53,6 +53,7 @@ all="SELECT source, extract(epoch FROM at)::bigint - $t, kind, object, class, fl
 feed <<FEED
 source p1
 link l1 p2 0
+lag 5
 epoch 1000
 seconds $t 10
 event $((t + 10)) 1 0 255
@@ -63,7 +64,9 @@ event $((t + 11)) 4 0 9000
 event $((t + 11)) 99 1 2
 refused reflector.stranger 2
 refused sender.send_errors 1
-seconds $((t + 11)) 59
+seconds $((t + 11)) 51
+refused late.one 4
+seconds $((t + 62)) 8
 event $((t + 70)) 2 255 254
 second $((t + 70))
 source p2
@@ -82,7 +85,7 @@ check_equal 'what was told in an interval that is not over waits with it' 0 "$(s
 refused="SELECT source, details->>'name', details->>'count', extract(epoch FROM at)::bigint - $t FROM plumbline.v_event WHERE kind = 'refused' ORDER BY 2"
 check_equal 'refusals are summed by name and hour, at the last time' $'p1\treflector.stranger\t7\t17\np1\tsender.send_errors\t1\t17' "$(sql "$refused")"
 check 'a reader may read them' answers 'SET ROLE plumbline_reader; SELECT count(*) FROM plumbline.v_event' 6
-check 'all that were told are counted' wait_for 20 counts_are p1 events 7
+check 'all that were told are counted' wait_for 20 counts_are p1 events 8
 
 # --- Killed before the interval is over: read again, written once ---
 stop one KILL 5
@@ -102,6 +105,7 @@ becomes 'and the sum is right' 17 "SELECT details->>'count' FROM plumbline.v_eve
 becomes 'a floor that is broken says by how much, a class remarked on which way' \
     $'dscp\t{"to": 0, "from": 46, "direction": "bwd"}\nfloor_broken\t{"rt_us": 4100, "floor_us": 4600}' \
     "SELECT kind, details FROM plumbline.v_event WHERE at = to_timestamp($((t + 72))) ORDER BY kind"
+becomes 'so is one of what was read before the commit and lies behind it' 4 "SELECT details->>'count' FROM plumbline.v_event WHERE details->>'name' = 'late.one'"
 check_equal 'those before it still are' 4 "$(sql "SELECT count(*) FROM plumbline.v_event WHERE kind <> 'refused' AND at < to_timestamp($((t + 60)))")"
 
 # --- What cannot be ---
@@ -134,7 +138,7 @@ check 'as is a session that is not the source'\''s' wait_for 20 counts_are p2 ev
 
 # --- Status ---
 check 'status has them, newest first' wait_for 20 status_is "[e['kind'] for e in o['events']]" \
-    "['refused', 'dscp', 'floor_broken', 'ttl', 'refused', 'mtu_lost', 'dscp', 'ttl', 'ttl']"
+    "['refused', 'dscp', 'floor_broken', 'ttl', 'refused', 'refused', 'mtu_lost', 'dscp', 'ttl', 'ttl']"
 check 'with their details' status_is "o['events'][3]['details']['direction'], o['events'][3]['object'], o['events'][3]['flow']" 'bwd l1 0'
 plumbline status --once >"$TEST_DIR/status"
 check 'and shows them' grep -q 'p1 *mtu_lost *l1/c0 *octets 9000' "$TEST_DIR/status"

@@ -34,7 +34,8 @@ struct database {
 static struct {
     struct database now, backup;
     struct position read;
-    bool asked_all;
+    bool asked_all;             /* Before anything was read; */
+    struct position found;      /* this came first then. */
     uint64_t held[BATCHES_MAX]; /* Numbers read and not committed. */
     struct position held_at[BATCHES_MAX];
     size_t held_count;
@@ -162,8 +163,9 @@ collector_claim(void)
 }
 
 static void
-collector_gap(void)
+collector_gap(struct position found)
 {
+    collector.found = found;
     collector.asked_all = collector.asked_all || collector.read.epoch == 0;
     data_delete(&server.now);
     set_ack(true);
@@ -177,8 +179,8 @@ follows(struct position id, const Plumbline__Telemetry__Batch *b)
     struct position p = collector.read;
 
     if (p.epoch == 0) {
-        return id.sequence == 0 && b->epoch_start &&
-               (b->epoch_start->previous_epoch == 0 || collector.asked_all);
+        bool again = collector.asked_all && position_compare(id, collector.found) == 0;
+        return again || (b->epoch_start && b->epoch_start->previous_epoch == 0);
     }
     if (id.sequence > 0) {
         return p.epoch == id.epoch && p.sequence + 1 == id.sequence;
@@ -247,7 +249,7 @@ collector_turn(void)
             break;
         }
         if (!collector_take(next)) {
-            collector_gap();
+            collector_gap(next->id);
             return;
         }
     }
@@ -345,7 +347,7 @@ fault(void)
         break;
     case 2: /* As after a claim that does not find what it needs. */
         collector_claim();
-        collector_gap();
+        collector_gap((struct position){0, 0});
         break;
     case 3:
         collector.backup = collector.now;
