@@ -113,8 +113,9 @@ fill_stream(const struct exposition *e, struct metrics *m)
     metrics_gauge(m, "stream_connected", "Whether Redis is connected.", NULL, h.connected);
     metrics_gauge(m, "stream_caught_up", "Whether Redis has taken all that is spooled.", NULL,
                   h.caught_up);
-    metrics_gauge(m, "stream_full", "Whether the stream is at its bound, and the spool keeps the rest.",
-                  NULL, h.is_full);
+    metrics_gauge(m, "stream_full",
+                  "Whether the stream is at its bound, and the spool keeps the rest.", NULL,
+                  h.is_full);
     metrics_gauge(m, "stream_bytes", "Bytes in the stream that are not committed.", NULL,
                   (double)h.bytes);
     metrics_gauge(m, "stream_limit_bytes", "The bound of these; 0: none.", NULL,

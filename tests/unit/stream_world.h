@@ -188,6 +188,9 @@ keep_bytes(const void *bytes, size_t size)
 
 /* --- Replies ------------------------------------------------------------------ */
 
+static redisReply *reply_text(int type, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
 static redisReply *
 reply_text(int type, const char *format, ...)
 {

@@ -750,7 +750,7 @@ a_round_trip_under_the_floor_makes_its_delta_t_suspect(void)
             CU_ASSERT_EQUAL(match_event(m, &w->events[k]), 0);
         }
         match_advance(m, instant_of_ns(WORLD_DAY + 60 * NS_PER_S), &sinks);
-        CU_ASSERT_EQUAL(count_of(m, MATCH_BELOW_FLOOR), under);
+        CU_ASSERT_EQUAL(count_of(m, MATCH_BELOW_FLOOR), (uint64_t)under);
         CU_ASSERT_EQUAL(w->flags_at[0], 0);
         CU_ASSERT_EQUAL(w->flags_at[1], under ? DT_BELOW_FLOOR : 0);
         CU_ASSERT_EQUAL(w->flags_at[2], 0);
