@@ -3,7 +3,7 @@
 its User with its capabilities, and waits until it is ready.
 
 usage: systemctl VERB UNIT ...    start stop restart reload enable disable is-active
-                                  daemon-reload
+                                  daemon-reload; kill --kill-whom=main --signal=USR2
 
 Drop-ins are read.  What systemd alone can do (the sandbox, limits, watchdog) is left out.
 Pids and output are kept in /run/units, so each mount namespace has its own."""
@@ -79,18 +79,35 @@ def as_user(values):
     return words
 
 
-def wait_ready(notify, process, unit):
+def listen(unit):
+    """Where the unit's main process tells how it is."""
+    path = f"{KEPT}/{unit}.notify"
+    if os.path.exists(path):
+        os.unlink(path)
+    notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    notify.bind(path)
+    os.chmod(path, 0o666)
+    return notify
+
+
+def wait_told(notify, unit, wanted):
+    """The value of the last word of the wanted ones, once all were told."""
     notify.settimeout(0.2)
     end = time.monotonic() + PATIENCE
+    told = {}
     while time.monotonic() < end:
         try:
-            if b"READY=1" in notify.recv(4096):
-                return
+            told.update(line.split("=", 1) for line in notify.recv(4096).decode().splitlines() if "=" in line)
         except TimeoutError:
-            pass
-        if process.poll() is not None:
-            break
+            if not pid_of(unit):
+                break
+        if all(word in told for word in wanted):
+            return told[wanted[-1]]
     sys.exit(f"Job for {unit}.service failed:\n" + open(f"{KEPT}/{unit}.log", encoding="utf-8").read()[-3000:])
+
+
+def keep_pid(unit, pid):
+    open(f"{KEPT}/{unit}.pid", "w", encoding="utf-8").write(str(pid))
 
 
 def start(unit):
@@ -102,18 +119,13 @@ def start(unit):
     if values.get("Type") == "forking":
         subprocess.run(command(values["ExecStart"]), check=True)
         return
-    path = f"{KEPT}/{unit}.notify"
-    if os.path.exists(path):
-        os.unlink(path)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
-        notify.bind(path)
-        os.chmod(path, 0o666)
-        environment = {"PATH": ":".join(PROGRAMS), "NOTIFY_SOCKET": path}
+    with listen(unit) as notify:
+        environment = {"PATH": ":".join(PROGRAMS), "NOTIFY_SOCKET": notify.getsockname()}
         with open(f"{KEPT}/{unit}.log", "ab") as log:
             process = subprocess.Popen(as_user(values) + command(values["ExecStart"]), stdin=subprocess.DEVNULL,
                                        stdout=log, stderr=log, env=environment, cwd="/", start_new_session=True)
-        open(f"{KEPT}/{unit}.pid", "w", encoding="utf-8").write(str(process.pid))
-        wait_ready(notify, process, unit)
+        keep_pid(unit, process.pid)
+        wait_told(notify, unit, ["READY"])
 
 
 def stop(unit):
@@ -138,6 +150,16 @@ def reload(unit):
     subprocess.run(command(read(unit)["ExecReload"], pid), check=True)
 
 
+def upgrade(unit):
+    """kill --signal=USR2: systemd follows the main process to its successor."""
+    pid = pid_of(unit)
+    if not pid:
+        sys.exit(f"Failed to kill unit {unit}.service: it is not active")
+    with listen(unit) as notify:
+        os.kill(pid, signal.SIGUSR2)
+        keep_pid(unit, wait_told(notify, unit, ["MAINPID"]))
+
+
 def main():
     os.umask(0o022)  # Whatever that of the caller is.
     words = [w for w in sys.argv[1:] if not w.startswith("-")]
@@ -149,6 +171,8 @@ def main():
             start(unit)
         if verb == "reload":
             reload(unit)
+        if verb == "kill":
+            upgrade(unit)
         if verb == "is-active" and not pid_of(unit):
             sys.exit(3)
 
