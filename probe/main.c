@@ -176,7 +176,8 @@ fill_metrics(struct metrics *m, void *aux)
                                  .agent = p->agent,
                                  .timing = p->timing,
                                  .spool = p->spool,
-                                 .stream = p->stream};
+                                 .stream = p->stream,
+                                 .twamp = p->twamp};
 
     exposition_fill(&e, m);
 }
