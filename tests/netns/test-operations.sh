@@ -33,6 +33,8 @@ mkdir -p \$own/{etc,root,usr-local,var-lib,var-log}
 cp -a /etc/. \$own/etc
 rm -rf \$own/etc/plumbline \$own/etc/postgresql/* \$own/etc/hosts
 echo '127.0.0.1 localhost' >\$own/etc/hosts
+# What is this machine's own stays as it is, its directories' modes too.
+mount --bind /usr /usr && mount -o remount,bind,ro /usr
 mount --bind \$own/etc /etc
 mount --bind \$own/root /root
 mount --bind \$own/usr-local /usr/local
