@@ -165,7 +165,16 @@ skip
 seconds $((t + 31)) 40
 END
 check 'a gap makes the collector want what is missing' wait_for 10 wants p5 7-30
-check_equal 'and the stream is deleted' 0 "$(redis_do exists 'pl:{p5}:t')"
+gone() { [[ $(redis_do exists "pl:{$1}:t") == 0 ]]; }
+check 'and the stream is deleted' wait_for 10 gone p5
+feed <<END
+source p5
+link l5 p6 0
+epoch 7
+sequence 75
+seconds $((t + 75)) 3
+END
+check 'so is what comes behind the gap after that' wait_for 10 gone p5
 feed <<END
 source p5
 link l5 p6 0
@@ -193,6 +202,7 @@ epoch 10 9 5
 seconds $((t + 140)) 60
 END
 check 'an epoch that names one that we have not reached is a gap' wait_for 10 wants p5 8-60
+check 'and the stream is deleted again' wait_for 10 gone p5
 feed <<END
 source p5
 link l5 p6 0
@@ -317,7 +327,7 @@ redis_do del 'pl:{p3}:t' >/dev/null
 redis_do set 'pl:{p3}:t' 'no stream' >/dev/null
 redis_do xadd 'pl:{p6}:t' 18446744073709551615-1 b x >/dev/null
 check 'an ID that no source can have is deleted, and the source asked again' \
-    wait_for 10 eval '[[ $(redis_do exists "pl:{p6}:t") == 0 ]]'
+    wait_for 10 gone p6
 feed <<END
 source p1
 link l1 p2 0
