@@ -1,7 +1,7 @@
 #!/bin/bash
 # test-operations.sh - does what doc/operations.md says, word for word: each of its blocks
 # that names a host is run there, in order.  A host is a network namespace with an /etc,
-# /root, /run, /usr/local, /var/lib and /var/log of its own.
+# /root, /run, /srv, /usr/local, /var/lib and /var/log of its own.
 #
 # Not real are systemctl (systemctl.py) and ssh (the command is run on that host).
 # shellcheck disable=SC2317
@@ -29,7 +29,7 @@ write_boot() {
     cat >"$TEST_DIR/boot.sh" <<END
 set -e
 own=$TEST_DIR/own-\$1
-mkdir -p \$own/{etc,root,usr-local,var-lib,var-log}
+mkdir -p \$own/{etc,root,srv,usr-local,var-lib,var-log}
 cp -a /etc/. \$own/etc
 rm -rf \$own/etc/plumbline \$own/etc/postgresql/* \$own/etc/hosts
 echo '127.0.0.1 localhost' >\$own/etc/hosts
@@ -37,6 +37,7 @@ echo '127.0.0.1 localhost' >\$own/etc/hosts
 mount --bind /usr /usr && mount -o remount,bind,ro /usr
 mount --bind \$own/etc /etc
 mount --bind \$own/root /root
+mount --bind \$own/srv /srv
 mount --bind \$own/usr-local /usr/local
 mount --bind \$own/var-lib /var/lib
 mount --bind \$own/var-log /var/log
@@ -44,9 +45,9 @@ mount -t tmpfs tmpfs /run
 hostname \$1
 install -d -o redis -g redis /var/lib/redis /var/log/redis
 install -d -o postgres -g postgres /var/lib/postgresql /var/log/postgresql /run/postgresql
-mkdir -p /root/plumbline /usr/local/lib /usr/local/sbin
-mount --bind -o ro $LAB_TOP /root/plumbline
-[ $build = $LAB_TOP/build/gcc ] || mount --bind -o ro $build /root/plumbline/build/gcc
+mkdir -p /srv/plumbline /usr/local/lib /usr/local/sbin
+mount --bind -o ro $LAB_TOP /srv/plumbline
+[ $build = $LAB_TOP/build/gcc ] || mount --bind -o ro $build /srv/plumbline/build/gcc
 touch /run/booted $TEST_DIR/\$1.booted
 exec sleep infinity
 END
