@@ -24,8 +24,13 @@ events_read(PGconn *conn, unsigned limit, char *why, size_t why_size)
         conn,
         "SELECT to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), source, kind, "
         "object, class, flow, details, "
-        "(SELECT string_agg(key || ' ' || value, ' ' ORDER BY key) FROM jsonb_each_text(details)) "
+        "CASE kind WHEN 'refused' THEN (details->>'name') || ', ' || (details->>'count') || ' "
+        "times' "
+        "ELSE (SELECT string_agg(key || ' ' || value, ' ' ORDER BY key) "
+        "FROM jsonb_each_text(details)) END "
+        /* The first TTL of a session is kept, but nothing has changed by it. */
         "FROM plumbline.v_event WHERE at > now() - interval '1 day' "
+        "AND NOT (kind = 'ttl' AND details->>'from' = '0') "
         "ORDER BY at DESC, source, kind LIMIT $1::integer",
         1, values);
     if (PQresultStatus(r) == PGRES_TUPLES_OK) {
