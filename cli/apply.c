@@ -32,7 +32,7 @@ static const char help[] =
     "configuration names) would change in PostgreSQL: what is added, changed, retired, taken\n"
     "out.  With --yes it is written, as the next generation, with its git commit, author and\n"
     "time.  Refused: to take out what is not retired, a key that was changed or is used again,\n"
-    "other content of an SLA under the same version.\n"
+    "other content of an SLA (its profiles' too) under the same version.\n"
     "\n"
     "  --yes                write it\n"
     "  --config FILE        default /etc/plumbline/plumbline.yaml\n"
@@ -58,6 +58,7 @@ struct apply {
     struct commit git;
     char user[64];
     int base;    /* Generation in force; 0: none. */
+    bool same;   /* Its canonical text is this one's. */
     int written; /* Generation that was made; 0: none. */
     PGresult *plan;
     int refused;
@@ -79,10 +80,15 @@ failed(PGconn *conn, PGresult *r, const char *doing)
 static int
 read_base(struct apply *a, PGconn *conn)
 {
+    char generation[24];
+    const char *values[] = {generation};
+
+    snprintf(generation, sizeof generation, "%" PRId64, a->inv->generation);
     PGresult *r = pg_call(conn,
-                          "SELECT coalesce(max(number), 0) FROM plumbline_store."
-                          "inventory_generation",
-                          0, NULL);
+                          "SELECT coalesce(max(number), 0), (SELECT g.generation = $1::bigint "
+                          "FROM plumbline_store.inventory_generation g ORDER BY number DESC LIMIT "
+                          "1) FROM plumbline_store.inventory_generation",
+                          1, values);
 
     if (PQresultStatus(r) != PGRES_TUPLES_OK) {
         const char *state = PQresultErrorField(r, PG_DIAG_SQLSTATE);
@@ -96,6 +102,7 @@ read_base(struct apply *a, PGconn *conn)
         return failed(conn, r, "looking for the generation in force");
     }
     a->base = atoi(PQgetvalue(r, 0, 0));
+    a->same = strcmp(PQgetvalue(r, 0, 1), "t") == 0;
     PQclear(r);
     return EXIT_GOOD;
 }
@@ -163,12 +170,16 @@ print_plan(const struct apply *a)
     }
     if (a->refused) {
         fprintf(stderr, "plumbline apply: %d refused; nothing was written\n", a->refused);
-    } else if (count == 0) {
+    } else if (count == 0 && a->same) {
         printf("nothing to do: generation %d is this inventory\n", a->base);
     } else if (a->written) {
         printf("generation %d is in force: %016" PRIx64 ", %s%s, by %s\n", a->written,
                (uint64_t)a->inv->generation, a->git.hash[0] ? a->git.hash : "of no git commit",
                a->git.dirty ? " and changes that are not committed" : "", a->git.author);
+    } else if (count == 0) {
+        printf("no object changes after generation %d, its text does; nothing was written: --yes "
+               "writes it\n",
+               a->base);
     } else {
         printf("%d to do after generation %d; nothing was written: --yes writes it\n", count,
                a->base);
@@ -234,7 +245,9 @@ work(struct apply *a, PGconn *conn)
     if (status == EXIT_GOOD) {
         status = read_plan(a, conn);
     }
-    if (status == EXIT_GOOD && a->yes && !a->refused && PQntuples(a->plan)) {
+    /* A new text of the same objects is a generation too: the interval is of no object, and an
+     * objective may move into a profile. */
+    if (status == EXIT_GOOD && a->yes && !a->refused && (PQntuples(a->plan) || !a->same)) {
         status = write_generation(a, conn);
     }
     if (status == EXIT_GOOD) {

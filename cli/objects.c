@@ -21,8 +21,8 @@ static const struct {
     {"sites", "site"},     {"probes", "probe"},     {"routers", "router"},
     {"classes", "class"},  {"links", "link"},       {"alarms", "alarm"},
     {"groups", "group"},   {"tenants", "tenant"},   {"connectors", "connector"},
-    {"tunnels", "tunnel"}, {"services", "service"}, {"slas", "sla"},
-    {"hooks", "hook"},
+    {"tunnels", "tunnel"}, {"services", "service"}, {"profiles", "profile"},
+    {"slas", "sla"},       {"hooks", "hook"},
 };
 
 static cJSON *
@@ -87,6 +87,33 @@ add_attachments(cJSON *list, const char *connector, cJSON *content)
     cJSON_Delete(map);
 }
 
+/* What an SLA promises stands in it whole, wherever it was written: so a profile cannot change
+ * under a version, and whoever judges needs no other object. */
+static void
+resolve_profiles(const struct yaml_node *root, const struct yaml_node *sla, cJSON *content)
+{
+    const struct yaml_node *names = yaml_get(sla, "profiles");
+    cJSON *all = cJSON_CreateArray(), *own;
+
+    if (!names) {
+        cJSON_Delete(all);
+        return;
+    }
+    for (const struct yaml_node *n = names->first; n; n = n->next) {
+        const struct yaml_node *profile = yaml_get(yaml_get(root, "profiles"), n->text);
+        for (const struct yaml_node *o = yaml_get(profile, "objectives")->first; o; o = o->next) {
+            cJSON_AddItemToArray(all, node_json(o));
+        }
+    }
+    own = cJSON_DetachItemFromObjectCaseSensitive(content, "objectives");
+    while (own && own->child) {
+        cJSON_AddItemToArray(all, cJSON_DetachItemViaPointer(own, own->child));
+    }
+    cJSON_Delete(own);
+    cJSON_DeleteItemFromObjectCaseSensitive(content, "profiles");
+    cJSON_AddItemToObject(content, "objectives", all);
+}
+
 static char *
 json_of(const struct yaml_node *root)
 {
@@ -98,6 +125,8 @@ json_of(const struct yaml_node *root)
             cJSON *content = node_json(n);
             if (strcmp(sections[i].kind, "connector") == 0) {
                 add_attachments(list, n->key, content);
+            } else if (strcmp(sections[i].kind, "sla") == 0) {
+                resolve_profiles(root, n, content);
             }
             add_object(list, sections[i].kind, n->key, content);
         }

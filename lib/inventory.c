@@ -51,6 +51,7 @@ static const struct {
     [KIND_CONNECTOR] = KIND("connector", connectors, connector_count, inv_connector),
     [KIND_TUNNEL] = KIND("tunnel", tunnels, tunnel_count, inv_tunnel),
     [KIND_SERVICE] = KIND("service", services, service_count, inv_service),
+    [KIND_PROFILE] = KIND("profile", profiles, profile_count, inv_profile),
     [KIND_SLA] = KIND("SLA", slas, sla_count, inv_sla),
     [KIND_HOOK] = KIND("hook", hooks, hook_count, inv_hook),
 };
@@ -476,6 +477,7 @@ read_sections(struct loader *l)
     inventory_read_kind(l, KIND_CONNECTOR, inventory_read_connector);
     inventory_sort_links(l);
     inventory_read_kind(l, KIND_GROUP, inventory_read_group);
+    inventory_read_kind(l, KIND_PROFILE, inventory_read_profile);
     inventory_read_kind(l, KIND_SLA, inventory_read_sla);
     inventory_read_kind(l, KIND_SERVICE, inventory_read_service);
     inventory_read_members(l);
@@ -573,6 +575,12 @@ const struct inv_service *
 inventory_service(const struct inventory *inv, const char *key)
 {
     return find(inv, KIND_SERVICE, key);
+}
+
+const struct inv_profile *
+inventory_profile(const struct inventory *inv, const char *key)
+{
+    return find(inv, KIND_PROFILE, key);
 }
 
 const struct inv_sla *

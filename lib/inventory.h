@@ -49,8 +49,9 @@ struct inv_site {
     struct inv_labels labels;
 };
 
-/* What the probe's clock can carry: one-way delay is sold between ptp and gnss
- * only; between others it is shown with its error bound, never judged. */
+/* What the probe's clock can carry: one-way delay is judged where both ends' error
+ * is at most a tenth of the limit.  inventory_carry.c warns where that is not to be
+ * expected of such clocks; what the error was, each summary says. */
 enum inv_clock { INV_CLOCK_NTP, INV_CLOCK_PTP, INV_CLOCK_GNSS };
 
 struct inv_probe {
@@ -173,6 +174,7 @@ struct inv_tenant;
 struct inv_connector;
 struct inv_tunnel;
 struct inv_service;
+struct inv_profile;
 struct inv_sla;
 struct inv_hook;
 
@@ -204,6 +206,8 @@ struct inventory {
     size_t tunnel_count;
     struct inv_service *services;
     size_t service_count;
+    struct inv_profile *profiles;
+    size_t profile_count;
     struct inv_sla *slas;
     size_t sla_count;
     struct inv_hook *hooks;

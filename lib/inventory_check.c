@@ -12,6 +12,8 @@
 #include "value.h"
 
 #define QUARTER_HOUR_NS (900 * NS_PER_S)
+/* So long may n delta-t be before availability means something else (Nokia SR OS, TWAMP-light). */
+#define WINDOW_MAX_NS (100 * NS_PER_S)
 #define ZONE_FOLDER "/usr/share/zoneinfo"
 
 void
@@ -159,6 +161,15 @@ check_class(struct loader *l, const struct yaml_node *node, const struct inv_cla
             "p %u is not less than n %u: runs of high loss become unavailable time first, "
             "and none will be counted",
             c->p, c->n);
+    }
+    if (c->dt.ns > WINDOW_MAX_NS / c->n) {
+        char window[VALUE_TEXT_SIZE];
+        fault_warning(
+            l->faults,
+            inventory_place(node, node->kind == YAML_MAP && yaml_get(node, "n") ? "n" : "dt"),
+            "n times dt is %s: a shorter outage is never unavailable time, and no state "
+            "is known earlier; contracts have 100s at most",
+            value_format_span(span_of_ns((int64_t)c->n * c->dt.ns), window, sizeof window));
     }
     check_room(l, inventory_place(node, "size"), c->size);
 }

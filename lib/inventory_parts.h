@@ -2,9 +2,10 @@
  *
  * inventory_files.c merges files into one tree; inventory.c goes through its
  * sections in the order in which they need each other; inventory_net.c,
- * inventory_link.c, inventory_sold.c, inventory_sla.c and inventory_told.c read
- * them; inventory_check.c, inventory_nat.c and inventory_cross.c judge; inventory_print.c,
- * inventory_print_sold.c and inventory_slice.c write. */
+ * inventory_link.c, inventory_sold.c, inventory_sla.c (with inventory_metric.c and
+ * inventory_credit.c) and inventory_told.c read them; inventory_check.c, inventory_nat.c,
+ * inventory_cross.c, inventory_promise.c and inventory_carry.c judge; inventory_print.c,
+ * inventory_print_sold.c, inventory_print_sla.c and inventory_slice.c write. */
 #ifndef PLUMBLINE_INVENTORY_PARTS_H
 #define PLUMBLINE_INVENTORY_PARTS_H
 
@@ -35,6 +36,7 @@ enum kind {
     KIND_CONNECTOR,
     KIND_TUNNEL,
     KIND_SERVICE,
+    KIND_PROFILE,
     KIND_SLA,
     KIND_HOOK,
     KINDS
@@ -129,10 +131,17 @@ void inventory_sort_links(struct loader *l);
 inventory_reader inventory_read_group, inventory_read_tenant, inventory_read_connector,
     inventory_read_tunnel, inventory_read_service; /* inventory_sold.c */
 void inventory_read_members(struct loader *l);
-inventory_reader inventory_read_sla;                        /* inventory_sla.c */
+inventory_reader inventory_read_profile, inventory_read_sla; /* inventory_sla.c */
+bool inventory_same_objective(const struct inv_objective *a, const struct inv_objective *b);
+/* That the one at 'at' is the same as the one at 'first'. */
+void inventory_tell_same(struct loader *l, struct place at, struct place first);
+/* inventory_credit.c: once the SLA's objectives are there. */
+void inventory_read_credits(struct loader *l, const struct yaml_node *map, struct inv_sla *sla);
+/* The keys under a metric of 'credits', by enum inv_credit_by. */
+extern const char *const inventory_credit_kinds[INV_CREDIT_KINDS];
 inventory_reader inventory_read_alarm, inventory_read_hook; /* inventory_told.c */
 
-/* "flr", "rt_p99" ...; told if it is none. */
+/* inventory_metric.c: "flr", "rt_p99" ...; told if it is none. */
 bool inventory_read_metric(struct loader *l, const struct yaml_node *node, struct inv_metric *out);
 /* A value in the unit of 'metric'. */
 bool inventory_read_limit(struct loader *l, const struct yaml_node *node, struct inv_metric metric,
@@ -152,6 +161,12 @@ void check_nat(struct loader *l, const struct yaml_node *node, const struct inv_
 void check_nat_keys(struct loader *l);
 void check_cross(struct loader *l);    /* inventory_cross.c: between objects of many kinds. */
 void check_promises(struct loader *l); /* inventory_promise.c: can it be measured? */
+/* What of the round trip could be promised in place of 'o'. */
+const char *round_trip_instead(const struct inv_objective *o, char *buf, size_t size);
+/* inventory_carry.c: whether the link's clocks and packets suffice for the objective, which is
+ * written at 'at' and is promised for 'service'. */
+void check_carried(struct loader *l, struct place at, const struct inv_service *service,
+                   const struct inv_objective *o, const struct inv_link *link);
 
 /* --- Writing --------------------------------------------------------------- */
 
@@ -164,6 +179,9 @@ void print_class_list(FILE *to, const struct inv_class *const *classes, size_t c
 void print_far(FILE *to, const char *indent, const struct inv_end *e);
 void print_auth(FILE *to, const char *indent, const struct inv_auth *auth);
 void print_sold(FILE *to, const struct inventory *inv);
+void print_slas(FILE *to, const struct inventory *inv); /* Profiles, and SLAs. */
+/* A value in the metric's own unit. */
+const char *print_limit(struct inv_metric metric, uint64_t value, char *buf, size_t size);
 
 /* First 63 bits of SHA-256 over the canonical text. */
 int64_t inventory_generation(const struct inventory *inv);

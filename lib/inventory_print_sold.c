@@ -1,4 +1,5 @@
-/* inventory_print_sold.c - the canonical text of what is sold and who is told. */
+/* inventory_print_sold.c - the canonical text of what is sold and who is told; profiles and SLAs
+ * are in inventory_print_sla.c. */
 #include "inventory_parts.h"
 
 #include <inttypes.h>
@@ -8,27 +9,9 @@
 
 /* In the order of the enumerations. */
 static const char *const severity_names[] = {"critical", "major", "minor", "warning", "info"};
-static const char *const direction_names[] = {"fwd", "bwd", "both", "rt"};
 static const char *const encapsulation_names[] = {"vxlan", "geneve", "gre"};
-static const char *const undetermined_names[] = {"last", "available", "unavailable", "excluded"};
 static const char *const hook_names[] = {"webhook",   "servicenow-incident", "servicenow-event",
                                          "pagerduty", "alertmanager",        "exec"};
-
-/* A value in the metric's own unit. */
-static const char *
-limit_text(struct inv_metric metric, uint64_t value, char *buf, size_t size)
-{
-    switch (inv_metric_unit(metric.kind)) {
-    case INV_NS:
-        return value_format_span(span_of_ns((int64_t)value), buf, size);
-    case INV_MILLI_PERCENT:
-        return value_format_percent(value, buf, size);
-    case INV_COUNT:
-        break;
-    }
-    snprintf(buf, size, "%" PRIu64, value);
-    return buf;
-}
 
 static const char *
 ref_key(const struct inv_ref *ref)
@@ -69,7 +52,7 @@ print_alarm(FILE *to, const struct inv_alarm *a)
     print_span(to, "    ", "over", a->over);
     fprintf(to, "    raise: %s%s\n", a->relative ? "+" : "",
             a->relative ? value_format_percent(a->raise, buf, sizeof buf)
-                        : limit_text(a->metric, a->raise, buf, sizeof buf));
+                        : print_limit(a->metric, a->raise, buf, sizeof buf));
     print_span(to, "    ", "clear", a->clear);
     print_span(to, "    ", "against", a->against);
     fprintf(to, "    severity: %s\n", severity_names[a->severity]);
@@ -209,72 +192,6 @@ print_service(FILE *to, const struct inv_service *s)
 }
 
 static void
-print_objectives(FILE *to, const struct inv_sla *sla)
-{
-    char metric[INV_METRIC_SIZE], buf[VALUE_TEXT_SIZE];
-
-    fputs("    objectives:\n", to);
-    for (size_t i = 0; i < sla->objective_count; i++) {
-        const struct inv_objective *o = &sla->objectives[i];
-        fprintf(to, "      - { class: \"%s\", metric: %s, direction: %s, limit: %s", o->class_->key,
-                inv_metric_format(o->metric, metric, sizeof metric), direction_names[o->direction],
-                limit_text(o->metric, o->limit, buf, sizeof buf));
-        if (o->min_samples) {
-            fprintf(to, ", min_samples: %" PRIu64, o->min_samples);
-        }
-        fputs(" }\n", to);
-    }
-}
-
-static void
-print_credits(FILE *to, const struct inv_sla *sla)
-{
-    char metric[INV_METRIC_SIZE], buf[VALUE_TEXT_SIZE];
-
-    fputs("    credits:\n", to);
-    for (size_t i = 0; i < sla->credit_count; i++) {
-        const struct inv_credit *c = &sla->credits[i];
-        fprintf(to, "      %s:\n", inv_metric_format(c->metric, metric, sizeof metric));
-        for (size_t t = 0; t < c->tier_count; t++) {
-            fprintf(to, "        - { %s: %s, ",
-                    c->metric.kind == INV_AVAILABILITY ? "below" : "above",
-                    limit_text(c->metric, c->tiers[t].bound, buf, sizeof buf));
-            fprintf(to, "credit: %s }\n",
-                    value_format_percent(c->tiers[t].credit_milli, buf, sizeof buf));
-        }
-    }
-    fprintf(to, "      cap: %s\n", value_format_percent(sla->cap_milli, buf, sizeof buf));
-}
-
-static void
-print_sla(FILE *to, const struct inv_sla *sla)
-{
-    static const char *const covers[] = {"over", "bgp", "tail", "tunnels"};
-    const char *between = "";
-
-    print_head(to, sla);
-    fprintf(to, "    version: %" PRIu32 "\n    valid_from: %s\n    covers: [", sla->version,
-            sla->valid_from);
-    for (unsigned i = 0; i < 4; i++) {
-        if (sla->covers & (1u << i)) {
-            fprintf(to, "%s%s", between, covers[i]);
-            between = ", ";
-        }
-    }
-    fputs("]\n", to);
-    print_objectives(to, sla);
-    if (sla->notice.ns) {
-        print_span(to, "    ", "notice", sla->notice);
-    } else {
-        fputs("    notice: 0s\n", to); /* Without the key it would be 7d. */
-    }
-    print_span(to, "    ", "claim_within", sla->claim_within);
-    print_span(to, "    ", "maintenance_allowance", sla->maintenance_allowance);
-    fprintf(to, "    undetermined: %s\n", undetermined_names[sla->undetermined]);
-    print_credits(to, sla);
-}
-
-static void
 print_hook(FILE *to, const struct inv_hook *h)
 {
     const char *between = "    when: { severity: [";
@@ -327,10 +244,7 @@ print_sold(FILE *to, const struct inventory *inv)
     for (size_t i = 0; i < inv->service_count; i++) {
         print_service(to, &inv->services[i]);
     }
-    fputs(inv->sla_count ? "slas:\n" : "", to);
-    for (size_t i = 0; i < inv->sla_count; i++) {
-        print_sla(to, &inv->slas[i]);
-    }
+    print_slas(to, inv);
     fputs(inv->hook_count ? "hooks:\n" : "", to);
     for (size_t i = 0; i < inv->hook_count; i++) {
         print_hook(to, &inv->hooks[i]);

@@ -54,52 +54,35 @@ has_class(const struct inv_class *const *classes, size_t count, const struct inv
 
 /* --- Objectives ------------------------------------------------------------ */
 
+/* What a far end that answers without a number of its own leaves unknown even of the round trip:
+ * lib/match_far.c counts no reordering there. */
 static bool
-is_one_way_delay(enum inv_metric_kind kind)
+needs_numbers(enum inv_metric_kind kind)
 {
-    return kind == INV_FD || kind == INV_FD_MEAN;
+    return kind == INV_REORDER_RATIO;
 }
 
-/* What a far end that gives the round trip only could give in place of 'o'. */
-static const char *
-round_trip_instead(const struct inv_objective *o, char *buf, size_t size)
-{
-    struct inv_metric m = o->metric;
-    char name[INV_METRIC_SIZE];
-
-    if (is_one_way_delay(m.kind)) {
-        m.kind = m.kind == INV_FD ? INV_RT : INV_RT_MEAN;
-        snprintf(buf, size, "%s", inv_metric_format(m, name, sizeof name));
-    } else {
-        snprintf(buf, size, "%s with 'direction: rt'", inv_metric_format(m, name, sizeof name));
-    }
-    return buf;
-}
-
+/* Tells what cannot be measured to a far end that gives the round trip only. */
 static void
-check_clock(const struct promise *p, const struct inv_link *link)
+check_round_trip_only(const struct promise *p, const struct inv_link *link)
 {
-    char name[INV_METRIC_SIZE], instead[64], whose[96];
-    const struct inv_probe *weak = NULL;
+    const struct inv_objective *o = p->objective;
+    const char *why = link->ends[1].protocol == INV_ICMP ? "answers ICMP echo" : "is stateless";
+    char name[INV_METRIC_SIZE], instead[64];
 
-    for (unsigned i = 0; i < 2; i++) {
-        const struct inv_probe *probe = link->ends[i].probe;
-        weak = !weak && probe && probe->clock == INV_CLOCK_NTP ? probe : weak;
+    inv_metric_format(o->metric, name, sizeof name);
+    if (needs_numbers(o->metric.kind)) {
+        fault_error(p->l->faults, p->at,
+                    "%s cannot be measured on '%s' (service '%s'): its far end %s, and does not "
+                    "number its replies, so that nothing tells in which order packets came there",
+                    name, link->key, p->service->key, why);
+    } else if (o->direction != INV_ROUND_TRIP) {
+        fault_error(p->l->faults, p->at,
+                    "%s cannot be measured each way on '%s' (service '%s'): its far end %s, which "
+                    "gives the round trip only; %s could be",
+                    name, link->key, p->service->key, why,
+                    round_trip_instead(o, instead, sizeof instead));
     }
-    if (link->ends[1].probe && !weak) {
-        return;
-    }
-    if (weak) {
-        snprintf(whose, sizeof whose, "the clock of probe '%s' is ntp", weak->key);
-    } else {
-        snprintf(whose, sizeof whose, "the clock of the foreign far end is not known");
-    }
-    fault_warning(p->l->faults, p->at,
-                  "%s on '%s' (service '%s'): %s, which does not carry one-way delay: it is shown "
-                  "with its error bound, and not judged; %s could be",
-                  inv_metric_format(p->objective->metric, name, sizeof name), link->key,
-                  p->service->key, whose,
-                  round_trip_instead(p->objective, instead, sizeof instead));
 }
 
 static void
@@ -108,39 +91,44 @@ check_objective_on(const struct inv_link *link, void *aux)
     struct promise *p = aux;
     const struct inv_objective *o = p->objective;
     const struct inv_end *far = &link->ends[1];
-    char name[INV_METRIC_SIZE], instead[64];
 
     if (!has_class(link->classes, link->class_count, o->class_) ||
         (!far->probe && far->use == INV_USE_EVIDENCE)) {
         return;
     }
     p->links++;
-    if (o->direction == INV_ROUND_TRIP) {
-        return;
-    }
     if (!inv_link_has_directions(link)) {
-        fault_error(p->l->faults, p->at,
-                    "%s cannot be measured each way on '%s' (service '%s'): its far end %s, which "
-                    "gives the round trip only; %s could be",
-                    inv_metric_format(o->metric, name, sizeof name), link->key, p->service->key,
-                    far->protocol == INV_ICMP ? "answers ICMP echo" : "is stateless",
-                    round_trip_instead(o, instead, sizeof instead));
-    } else if (is_one_way_delay(o->metric.kind)) {
-        check_clock(p, link);
+        check_round_trip_only(p, link);
     }
+    check_carried(p->l, p->at, p->service, o, link);
 }
 
-/* The place of the objective's metric in its SLA. */
-static struct place
-objective_place(struct loader *l, const struct inv_sla *sla, size_t number)
+/* Where an SLA's objective is written: in one of its profiles, or in itself. */
+static const struct yaml_node *
+objective_node(struct loader *l, const struct inv_sla *sla, size_t number)
 {
-    const struct yaml_node *node = l->nodes[KIND_SLA][sla - l->inv->slas];
-    const struct yaml_node *n = yaml_get(node, "objectives")->first;
+    const struct yaml_node *in = l->nodes[KIND_SLA][sla - l->inv->slas];
 
+    for (size_t i = 0; i < sla->profile_count; i++) {
+        const struct inv_profile *profile = sla->profiles[i];
+        if (number < profile->objective_count) {
+            in = l->nodes[KIND_PROFILE][profile - l->inv->profiles];
+            break;
+        }
+        number -= profile->objective_count;
+    }
+    const struct yaml_node *n = yaml_get(in, "objectives")->first;
     while (number--) {
         n = n->next;
     }
-    return inventory_place(n, "metric");
+    return n;
+}
+
+/* The place of the objective's metric. */
+static struct place
+objective_place(struct loader *l, const struct inv_sla *sla, size_t number)
+{
+    return inventory_place(objective_node(l, sla, number), "metric");
 }
 
 static void
@@ -209,35 +197,77 @@ check_service(struct loader *l, size_t number)
 
 /* --- SLAs ------------------------------------------------------------------ */
 
+/* Of a profile's objective, or an SLA's own. */
 static void
-check_sla(struct loader *l, size_t number)
+check_ifdv(struct loader *l, const struct inv_objective *o, struct place at)
 {
-    const struct inv_sla *sla = &l->inv->slas[number];
+    char name[INV_METRIC_SIZE];
+
+    if ((o->metric.kind == INV_IFDV || o->metric.kind == INV_IPDV_ABS_MEAN) && !o->class_->ifdv) {
+        fault_error(l->faults, at,
+                    "%s needs 'ifdv: true' in class '%s', which keeps no such histogram",
+                    inv_metric_format(o->metric, name, sizeof name), o->class_->key);
+    }
+}
+
+static void
+check_profile(struct loader *l, size_t number)
+{
+    const struct inv_profile *profile = &l->inv->profiles[number];
+    const struct yaml_node *n = yaml_get(l->nodes[KIND_PROFILE][number], "objectives")->first;
+
+    for (size_t i = 0; i < profile->objective_count; i++, n = n->next) {
+        check_ifdv(l, &profile->objectives[i], inventory_place(n, "metric"));
+    }
+}
+
+/* What a profile has is not promised by another, or by the SLA itself, again. */
+static void
+check_twice(struct loader *l, const struct inv_sla *sla)
+{
+    for (size_t i = 1; sla->profile_count && i < sla->objective_count; i++) {
+        for (size_t before = 0; before < i; before++) {
+            if (inventory_same_objective(&sla->objectives[before], &sla->objectives[i])) {
+                inventory_tell_same(l, objective_node(l, sla, i)->at,
+                                    objective_node(l, sla, before)->at);
+                break;
+            }
+        }
+    }
+}
+
+/* Tiers by value that begin before the limit is broken. */
+static void
+check_first_tier(struct loader *l, const struct inv_sla *sla, const struct inv_credit *credit)
+{
+    bool down = credit->metric.kind == INV_AVAILABILITY, met = true;
+    uint64_t bound = credit->tiers[0].bound;
     char name[INV_METRIC_SIZE];
 
     for (size_t i = 0; i < sla->objective_count; i++) {
         const struct inv_objective *o = &sla->objectives[i];
-        if ((o->metric.kind == INV_IFDV || o->metric.kind == INV_IPDV_ABS_MEAN) &&
-            !o->class_->ifdv) {
-            fault_error(l->faults, objective_place(l, sla, i),
-                        "%s needs 'ifdv: true' in class '%s', which keeps no such histogram",
-                        inv_metric_format(o->metric, name, sizeof name), o->class_->key);
-        }
+        met = met && !(inv_metric_equal(o->metric, credit->metric) &&
+                       (down ? bound <= o->limit : bound >= o->limit));
+    }
+    if (met) {
+        fault_warning(l->faults, inventory_place(l->nodes[KIND_SLA][sla - l->inv->slas], "credits"),
+                      "the first tier of %s gives credit while every objective on it is met",
+                      inv_metric_format(credit->metric, name, sizeof name));
+    }
+}
+
+static void
+check_sla(struct loader *l, size_t number)
+{
+    const struct inv_sla *sla = &l->inv->slas[number];
+
+    check_twice(l, sla);
+    for (size_t i = sla->own_first; i < sla->objective_count; i++) {
+        check_ifdv(l, &sla->objectives[i], objective_place(l, sla, i));
     }
     for (size_t c = 0; c < sla->credit_count; c++) {
-        const struct inv_credit *credit = &sla->credits[c];
-        bool down = credit->metric.kind == INV_AVAILABILITY, met = true;
-        for (size_t i = 0; i < sla->objective_count; i++) {
-            const struct inv_objective *o = &sla->objectives[i];
-            bool same = o->metric.kind == credit->metric.kind &&
-                        o->metric.quantile_milli == credit->metric.quantile_milli;
-            uint64_t bound = credit->tiers[0].bound;
-            met = met && !(same && (down ? bound <= o->limit : bound >= o->limit));
-        }
-        if (met) {
-            fault_warning(l->faults, inventory_place(l->nodes[KIND_SLA][number], "credits"),
-                          "the first tier of %s gives credit while every objective on it is met",
-                          inv_metric_format(credit->metric, name, sizeof name));
+        if (sla->credits[c].by == INV_CREDIT_BY_VALUE) {
+            check_first_tier(l, sla, &sla->credits[c]);
         }
     }
 }
@@ -297,6 +327,9 @@ check_tunnel(struct loader *l, size_t number)
 void
 check_promises(struct loader *l)
 {
+    for (size_t i = 0; i < l->inv->profile_count; i++) {
+        check_profile(l, i);
+    }
     for (size_t i = 0; i < l->inv->sla_count; i++) {
         check_sla(l, i);
     }

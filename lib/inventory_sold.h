@@ -9,7 +9,7 @@
 
 #include "inventory.h"
 
-/* --- Metrics (doc/architecture.md has their definitions) ------------------ */
+/* --- Metrics (doc/sla.md has their definitions) --------------------------- */
 
 enum inv_metric_kind {
     INV_FLR,          /* Lost of sent, in available time. */
@@ -23,7 +23,10 @@ enum inv_metric_kind {
     INV_FDR, /* Quantile less the least delay. */
     INV_IFDV,
     INV_PDV,
-    INV_IPDV_ABS_MEAN
+    INV_IPDV_ABS_MEAN,
+    INV_FLR_RAW, /* Lost of sent, whether available or not. */
+    INV_REORDER_RATIO,
+    INV_DUPLICATE_RATIO
 };
 
 struct inv_metric {
@@ -37,6 +40,7 @@ enum inv_unit inv_metric_unit(enum inv_metric_kind kind);
 
 /* "rt_p99", "fdr_p99_9", "flr": writes into 'buf' (INV_METRIC_SIZE), returns it. */
 #define INV_METRIC_SIZE 24
+bool inv_metric_equal(struct inv_metric a, struct inv_metric b);
 char *inv_metric_format(struct inv_metric metric, char *buf, size_t size);
 
 /* --- Alarms and groups ---------------------------------------------------- */
@@ -172,13 +176,31 @@ struct inv_objective {
     uint64_t min_samples; /* Fewer: not decidable.  0: as the metric asks. */
 };
 
+/* Objectives by a name of their own, which SLAs use. */
+struct inv_profile {
+    const char *key, *label;
+    enum inv_state state;
+    struct inv_objective *objectives; /* At least one. */
+    size_t objective_count;
+};
+
 struct inv_tier {
-    uint64_t bound;        /* By inv_metric_unit(): availability below, the rest above it. */
+    uint64_t bound;        /* As 'by' says; strictly below or above it. */
     uint32_t credit_milli; /* Of the month's charge, milli-percent. */
 };
 
+/* What a tier's bound is compared with. */
+enum inv_credit_by {
+    INV_CREDIT_BY_VALUE,  /* The metric's value: availability below, the rest above the bound. */
+    INV_CREDIT_BY_EXCESS, /* By how much the value is over the limit, milli-percent of the limit. */
+    INV_CREDIT_BY_OUTAGE  /* Availability only: length of one outage, ns. */
+};
+#define INV_CREDIT_KINDS 3u
+
+/* A metric may have one of each kind. */
 struct inv_credit {
-    struct inv_metric metric;
+    struct inv_metric metric; /* Some objective of the SLA is on it. */
+    enum inv_credit_by by;
     struct inv_tier *tiers; /* From the mildest to the worst. */
     size_t tier_count;
 };
@@ -205,13 +227,19 @@ struct inv_sla {
     uint32_t version;       /* Other content needs another version. */
     const char *valid_from; /* "2026-02-01", in the tenant's time zone. */
     unsigned covers;
-    struct inv_objective *objectives; /* At least one. */
+    const struct inv_profile **profiles; /* In the order of the file. */
+    size_t profile_count;
+    struct inv_objective
+        *objectives; /* The profiles' in their order, then its own; at least one. */
     size_t objective_count;
+    size_t own_first;                  /* Where its own begin. */
     struct span notice;                /* Of maintenance, so that it is excluded. */
     struct span claim_within;          /* After the report; 0: not given. */
     struct span maintenance_allowance; /* A month; 0: without bound. */
     enum inv_undetermined undetermined;
-    struct inv_credit *credits;
+    bool suspect_excluded; /* Delta-t that are suspect give no delay samples; the default.  Loss and
+                              availability count them always. */
+    struct inv_credit *credits; /* Sorted by metric, then kind. */
     size_t credit_count;
     uint32_t cap_milli; /* Of all credits of a month; 100000 by default. */
 };
@@ -246,6 +274,7 @@ const struct inv_tenant *inventory_tenant(const struct inventory *inv, const cha
 const struct inv_group *inventory_group(const struct inventory *inv, const char *key);
 const struct inv_connector *inventory_connector(const struct inventory *inv, const char *key);
 const struct inv_service *inventory_service(const struct inventory *inv, const char *key);
+const struct inv_profile *inventory_profile(const struct inventory *inv, const char *key);
 const struct inv_sla *inventory_sla(const struct inventory *inv, const char *key);
 
 #endif

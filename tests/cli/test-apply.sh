@@ -164,6 +164,60 @@ edit net.yaml '  par1-ams1:
     state: active'
 refused 'a key that is used again' '^refused +link +lon1-ams1: this key was taken out in generation 3, and is never used again'
 
+# What a profile has is a part of the promise of each SLA that names it.
+edit net.yaml 'slas:
+' 'profiles:
+  gold-metro: { objectives: [{ class: gold, metric: hli, limit: 20 }] }
+slas:
+'
+edit net.yaml '    objectives:
+' '    profiles: [gold-metro]
+    suspect: include
+    objectives:
+'
+edit net.yaml '    version: 4 ' '    version: 5 '
+edit net.yaml 'cap: 100% }' 'rt_p99: { excess: [{ above: 10%, credit: 10% }, { above: 100%, credit: 50% }] }, cap: 100% }'
+apply --yes "$net"
+check_equal 'a profile: status' 0 "$status"
+check 'a profile is an object' says out '^added +profile +gold-metro$'
+git commit -qam 'fifth'
+check_equal "a version has the profile's objectives and its own" 'hli,rt_p99,fdr_p99_9,flr,flr,availability' \
+    "$(sql "SELECT string_agg(o->>'metric', ',' ORDER BY n) FROM plumbline_store.inventory_sla,
+        jsonb_array_elements(content->'objectives') WITH ORDINALITY AS e(o, n) WHERE version = 5")"
+check_equal 'a version has all that a judge needs' '2026-02-01	["over", "bgp"]	f	include	last	7d	30d	100%	50%' \
+    "$(sql "SELECT content->>'valid_from', content->'covers', content ? 'profiles', content->>'suspect', content->>'undetermined',
+        content->>'notice', content->>'claim_within', content#>>'{credits,cap}', content#>>'{credits,rt_p99,excess,1,credit}'
+        FROM plumbline_store.inventory_sla WHERE version = 5")"
+edit net.yaml 'metric: hli, limit: 20' 'metric: hli, limit: 21'
+refused 'a profile that changes under a version' '^refused +sla +premium: version 5 was applied with other content; make this version 6'
+edit net.yaml 'suspect: include' 'suspect: exclude'
+refused 'suspect data under a version' '^refused +sla +premium: version 5 was applied with other content'
+edit net.yaml 'above: 100%, credit: 50%' 'above: 100%, credit: 51%'
+refused 'credits by excess under a version' '^refused +sla +premium: version 5 was applied with other content'
+edit net.yaml 'metric: hli, limit: 20' 'metric: hli, limit: 21'
+edit net.yaml '    version: 5 ' '    version: 6 '
+apply --yes "$net"
+check_equal 'a profile that changes with its versions: status' 0 "$status"
+check 'a profile that changes: both are told' says out '^changed +profile +gold-metro: objectives$'
+git commit -qam 'sixth'
+before=$(generations)
+edit net.yaml '    profiles: [gold-metro]
+' ''
+edit net.yaml '    objectives:
+      - { class: gold, metric: rt_p99' '    objectives:
+      - { class: gold, metric: hli, limit: 21 }
+      - { class: gold, metric: rt_p99'
+apply "$net"
+check 'the same promise without its profile: nothing but text changes' says out "^no object changes after generation $before, its text does"
+apply --yes "$net"
+check_equal 'the same promise without its profile: status' 0 "$status"
+check_equal 'the same promise without its profile: is a generation' "$((before + 1))" "$(generations)"
+edit net.yaml 'interval: 60s' 'interval: 30s'
+apply --yes "$net"
+check_equal 'another interval is a generation' "$((before + 2)) 30000000000" \
+    "$(sql 'SELECT number || chr(32) || interval_ns FROM plumbline_store.inventory_generation ORDER BY number DESC LIMIT 1')"
+git commit -qam 'seventh'
+
 # Two at once: the second sees that its plan is old.
 check_equal 'a plan that is old is refused' 'refused' "$(sql "SELECT plumbline_store.inventory_apply('[]', 2, 1, 1, NULL, false, 'x', 'x', 'x')" 2>&1 | grep -q 'was applied meanwhile' && echo refused)"
 
