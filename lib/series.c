@@ -10,7 +10,7 @@
 
 #include "wire.h"
 
-static int64_t
+int64_t
 id_of_text(const char *text, size_t length)
 {
     uint8_t digest[EVP_MAX_MD_SIZE];

@@ -56,7 +56,10 @@ struct session_key {
     struct series_limit limits[SERIES_LIMITS_MAX];
 };
 
-/* First 63 bits of SHA-256 over the canonical text; never negative. */
+/* First 63 bits of SHA-256 over a text; never negative. */
+int64_t id_of_text(const char *text, size_t length);
+
+/* The same over the canonical text of a source. */
 int64_t source_id_of(const char *source);
 
 /* Identity and parameters together: a changed parameter is a new session. */
