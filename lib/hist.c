@@ -687,6 +687,20 @@ hist_quantile(const struct hist *h, uint32_t per_million, int64_t min_ns, int64_
     return middle < min_ns ? min_ns : middle > max_ns ? max_ns : middle;
 }
 
+void
+hist_each(const struct hist *h, hist_bucket_fn *fn, void *aux)
+{
+    struct walk w = walk_of(h);
+    int64_t lower, upper;
+    uint64_t count;
+    int32_t index;
+
+    while (walk_next(&w, &index, &count)) {
+        hist_bucket_bounds(h->layout, index, &lower, &upper);
+        fn(lower, upper, count, aux);
+    }
+}
+
 /* What stands for a bucket: its step from 'previous' (ignored for the first)
  * with the lowest bit telling whether a count follows. */
 static uint64_t

@@ -77,6 +77,11 @@ uint64_t hist_count(const struct hist *h);
  * histogram is not empty.  min_ns and max_ns clamp. */
 int64_t hist_quantile(const struct hist *h, uint32_t per_million, int64_t min_ns, int64_t max_ns);
 
+/* Hands each bucket that is not empty to 'fn', upwards: its samples are >= lower_ns and < upper_ns.
+ */
+typedef void hist_bucket_fn(int64_t lower_ns, int64_t upper_ns, uint64_t count, void *aux);
+void hist_each(const struct hist *h, hist_bucket_fn *fn, void *aux);
+
 /* Bytes that hist_encode would write. */
 size_t hist_encoded_size(const struct hist *h);
 

@@ -124,6 +124,45 @@ quantiles_are_the_nearest_rank_of_the_sorted_values(void)
     }
 }
 
+struct handed {
+    const int64_t *values; /* Sorted. */
+    size_t at;
+    int64_t before;
+};
+
+/* The next values, and no others, are in the bucket. */
+static void
+take_bucket(int64_t lower, int64_t upper, uint64_t count, void *aux)
+{
+    struct handed *handed = aux;
+
+    CU_ASSERT(count > 0 && lower >= handed->before && lower < upper);
+    handed->before = upper;
+    for (; count > 0; count--, handed->at++) {
+        CU_ASSERT(handed->values[handed->at] >= lower && handed->values[handed->at] < upper);
+    }
+}
+
+static void
+buckets_are_handed_upwards_with_all_their_samples(void)
+{
+    static int64_t values[3000];
+
+    for (unsigned round = 0; round < 40; round++) {
+        size_t n = random_below(round % 2 ? 40 : 3000);
+        struct hist *h = hist_new(layouts[round / 2 % 2]);
+        struct handed handed = {.values = values, .before = INT64_MIN};
+        for (size_t i = 0; i < n; i++) {
+            values[i] = random_value();
+            CU_ASSERT_EQUAL_FATAL(hist_add(h, values[i], 1), 0);
+        }
+        qsort(values, n, sizeof values[0], compare_values);
+        hist_each(h, take_bucket, &handed);
+        CU_ASSERT_EQUAL(handed.at, n);
+        hist_free(h);
+    }
+}
+
 static void
 a_quantile_of_huge_counts_does_not_overflow(void)
 {
@@ -361,6 +400,8 @@ main(void)
          buckets_join_without_gap_and_mirror_at_zero},
         {"quantiles_are_the_nearest_rank_of_the_sorted_values",
          quantiles_are_the_nearest_rank_of_the_sorted_values},
+        {"buckets_are_handed_upwards_with_all_their_samples",
+         buckets_are_handed_upwards_with_all_their_samples},
         {"a_quantile_of_huge_counts_does_not_overflow",
          a_quantile_of_huge_counts_does_not_overflow},
         {"merging_commutes_and_equals_adding_together",
