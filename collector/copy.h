@@ -37,6 +37,15 @@ struct copy_place {
     unsigned limit_count; /* Not a rollup's. */
 };
 
+/* Fields of a row, after bytes_be16() with their number.  A count that is too great is cut; no
+ * bytes are NULL. */
+void copy_null(struct bytes *b);
+void copy_i4(struct bytes *b, uint32_t v);
+void copy_i8(struct bytes *b, int64_t v);
+void copy_count(struct bytes *b, uint64_t v);
+void copy_bool(struct bytes *b, bool v);
+void copy_bytes(struct bytes *b, const void *from, size_t size);
+
 /* A COPY BINARY stream begins with the first, ends with the last. */
 void copy_begin(struct bytes *b);
 void copy_row(struct bytes *b, const struct copy_place *p, const struct row *r);

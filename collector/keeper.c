@@ -269,7 +269,8 @@ list(struct keeper *k)
         k->look,
         "SELECT parent, day, to_order, keep > 0 AND until < now() AT TIME ZONE 'UTC' - "
         "make_interval(secs => keep) "
-        "FROM (SELECT p.*, (CASE parent WHEN 'day_row' THEN $3 WHEN 'quarter_row' THEN $2 "
+        "FROM (SELECT p.*, (CASE parent WHEN 'day_row' THEN $3 WHEN 'quarter_row' THEN $2 WHEN "
+        "'judged_quarter' THEN $2 "
         "ELSE $1 END)::bigint AS keep FROM plumbline_store.partitions() p) p ORDER BY day, parent",
         3, values);
 }

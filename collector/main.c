@@ -14,6 +14,7 @@
 #include "config.h"
 #include "exposition.h"
 #include "inventory.h"
+#include "judge.h"
 #include "keeper.h"
 #include "log.h"
 #include "scrape.h"
@@ -34,6 +35,7 @@ struct collector {
     struct worker *workers[WORKERS_MAX];
     unsigned worker_count;
     struct keeper *keeper;
+    struct judge *judge;
     struct scrape *scrape;
 };
 
@@ -108,9 +110,11 @@ on_reload(void *aux)
         return;
     }
     stop_workers(c);
+    judge_stop(c->judge);
+    c->judge = NULL;
     inventory_free(c->inventory);
     c->inventory = inventory;
-    if (start_workers(c)) {
+    if (start_workers(c) || judge_start(&c->judge, c->config, c->inventory)) {
         event_base_loopbreak(c->base);
         return;
     }
@@ -158,6 +162,9 @@ run(struct collector *c)
     if (!err) {
         err = keeper_start(&c->keeper, c->config);
     }
+    if (!err) {
+        err = judge_start(&c->judge, c->config, c->inventory);
+    }
     if (!err && c->config->metrics.listen) {
         err = scrape_new(&c->scrape, c->base, c->config->metrics.listen, "collector", fill_metrics,
                          c);
@@ -171,6 +178,7 @@ run(struct collector *c)
         err = c->worker_count ? 0 : -EIO;
     }
     scrape_free(c->scrape);
+    judge_stop(c->judge);
     keeper_stop(c->keeper);
     stop_workers(c);
     service_free(c->service);

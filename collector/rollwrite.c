@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "bytes.h"
+#include "cell.h"
 #include "copy.h"
 #include "pg.h"
 #include "wire.h"
@@ -117,56 +118,6 @@ number(char buf[NUMBER_SIZE], int64_t v)
 
 /* --- Reading -------------------------------------------------------------- */
 
-static struct rd
-cell(const PGresult *r, int row, int column)
-{
-    return rd_of(PQgetvalue(r, row, column), (size_t)PQgetlength(r, row, column));
-}
-
-static int64_t
-cell_i8(const PGresult *r, int row, int column)
-{
-    struct rd rd = cell(r, row, column);
-    return (int64_t)rd_be64(&rd);
-}
-
-static uint32_t
-cell_i4(const PGresult *r, int row, int column)
-{
-    struct rd rd = cell(r, row, column);
-    return rd_be32(&rd);
-}
-
-static const uint8_t *
-cell_bytes(const PGresult *r, int row, int column, size_t *size)
-{
-    *size = (size_t)PQgetlength(r, row, column);
-    return PQgetisnull(r, row, column) ? NULL : (const uint8_t *)PQgetvalue(r, row, column);
-}
-
-/* An array of int8 without NULLs, as copy.c writes it. */
-static bool
-cell_over(const PGresult *r, int row, int column, struct rollup_part *out)
-{
-    struct rd rd = cell(r, row, column);
-
-    if (PQgetisnull(r, row, column)) {
-        return true;
-    }
-    rd_skip(&rd, 12); /* Dimensions, NULLs, type. */
-    uint32_t n = rd_be32(&rd);
-    rd_skip(&rd, 4); /* Lower bound. */
-    if (!rd_ok(&rd) || n > SERIES_LIMITS_MAX) {
-        return false;
-    }
-    out->over_count = n;
-    for (uint32_t i = 0; i < n; i++) {
-        rd_skip(&rd, 4);
-        out->over[i] = rd_be64(&rd);
-    }
-    return rd_ok(&rd);
-}
-
 static bool
 cell_part(const PGresult *r, int row, int at, struct rollup_part *out)
 {
@@ -183,7 +134,7 @@ cell_part(const PGresult *r, int row, int at, struct rollup_part *out)
     out->delay_max_ns = cell_i8(r, row, at + 4);
     out->hist = cell_bytes(r, row, at + 6, &out->hist_size);
     out->ifdv = cell_bytes(r, row, at + 7, &out->ifdv_size);
-    return cell_over(r, row, at + 5, out);
+    return cell_over(r, row, at + 5, out->over, &out->over_count);
 }
 
 static int

@@ -130,4 +130,15 @@ check_equal 'readers see all of it' '3' \
     "$(sql "SET ROLE plumbline_reader; SELECT (count(*) > 0)::int + (SELECT count(*) > 0 FROM plumbline.v_witness)::int
         + (SELECT count(*) > 0 FROM plumbline.v_judged_delta_t)::int FROM plumbline.v_judged")"
 check 'the collector ends well' stop collector
+
+# What judges (measured.h) says the same of each delta-t.
+sql "SELECT s.object, s.direction, extract(epoch FROM r.start)::bigint, s.flow, coalesce(s.observer_end, 0), (r.flags & 1 = 0)::int,
+        r.delay_count, encode(r.dt, 'hex')
+    FROM plumbline_store.interval_row r JOIN plumbline_store.series s USING (series_id) ORDER BY 1, 2, 3" \
+    | "$build/tests/collector/judged_rows" | LC_ALL=C sort >"$TEST_DIR/measured.txt"
+sql "SELECT object, direction, extract(epoch FROM start)::bigint, (coalesce(sum(sent) FILTER (WHERE state = 'measured'), 0) > 0)::int,
+        coalesce(sum(sent) FILTER (WHERE state = 'measured'), 0), coalesce(sum(lost) FILTER (WHERE state = 'measured'), 0), bool_or(witness)::int
+    FROM plumbline.v_judged_delta_t GROUP BY 1, 2, 3" | LC_ALL=C sort >"$TEST_DIR/sql.txt"
+check 'there is enough to compare' [ "$(wc -l <"$TEST_DIR/sql.txt")" -ge 1000 ]
+check 'SQL and what judges say the same of each delta-t' cmp "$TEST_DIR/sql.txt" "$TEST_DIR/measured.txt"
 test_end

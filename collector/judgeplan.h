@@ -1,0 +1,51 @@
+/* judgeplan.h - what there is to judge, of an inventory: ways, groups, services, promises.
+ *
+ * After way.h and bond.h, before judge.c.  Does no I/O.  Borrows from the inventory, which must
+ * outlive it. */
+#ifndef PLUMBLINE_JUDGEPLAN_H
+#define PLUMBLINE_JUDGEPLAN_H
+
+#include "bond.h"
+#include "inventory_sold.h"
+#include "way.h"
+
+/* Lines of a service over one way, by direction; NULL where the way has none. */
+struct promise_way {
+    struct way *way;
+    struct line *lines[DIRECTIONS];
+    bool direct; /* Not by a group: what excludes the link excludes the service. */
+};
+
+/* A service, and what it is sold with. */
+struct promise {
+    const struct inv_service *service;
+    struct promise_way *ways;
+    size_t way_count;
+    struct bond **wholes; /* One a class. */
+    size_t whole_count;
+    /* promise.c's.  period_end.ns 0: not begun. */
+    const struct inv_sla *sla; /* Valid at the period's start; NULL: nothing is promised. */
+    struct inventory *older;   /* Whose it is, if it is not the newest version. */
+    struct instant period, period_end, from;
+    char why[160]; /* It is published again; empty: it is not. */
+};
+
+struct judgeplan {
+    const struct inventory *inventory;
+    struct way **ways;
+    size_t way_count;
+    struct bond **bonds; /* Parts before wholes. */
+    size_t bond_count;
+    struct promise *promises;
+    size_t promise_count;
+};
+
+/* 0 or -ENOMEM.  Services whose parts cannot be put together are left out and counted in
+ * '*left_out'. */
+int judgeplan_new(const struct inventory *inv, struct judgeplan **out, size_t *left_out);
+void judgeplan_free(struct judgeplan *p);
+
+struct way *judgeplan_way(const struct judgeplan *p, const struct inv_link *link,
+                          const struct inv_class *class_);
+
+#endif

@@ -1,0 +1,672 @@
+/* promise.c - from tallies to verdicts, in PostgreSQL. */
+#include "promise.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cjson/cJSON.h>
+
+#include "cell.h"
+#include "credit.h"
+#include "fault.h"
+#include "objective.h"
+#include "pg.h"
+
+#define NUMBER_SIZE 32
+
+static const char *
+number(char buf[NUMBER_SIZE], int64_t v)
+{
+    snprintf(buf, NUMBER_SIZE, "%" PRId64, v);
+    return buf;
+}
+
+static const char *
+number_u(char buf[NUMBER_SIZE], uint64_t v)
+{
+    return number(buf, v > INT64_MAX ? INT64_MAX : (int64_t)v);
+}
+
+static const char *
+timezone_of(const struct promise *p)
+{
+    return p->service->tenant && p->service->tenant->timezone ? p->service->tenant->timezone
+                                                              : "UTC";
+}
+
+static PGresult *
+ask(struct judgestore *s, const char *sql, int count, const char *const *values)
+{
+    PGresult *r = pg_call(s->conn, sql, count, values);
+
+    if (PQresultStatus(r) != PGRES_TUPLES_OK && PQresultStatus(r) != PGRES_COMMAND_OK) {
+        pg_error(s->conn, r, s->why, sizeof s->why);
+        PQclear(r);
+        return NULL;
+    }
+    return r;
+}
+
+/* --- Periods -------------------------------------------------------------- */
+
+/* The version that was valid at the period's start, where the newest is not. */
+static int
+find_older(struct judgestore *s, struct promise *p)
+{
+    char version[NUMBER_SIZE], start[NUMBER_SIZE];
+    const struct inv_sla *newest = p->service->sla;
+    const char *values[] = {newest->key, number(version, newest->version),
+                            number(start, p->period.ns / NS_PER_S), timezone_of(p)};
+    PGresult *r = ask(s,
+                      "SELECT g.canonical FROM plumbline_store.inventory_sla a "
+                      "JOIN plumbline_store.inventory_generation g USING (number) "
+                      "WHERE a.key = $1 AND a.version < $2::integer "
+                      "AND ((a.content->>'valid_from')::date)::timestamp AT TIME ZONE $4 "
+                      "<= to_timestamp($3::bigint) ORDER BY a.version DESC LIMIT 1",
+                      4, values);
+    if (!r) {
+        return -EIO;
+    }
+    if (PQntuples(r) == 1) {
+        struct faults *faults = faults_new();
+        if (faults && inventory_read(faults, "generation", PQgetvalue(r, 0, 0),
+                                     (size_t)PQgetlength(r, 0, 0), &p->older) == 0) {
+            p->sla = inventory_sla(p->older, newest->key);
+        }
+        faults_free(faults);
+    }
+    PQclear(r);
+    return 0;
+}
+
+static int
+load_line(struct judgestore *s, const struct promise *p, struct line *l)
+{
+    struct instant until = l->quarter.ns < p->period_end.ns ? l->quarter : p->period_end;
+
+    l->period_start = p->period;
+    l->period_end = p->period_end;
+    return l->quarter.ns >= 0 ? judgestore_period(s, l, p->period, until) : 0;
+}
+
+static int
+load_lines(struct judgestore *s, struct promise *p)
+{
+    int err = 0;
+
+    for (size_t i = 0; i < p->way_count && !err; i++) {
+        for (enum direction d = DIR_FWD; d < DIRECTIONS && !err; d++) {
+            err = p->ways[i].lines[d] ? load_line(s, p, p->ways[i].lines[d]) : 0;
+        }
+    }
+    for (size_t i = 0; i < p->whole_count && !err; i++) {
+        err = load_line(s, p, p->wholes[i]->line);
+    }
+    return err;
+}
+
+/* A period that waits to be published, if it is before 'at'. */
+static int
+find_waiting(struct judgestore *s, struct promise *p, struct instant *at)
+{
+    const char *values[] = {p->service->key};
+    PGresult *r =
+        ask(s,
+            "SELECT extract(epoch FROM period_start)::bigint, coalesce(reopened, '') "
+            "FROM plumbline_store.judged_period WHERE service = $1 "
+            "AND (revision IS NULL OR reopened IS NOT NULL) ORDER BY period_start LIMIT 1",
+            1, values);
+    p->why[0] = '\0';
+    if (r && PQntuples(r) == 1 && atoll(PQgetvalue(r, 0, 0)) * NS_PER_S <= at->ns) {
+        *at = instant_of_ns(atoll(PQgetvalue(r, 0, 0)) * NS_PER_S);
+        snprintf(p->why, sizeof p->why, "%s", PQgetvalue(r, 0, 1));
+    }
+    PQclear(r);
+    return r ? 0 : -EIO;
+}
+
+static int
+find_month(struct judgestore *s, struct promise *p, struct instant at, struct instant *valid)
+{
+    char now[NUMBER_SIZE];
+    const char *values[] = {number(now, at.ns / NS_PER_S), timezone_of(p),
+                            p->service->sla ? p->service->sla->valid_from : NULL};
+    PGresult *r =
+        ask(s,
+            "SELECT extract(epoch FROM start)::bigint, extract(epoch FROM until)::bigint, "
+            "extract(epoch FROM coalesce(($3::date)::timestamp AT TIME ZONE $2, start))"
+            "::bigint FROM plumbline_store.month_of(to_timestamp($1::bigint), $2)",
+            3, values);
+    if (r) {
+        p->period = instant_of_ns(atoll(PQgetvalue(r, 0, 0)) * NS_PER_S);
+        p->period_end = instant_of_ns(atoll(PQgetvalue(r, 0, 1)) * NS_PER_S);
+        *valid = instant_of_ns(atoll(PQgetvalue(r, 0, 2)) * NS_PER_S);
+    }
+    PQclear(r);
+    return r ? 0 : -EIO;
+}
+
+/* So that a period that was begun is published, whoever goes on. */
+static int
+note_period(struct judgestore *s, const struct promise *p)
+{
+    char times[3][NUMBER_SIZE], version[NUMBER_SIZE];
+    const char *values[] = {p->service->key,
+                            number(times[0], p->period.ns / NS_PER_S),
+                            number(times[1], p->period_end.ns / NS_PER_S),
+                            p->sla->key,
+                            number(version, p->sla->version),
+                            number(times[2], p->from.ns / NS_PER_S)};
+    PGresult *r = ask(s,
+                      "INSERT INTO plumbline_store.judged_period (service, period_start, "
+                      "period_end, sla, version, judged_from, judged_until) VALUES ($1, "
+                      "to_timestamp($2::bigint), to_timestamp($3::bigint), $4, $5::integer, "
+                      "to_timestamp($6::bigint), to_timestamp($6::bigint)) ON CONFLICT DO NOTHING",
+                      6, values);
+    PQclear(r);
+    return r ? 0 : -EIO;
+}
+
+int
+promise_begin(struct judgestore *s, struct promise *p, struct instant at)
+{
+    struct instant valid = {0};
+    int err = find_waiting(s, p, &at);
+
+    err = err ? err : find_month(s, p, at, &valid);
+    inventory_free(p->older);
+    p->older = NULL;
+    p->sla = p->service->sla;
+    p->from = p->period;
+    if (!err && p->sla && valid.ns > p->period.ns) {
+        err = find_older(s, p);
+        /* Its first version: what was before was not promised. */
+        p->from = p->older ? p->period : valid;
+    }
+    if (p->service->in_service.ns > p->from.ns) {
+        p->from = p->service->in_service;
+    }
+    if (!err && p->sla && p->from.ns < p->period_end.ns) {
+        err = note_period(s, p);
+    }
+    return err ? err : load_lines(s, p);
+}
+
+int
+promise_reopen(struct judgestore *s, const struct promise *p, struct instant from, const char *why)
+{
+    char at[NUMBER_SIZE];
+    const char *values[] = {p->service->key, number(at, from.ns / NS_PER_S), why};
+    PGresult *r = ask(s,
+                      "UPDATE plumbline_store.judged_period SET reopened = $3 WHERE service = $1 "
+                      "AND period_end > to_timestamp($2::bigint) AND revision IS NOT NULL",
+                      3, values);
+    PQclear(r);
+    return r ? 0 : -EIO;
+}
+
+bool
+promise_is_over(const struct promise *p)
+{
+    return promise_until(p).ns >= p->period_end.ns;
+}
+
+struct instant
+promise_until(const struct promise *p)
+{
+    struct instant until = instant_of_ns(INT64_MAX);
+
+    for (size_t i = 0; i < p->way_count; i++) {
+        for (enum direction d = DIR_FWD; d < DIRECTIONS; d++) {
+            const struct line *l = p->ways[i].lines[d];
+            until = l && l->until.ns < until.ns ? l->until : until;
+        }
+    }
+    for (size_t i = 0; i < p->whole_count; i++) {
+        struct instant u = p->wholes[i]->line->until;
+        until = u.ns < until.ns ? u : until;
+    }
+    return until.ns == INT64_MAX ? instant_of_ns(-1) : until;
+}
+
+/* --- Judging -------------------------------------------------------------- */
+
+struct judged {
+    const struct inv_objective *objective;
+    struct objective_result result;
+    char worst[3 * SERIES_NAME_MAX];
+    bool any;
+};
+
+/* The whole period so far. */
+static int
+total(const struct promise *p, const struct line *l, struct tally *out)
+{
+    int err = tally_merge(out, &l->period);
+
+    if (!err && l->quarter.ns >= p->period.ns && l->quarter.ns < p->period_end.ns) {
+        err = tally_merge(out, &l->tally);
+    }
+    return err;
+}
+
+static int
+limit_index(const struct way *w, const struct inv_objective *o, enum direction d)
+{
+    enum limit_metric metric = o->metric.kind == INV_IFDV ? LIMIT_IFDV : LIMIT_DELAY;
+
+    for (unsigned i = 0; i < w->limit_count; i++) {
+        const struct series_limit *l = &w->limits[i];
+        if (l->metric == metric && l->direction == d && l->limit.ns == (int64_t)o->limit) {
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
+/* One line's result, kept if it is the worst. */
+static int
+judge_line(const struct promise *p, const struct line *l, int index, bool over, uint64_t packets,
+           struct judged *j)
+{
+    struct objective_period period = {.dt = l->dt, .packets_total = packets, .over = over};
+    struct tally t;
+
+    period.dt_total = (uint64_t)((p->period_end.ns - p->from.ns) / l->dt.ns);
+    tally_init(&t);
+    int err = total(p, l, &t);
+    if (!err) {
+        /* Samples of before the limit was counted: then the histogram says. */
+        int counted = index >= 0 && t.not_compared[index] == 0 ? index : -1;
+        struct objective_result r =
+            objective_judge(j->objective, p->sla->undetermined, &t, counted, &period);
+        if (!j->any || objective_compare(j->objective, &r, &j->result) < 0) {
+            j->result = r;
+            snprintf(j->worst, sizeof j->worst, "%s %s", l->object,
+                     line_direction_name(l->direction));
+        }
+        j->any = true;
+    }
+    tally_fini(&t);
+    return err;
+}
+
+static bool
+asks_for(const struct inv_objective *o, enum direction d)
+{
+    bool round_trip =
+        o->metric.kind == INV_RT || o->metric.kind == INV_RT_MEAN || o->direction == INV_ROUND_TRIP;
+
+    return round_trip ? d == DIR_RT
+                      : (d == DIR_FWD && o->direction != INV_BWD) ||
+                            (d == DIR_BWD && o->direction != INV_FWD);
+}
+
+static int
+judge_ways(const struct promise *p, bool over, struct judged *j)
+{
+    int err = 0;
+
+    for (size_t i = 0; i < p->way_count && !err; i++) {
+        const struct way *w = p->ways[i].way;
+        uint64_t packets =
+            (uint64_t)((p->period_end.ns - p->from.ns) / w->class_->period.ns) * w->link->flows;
+        if (strcmp(w->class_->key, j->objective->class_->key) != 0) {
+            continue;
+        }
+        for (enum direction d = DIR_FWD; d < DIRECTIONS && !err; d++) {
+            const struct line *l = p->ways[i].lines[d];
+            if (l && l->quarter.ns >= 0 && asks_for(j->objective, d)) {
+                err = judge_line(p, l, limit_index(w, j->objective, d), over, packets, j);
+            }
+        }
+    }
+    return err;
+}
+
+static int
+judge_objective(const struct promise *p, const struct inv_objective *o, bool over, struct judged *j)
+{
+    int err = 0;
+
+    *j = (struct judged){
+        .objective = o,
+        .result = {
+            .verdict = VERDICT_NOT_DECIDABLE, .doubt = VERDICT_NO_DATA, .low = NAN, .high = NAN}};
+    if (o->metric.kind != INV_AVAILABILITY) {
+        return judge_ways(p, over, j);
+    }
+    for (size_t i = 0; i < p->whole_count && !err; i++) {
+        const struct bond *b = p->wholes[i];
+        if (strcmp(b->class_->key, o->class_->key) == 0 && b->line->quarter.ns >= 0) {
+            err = judge_line(p, b->line, -1, over, 0, j);
+        }
+    }
+    return err;
+}
+
+/* --- Writing -------------------------------------------------------------- */
+
+enum {
+    AT_SERVICE,
+    AT_PERIOD,
+    AT_NUMBER,
+    AT_CLASS,
+    AT_METRIC,
+    AT_DIRECTION,
+    AT_LIMIT,
+    AT_UNIT,
+    AT_VERDICT,
+    AT_DOUBT,
+    AT_VALUE,
+    AT_WORST,
+    AT_PART,
+    AT_WHOLE,
+    AT_LOW,
+    AT_HIGH,
+    AT_NEEDED,
+    AT_BUDGET,
+    AT_USED,
+    AT_WHY,
+    COLUMNS
+};
+
+#define RESULT_COLUMNS                                                                             \
+    "service, period_start, number, class, metric, direction, limit_value, unit, verdict, doubt, " \
+    "value, worst, part, whole, low, high, needed, budget, used"
+#define RESULT_VALUES                                                                              \
+    "$1, to_timestamp($2::bigint), $3::integer, $4, $5, $6, $7::bigint, $8, $9, $10, "             \
+    "$11::bigint, $12, $13::bigint, $14::bigint, $15::float8, $16::float8, $17::bigint, "          \
+    "$18::bigint, $19::bigint"
+
+struct texts {
+    char buf[COLUMNS][NUMBER_SIZE];
+    char metric[INV_METRIC_SIZE];
+    const char *values[COLUMNS];
+};
+
+static void
+fill(struct texts *t, const struct promise *p, size_t place, const struct judged *j)
+{
+    static const char *const units[] = {
+        [INV_MILLI_PERCENT] = "milli_percent", [INV_NS] = "ns", [INV_COUNT] = "count"};
+    static const char *const ways[] = {
+        [INV_FWD] = "fwd", [INV_BWD] = "bwd", [INV_BOTH] = "both", [INV_ROUND_TRIP] = "rt"};
+    const struct inv_objective *o = j->objective;
+    const struct objective_result *r = &j->result;
+
+    t->values[AT_SERVICE] = p->service->key;
+    t->values[AT_PERIOD] = number(t->buf[AT_PERIOD], p->period.ns / NS_PER_S);
+    t->values[AT_NUMBER] = number(t->buf[AT_NUMBER], (int64_t)place + 1);
+    t->values[AT_CLASS] = o->class_->key;
+    t->values[AT_METRIC] = inv_metric_format(o->metric, t->metric, sizeof t->metric);
+    t->values[AT_DIRECTION] = ways[o->direction];
+    t->values[AT_LIMIT] = number_u(t->buf[AT_LIMIT], o->limit);
+    t->values[AT_UNIT] = units[inv_metric_unit(o->metric.kind)];
+    t->values[AT_VERDICT] = verdict_name(r->verdict);
+    t->values[AT_DOUBT] = verdict_doubt_name(r->doubt);
+    t->values[AT_VALUE] = r->has_value ? number(t->buf[AT_VALUE], r->value) : NULL;
+    t->values[AT_WORST] = j->any ? j->worst : NULL;
+    t->values[AT_PART] = number_u(t->buf[AT_PART], r->part);
+    t->values[AT_WHOLE] = number_u(t->buf[AT_WHOLE], r->whole);
+    snprintf(t->buf[AT_LOW], NUMBER_SIZE, "%.9g", r->low);
+    snprintf(t->buf[AT_HIGH], NUMBER_SIZE, "%.9g", r->high);
+    t->values[AT_LOW] = isnan(r->low) ? NULL : t->buf[AT_LOW];
+    t->values[AT_HIGH] = isnan(r->high) ? NULL : t->buf[AT_HIGH];
+    t->values[AT_NEEDED] = number_u(t->buf[AT_NEEDED], r->needed);
+    t->values[AT_BUDGET] = number_u(t->buf[AT_BUDGET], r->budget);
+    t->values[AT_USED] = number_u(t->buf[AT_USED], r->used);
+}
+
+/* 'until' is how far it is judged; 'revision' < 0: the period runs. */
+static int
+write_period(struct judgestore *s, const struct promise *p, struct instant until, int revision)
+{
+    char times[4][NUMBER_SIZE], version[NUMBER_SIZE], rev[NUMBER_SIZE];
+    const char *values[] = {p->service->key,
+                            number(times[0], p->period.ns / NS_PER_S),
+                            number(times[1], p->period_end.ns / NS_PER_S),
+                            p->sla->key,
+                            number(version, p->sla->version),
+                            number(times[2], p->from.ns / NS_PER_S),
+                            number(times[3], until.ns / NS_PER_S),
+                            revision < 0 ? NULL : number(rev, revision)};
+    PGresult *r = ask(s,
+                      "INSERT INTO plumbline_store.judged_period AS p (service, period_start, "
+                      "period_end, sla, version, judged_from, judged_until, revision) VALUES ($1, "
+                      "to_timestamp($2::bigint), to_timestamp($3::bigint), $4, $5::integer, "
+                      "to_timestamp($6::bigint), to_timestamp($7::bigint), $8::integer) "
+                      "ON CONFLICT (service, period_start) DO UPDATE SET "
+                      "judged_from = excluded.judged_from, judged_until = excluded.judged_until, "
+                      "sla = excluded.sla, version = excluded.version, "
+                      "revision = coalesce(excluded.revision, p.revision), "
+                      "reopened = CASE WHEN excluded.revision IS NULL THEN p.reopened END",
+                      8, values);
+    PQclear(r);
+    return r ? 0 : -EIO;
+}
+
+int
+promise_state(struct judgestore *s, struct promise *p)
+{
+    struct instant until = promise_until(p);
+    struct texts t;
+    struct judged j;
+    int err;
+
+    if (!p->sla || until.ns < p->period.ns) {
+        return 0;
+    }
+    err = write_period(s, p, until.ns < p->period_end.ns ? until : p->period_end, -1);
+    for (size_t i = 0; i < p->sla->objective_count && !err; i++) {
+        err = judge_objective(p, &p->sla->objectives[i], false, &j);
+        if (err) {
+            break;
+        }
+        fill(&t, p, i, &j);
+        PGresult *r =
+            ask(s,
+                "INSERT INTO plumbline_store.objective_state AS o (" RESULT_COLUMNS
+                ") VALUES (" RESULT_VALUES ") ON CONFLICT (service, period_start, number) "
+                "DO UPDATE SET class = excluded.class, metric = excluded.metric, "
+                "direction = excluded.direction, limit_value = excluded.limit_value, "
+                "unit = excluded.unit, verdict = excluded.verdict, doubt = excluded.doubt, "
+                "value = excluded.value, worst = excluded.worst, part = excluded.part, "
+                "whole = excluded.whole, low = excluded.low, high = excluded.high, "
+                "needed = excluded.needed, budget = excluded.budget, used = excluded.used, "
+                "updated_at = now()",
+                AT_WHY, t.values);
+        PQclear(r);
+        err = r ? 0 : -EIO;
+    }
+    return err;
+}
+
+/* --- Credits -------------------------------------------------------------- */
+
+static void
+add_claim(struct credit_claim *claims, size_t *count, struct credit_claim claim)
+{
+    if (claim.credit_milli) {
+        claims[(*count)++] = claim;
+    }
+}
+
+/* What the missed objective gives by its value, or by how far it missed. */
+static void
+claim_objective(const struct promise *p, const struct judged *j, struct credit_claim *claims,
+                size_t *count)
+{
+    uint64_t value = j->result.value < 0 ? 0 : (uint64_t)j->result.value;
+
+    if (j->result.verdict != VERDICT_MISSED || !j->result.has_value) {
+        return;
+    }
+    for (size_t i = 0; i < p->sla->credit_count; i++) {
+        const struct inv_credit *c = &p->sla->credits[i];
+        if (c->metric.kind != j->objective->metric.kind ||
+            c->metric.quantile_milli != j->objective->metric.quantile_milli) {
+            continue;
+        }
+        uint32_t milli = c->by == INV_CREDIT_BY_VALUE ? credit_by_value(c, value)
+                         : c->by == INV_CREDIT_BY_EXCESS
+                             ? credit_by_excess(c, value, j->objective->limit)
+                             : 0;
+        add_claim(claims, count, (struct credit_claim){.metric = c->metric, .credit_milli = milli});
+    }
+}
+
+static char *
+reasons_text(const struct credit_claim *claims, size_t count)
+{
+    cJSON *list = cJSON_CreateArray();
+    char name[INV_METRIC_SIZE];
+
+    for (size_t i = 0; i < count; i++) {
+        cJSON *o = cJSON_CreateObject();
+        cJSON_AddStringToObject(o, "metric",
+                                inv_metric_format(claims[i].metric, name, sizeof name));
+        cJSON_AddNumberToObject(o, "credit_milli", claims[i].credit_milli);
+        cJSON_AddItemToArray(list, o);
+    }
+    char *text = cJSON_PrintUnformatted(list);
+    cJSON_Delete(list);
+    return text;
+}
+
+static int
+write_credit(struct judgestore *s, const struct promise *p, const struct credit_claim *claims,
+             size_t count, int revision)
+{
+    char texts[4][NUMBER_SIZE], *reasons = reasons_text(claims, count);
+    uint32_t milli = credit_sum(claims, count, p->sla->cap_milli);
+    const char *values[] = {
+        p->service->key,
+        number(texts[0], p->period.ns / NS_PER_S),
+        number(texts[1], revision),
+        number(texts[2], milli),
+        reasons,
+        p->sla->claim_within.ns ? number(texts[3], p->sla->claim_within.ns / NS_PER_S) : NULL};
+    PGresult *r = NULL;
+
+    if (reasons) {
+        r = ask(s,
+                "WITH c AS (INSERT INTO plumbline_store.credit (service, period_start, revision, "
+                "credit_milli, reasons, claim_until) VALUES ($1, to_timestamp($2::bigint), "
+                "$3::integer, $4::integer, $5::jsonb, now() + make_interval(secs => $6::bigint)) "
+                "RETURNING service, period_start, credit_milli) "
+                "INSERT INTO plumbline_store.credit_step (service, period_start, number, state) "
+                "SELECT service, period_start, 1, 'eligible' FROM c WHERE credit_milli > 0 "
+                "ON CONFLICT DO NOTHING",
+                6, values);
+    }
+    PQclear(r);
+    free(reasons);
+    return r ? 0 : reasons ? -EIO : -ENOMEM;
+}
+
+/* --- Verdicts ------------------------------------------------------------- */
+
+/* Whether the newest revision says the same of all objectives. */
+static int
+is_published(struct judgestore *s, const struct promise *p, const struct judged *all, bool *same,
+             int *newest)
+{
+    char start[NUMBER_SIZE];
+    const char *values[] = {p->service->key, number(start, p->period.ns / NS_PER_S)};
+    PGresult *r = ask(s,
+                      "SELECT revision, verdict, doubt, value, part, whole, limit_value "
+                      "FROM plumbline_store.verdict v WHERE service = $1 "
+                      "AND period_start = to_timestamp($2::bigint) AND revision = (SELECT "
+                      "max(revision) FROM plumbline_store.verdict m WHERE (m.service, "
+                      "m.period_start) = (v.service, v.period_start)) ORDER BY number",
+                      2, values);
+    if (!r) {
+        return -EIO;
+    }
+    *newest = PQntuples(r) ? atoi(PQgetvalue(r, 0, 0)) : -1;
+    *same = PQntuples(r) == (int)p->sla->objective_count && PQntuples(r) > 0;
+    for (int i = 0; i < PQntuples(r) && *same; i++) {
+        struct texts t;
+        fill(&t, p, (size_t)i, &all[i]);
+        static const int columns[] = {AT_VERDICT, AT_DOUBT, AT_VALUE, AT_PART, AT_WHOLE, AT_LIMIT};
+        for (size_t c = 0; c < sizeof columns / sizeof columns[0] && *same; c++) {
+            const char *now = t.values[columns[c]];
+            *same = strcmp(PQgetvalue(r, i, (int)c + 1), now ? now : "") == 0;
+        }
+    }
+    PQclear(r);
+    return 0;
+}
+
+static int
+write_verdicts(struct judgestore *s, const struct promise *p, const struct judged *all,
+               int revision, const char *why)
+{
+    char rev[NUMBER_SIZE];
+    int err = 0;
+
+    for (size_t i = 0; i < p->sla->objective_count && !err; i++) {
+        const char *values[COLUMNS + 1];
+        struct texts t;
+        fill(&t, p, i, &all[i]);
+        memcpy(values, t.values, sizeof t.values);
+        values[AT_WHY] = why;
+        values[COLUMNS] = number(rev, revision);
+        PGresult *r = ask(s,
+                          "INSERT INTO plumbline_store.verdict (" RESULT_COLUMNS
+                          ", why, revision) VALUES (" RESULT_VALUES ", $20, $21::integer)",
+                          COLUMNS + 1, values);
+        PQclear(r);
+        err = r ? 0 : -EIO;
+    }
+    return err;
+}
+
+static int
+publish(struct judgestore *s, struct promise *p, const struct judged *all, int *revision)
+{
+    struct credit_claim *claims =
+        calloc(p->sla->objective_count * (p->sla->credit_count + 1) + 1, sizeof *claims);
+    size_t claim_count = 0;
+    bool same = false;
+    int err = claims ? is_published(s, p, all, &same, revision) : -ENOMEM;
+
+    if (!err && !same) {
+        ++*revision;
+        for (size_t i = 0; i < p->sla->objective_count; i++) {
+            claim_objective(p, &all[i], claims, &claim_count);
+        }
+        err = write_verdicts(s, p, all, *revision,
+                             *revision == 0 ? "the period is over"
+                             : p->why[0]    ? p->why
+                                            : "judged again");
+        err = err ? err : write_credit(s, p, claims, claim_count, *revision);
+    }
+    free(claims);
+    return err ? err : write_period(s, p, p->period_end, *revision);
+}
+
+int
+promise_close(struct judgestore *s, struct promise *p, int *revision)
+{
+    struct judged *all;
+    int err = 0;
+
+    *revision = -1;
+    if (!p->sla || p->from.ns >= p->period_end.ns) {
+        return 0;
+    }
+    all = calloc(p->sla->objective_count + 1, sizeof *all);
+    err = all ? 0 : -ENOMEM;
+    for (size_t i = 0; i < p->sla->objective_count && !err; i++) {
+        err = judge_objective(p, &p->sla->objectives[i], true, &all[i]);
+    }
+    err = err ? err : publish(s, p, all, revision);
+    free(all);
+    return err;
+}

@@ -1,0 +1,125 @@
+#!/bin/bash
+# test-judge.sh - from committed rows to verdicts, over a real PostgreSQL and Redis: availability
+# of links, groups and services, exclusions, the month's end, late data, and whoever is
+# killed meanwhile.
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=tests/lib/base.sh
+. "$here/../lib/base.sh"
+# shellcheck source=tests/lib/servers.sh
+. "$here/../lib/servers.sh"
+build=${PLUMBLINE_BUILD:-.}
+top=$(cd "$here/../.." && pwd)
+
+[[ $(id -u) -eq 0 ]] || { echo "skipped: PostgreSQL of one's own is started by root as user postgres" >&2; exit 77; }
+need_program redis-server redis-cli setpriv
+pg_bin >/dev/null || need_program postgres
+test_init judge
+
+sql() { pg_sql plumbline "$1"; }
+plumbline() { "$build/plumbline" "$@" --config "$TEST_DIR/plumbline.yaml"; }
+feed() { "$build/tests/collector/feed" "$REDIS_DIR/redis.sock" >/dev/null; }
+answers() { [[ $(sql "$1" 2>/dev/null) == "$2" ]]; }
+# becomes SENTENCE WANTED SQL: in time.
+becomes() { wait_for 60 answers "$3" "$2" 2>/dev/null || true; check_equal "$1" "$2" "$(sql "$3" 2>&1)"; }
+collector() { start one "$build/plumbline-collector" --config "$TEST_DIR/one.yaml"; }
+
+# The month of Paris that began two hours ago or more; one hour of service before it.
+now=$(date +%s)
+month=$(TZ=Europe/Paris date -d "$(TZ=Europe/Paris date -d "@$((now - 7200))" +%Y-%m-01)" +%s)
+begin=$((month - 3600))
+iso() { date -u -d "@$1" +%Y-%m-%dT%H:%M:%SZ; }
+
+{
+    printf '%s\n' 'inventory: 1' 'interval: 60s' 'sites: { a: { timezone: Europe/Paris } }' 'probes:'
+    for i in 1 2 3 4 5 6; do echo "  p$i: { site: a, address: 192.0.2.$i }"; done
+    cat <<END
+routers: { r1: { site: a } }
+classes: { c0: { dscp: ef, period: 100ms, size: 128, dt: 1s } }
+links:
+  l1: { state: active, probe_from: both, classes: [c0], ends: [ { probe: p1, address: 10.1.1.1 }, { probe: p2, address: 10.1.1.2 } ] }
+  l2: { state: active, probe_from: both, classes: [c0], ends: [ { probe: p3, address: 10.1.2.1 }, { probe: p4, address: 10.1.2.2 } ] }
+  l3: { state: active, probe_from: both, classes: [c0], ends: [ { probe: p5, address: 10.1.3.1 }, { probe: p6, address: 10.1.3.2 } ] }
+groups: { g1: { need: 1, members: [l1, l2] } }
+tenants: { acme: { timezone: Europe/Paris } }
+connectors:
+  k1: { tenant: acme, site: a, attachments: { main: { port: { router: r1, interface: e1 } } } }
+  k2: { tenant: acme, site: a, attachments: { main: { port: { router: r1, interface: e2 } } } }
+services:
+  s1: { tenant: acme, ends: [k1, k2], over: [g1], classes: [c0], sla: gold, in_service: $(iso "$begin") }
+  s3: { tenant: acme, ends: [k1, k2], over: [l3], classes: [c0], sla: gold, in_service: $(iso "$begin") }
+slas:
+  gold:
+    version: 1
+    valid_from: 2020-01-01
+    objectives:
+      - { class: c0, metric: availability, limit: 99.9% }
+      - { class: c0, metric: flr, direction: both, limit: 1% }
+      - { class: c0, metric: rt_p99, limit: 50ms }
+    credits: { availability: [ { below: 99.9%, credit: 10% }, { below: 99%, credit: 25% } ], cap: 100% }
+END
+} >"$TEST_DIR/inventory.yaml"
+check 'Redis starts' redis_start "$TEST_DIR/redis" || test_end
+check 'PostgreSQL starts' pg_start "$TEST_DIR/pg" || test_end
+pg_sql postgres 'CREATE DATABASE plumbline'
+printf '%s\n' "inventory: $TEST_DIR/inventory.yaml" "redis: { address: \"$REDIS_ADDRESS\" }" \
+    "postgresql: { conninfo: \"$PG_CONNINFO dbname=plumbline\" }" >"$TEST_DIR/plumbline.yaml"
+{ cat "$TEST_DIR/plumbline.yaml"; echo 'collector: one'; } >"$TEST_DIR/one.yaml"
+check 'the inventory is right' plumbline check "$TEST_DIR/inventory.yaml"
+PLUMBLINE_SQLDIR=$top/sql plumbline migrate >/dev/null
+plumbline apply --yes >/dev/null 2>&1
+collector
+
+# ends LINK FIRST SECOND LINES: the first end's seconds as LINES say, the second's without loss.
+ends() {
+    local sequence=${5:-}
+    printf '%s\n' "source $2" "link $1 $3 0" 'epoch 1000' ${sequence:+"sequence $sequence"} "$4" \
+        "source $3" "link $1 $2 1" 'epoch 1000' ${sequence:+"sequence $sequence"} "seconds ${6:-$begin} ${7:-4200}" | feed
+}
+# cut AT LENGTH: an hour and ten minutes with nothing there from AT on for so long.
+cut() { printf '%s\n' "seconds $begin $1" "seconds $((begin + $1)) $2 fwd=10" "seconds $((begin + $1 + $2)) $((4200 - $1 - $2))"; }
+ends l1 p1 p2 "$(cut 600 60)"
+ends l2 p3 p4 "$(cut 600 60)"
+ends l3 p5 p6 "$(cut 300 20)"
+
+counted() { # SCOPE OBJECT DIRECTION: of the hour.
+    echo "SELECT sum(dt_total), sum(dt_counted), sum(dt_available), sum(outages) FROM plumbline.v_availability
+        WHERE scope = '$1' AND object = '$2' AND direction = '$3' AND start >= to_timestamp($begin) AND start < to_timestamp($month)"
+}
+becomes 'a link is unavailable for what it was cut' $'3600\t3600\t3540\t1' "$(counted l1 l1 fwd)"
+check_equal 'the way on which nothing was sent is as it was' $'3600\t3600\t3600\t0' "$(sql "$(counted l1 l1 bwd)")"
+becomes 'both members cut at once: the group is too' $'3600\t3600\t3540\t1' "$(counted g1 g1 both)"
+becomes 'the service over one link is' $'3600\t3600\t3580\t1' "$(counted s3 s3 both)"
+check_equal 'from the first delta-t of the outage to the last' "$(printf 'f\t600\nt\t660')" \
+    "$(sql "SELECT available, extract(epoch FROM at)::bigint - $begin FROM plumbline.v_transition WHERE scope = 'l1' AND direction = 'fwd' ORDER BY at")"
+verdicts() {
+    echo "SELECT metric, verdict, value, part, whole, revision FROM plumbline.v_verdict WHERE service = '$1' AND newest AND period_end = to_timestamp($month) ORDER BY number"
+}
+becomes 'the month that is over has its verdicts' "$(printf 'availability\tmissed\t98333\t3540\t3600\t0\nflr\tmet\t0\t0\t35400\t0\nrt_p99\tmet\t5025792\t0\t35400\t0')" "$(verdicts s1)"
+check_equal 'and its credit, of the worst tier that applies' $'25000\teligible' "$(sql "SELECT credit_milli, state FROM plumbline.v_credit WHERE service = 's1' AND period_end = to_timestamp($month)")"
+becomes 'the month that runs stands where it stands' $'availability\tmet\t600\t600' \
+    "SELECT metric, verdict, part, whole FROM plumbline.v_service WHERE service = 's1' AND number = 1"
+
+# --- What is found later is another revision ---
+plumbline exclude add --kind customer --start "$(iso $((begin + 310)))" --end +10s --reason 'power off' --approval 'J. Doe' l3 >/dev/null
+becomes 'half an outage that is excluded: the rest counts' $'3600\t3590\t3580\t1' "$(counted s3 s3 both)"
+becomes 'the verdict is published again' $'availability\tmissed\t99721\t3580\t3590\t1' "$(verdicts s3) LIMIT 1"
+check_equal 'what was published before stays' $'missed\t3580\t3600\tthe period is over' "$(sql "SELECT verdict, part, whole, why FROM plumbline_store.verdict WHERE service = 's3' AND number = 1 AND revision = 0 AND period_start < to_timestamp($month)")"
+check 'with its reason' answers "SELECT why LIKE '%xclu%' FROM plumbline_store.verdict WHERE service = 's3' AND number = 1 AND revision = 1" t
+check_equal 'the other service has the one verdict' 0 "$(sql "SELECT max(revision) FROM plumbline_store.verdict WHERE service = 's1'")"
+plumbline maintenance add --start "$(iso $((begin + 600)))" --end +60s g1 >/dev/null 2>&1
+sleep 3
+check_equal 'maintenance that was announced too late excludes nothing' $'3600\t3600\t3540\t1' "$(sql "$(counted g1 g1 both)")"
+
+# --- Killed in an outage, data that come late ---
+later=$((begin + 4200))
+stop one KILL 5
+ends l3 p5 p6 "$(printf '%s\n' "seconds $later 95" "seconds $((later + 95)) 9 fwd=10")" 4200 "$later" 200
+collector
+wait_for 30 answers "SELECT written_until >= to_timestamp($((later + 60))) FROM plumbline.source_position WHERE source = 'p5'" t
+stop one KILL 5
+printf '%s\n' 'source p5' 'link l3 p6 0' 'epoch 1000' 'sequence 4304' "seconds $((later + 104)) 11 fwd=10" "seconds $((later + 115)) 700" \
+    'source p6' 'link l3 p5 1' 'epoch 1000' 'sequence 4400' "seconds $((later + 200)) 615" | feed
+collector
+becomes 'killed in the ninth of its delta-t: the outage is whole' "$(printf 'f\t95\nt\t115')" \
+    "SELECT available, extract(epoch FROM at)::bigint - $later FROM plumbline.v_transition WHERE scope = 'l3' AND direction = 'fwd' AND at >= to_timestamp($later) ORDER BY at"
+test_end
