@@ -18,6 +18,11 @@ static const struct {
     {"status", cli_status, "what is measured now, worst first"},
     {"probes", cli_probes, "each probe's release, silence, spool, clock, certificate, worst first"},
     {"forget", cli_forget, "close a source that is silent for good"},
+    {"maintenance", cli_maintenance, "announce, move, cancel, list, import windows of maintenance"},
+    {"exclude", cli_exclude, "take time out of what was promised, with reason and approval"},
+    {"sla", cli_sla, "where each promise stands: value, limit, budget left, worst first"},
+    {"explain", cli_explain, "how a verdict came about, with what was excluded and why"},
+    {"credits", cli_credits, "what missed promises give back: list, claim, approve, reject, issue"},
     {"ping", cli_ping, "test a path to any STAMP or TWAMP-Light reflector"},
     {"reflect", cli_reflect, "answer test packets in the foreground"},
 };
@@ -27,7 +32,7 @@ usage(FILE *to)
 {
     fputs("usage: plumbline VERB [OPTION ...]\n\n", to);
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
-        fprintf(to, "  %-10s %s\n", verbs[i].name, verbs[i].help);
+        fprintf(to, "  %-11s %s\n", verbs[i].name, verbs[i].help);
     }
     fputs("\n`plumbline VERB --help` shows options and examples; plumbline(1) has the rest.\n", to);
 }
