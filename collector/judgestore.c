@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cjson/cJSON.h>
 
@@ -14,6 +15,7 @@
 #include "pg.h"
 
 #define NUMBER_SIZE 24
+#define TIMESTAMP_SIZE 48
 
 static const char *
 number(char buf[NUMBER_SIZE], int64_t v)
@@ -22,10 +24,18 @@ number(char buf[NUMBER_SIZE], int64_t v)
     return buf;
 }
 
-static int64_t
-micros(struct instant i)
+/* A timestamp as a parameter of its type: PostgreSQL then leaves partitions that it cannot be in
+ * unlocked, which a function of a number would not tell it before it runs. */
+static const char *
+timestamp(char buf[TIMESTAMP_SIZE], struct instant i)
 {
-    return i.ns / NS_PER_US;
+    const time_t seconds = (time_t)(i.ns / NS_PER_S);
+    struct tm utc;
+
+    gmtime_r(&seconds, &utc);
+    size_t n = strftime(buf, TIMESTAMP_SIZE, "%Y-%m-%d %H:%M:%S", &utc);
+    snprintf(buf + n, TIMESTAMP_SIZE - n, ".%06d+00", (int)(i.ns % NS_PER_S / NS_PER_US));
+    return buf;
 }
 
 /* A timestamptz cell. */
@@ -229,20 +239,20 @@ int
 judgestore_first_row(struct judgestore *s, const struct way *w, struct instant since,
                      struct instant *out)
 {
-    char from[NUMBER_SIZE];
+    char from[TIMESTAMP_SIZE];
 
     bytes_clear(&s->ids);
     for (size_t i = 0; i < w->series_count; i++) {
         array_add(&s->ids, w->series[i].series_id);
     }
-    const char *values[] = {array_end(&s->ids), number(from, since.ns / NS_PER_S)};
+    const char *values[] = {array_end(&s->ids), timestamp(from, since)};
     if (!values[0]) {
         return -ENOMEM;
     }
     PGresult *r = ask(s,
                       "SELECT min(f.start) FROM unnest($1::bigint[]) w(id) CROSS JOIN LATERAL "
                       "(SELECT start FROM plumbline_store.interval_row r WHERE r.series_id = w.id "
-                      "AND r.start >= to_timestamp($2::bigint) ORDER BY r.start LIMIT 1) f",
+                      "AND r.start >= $2::timestamptz ORDER BY r.start LIMIT 1) f",
                       2, values);
     if (!r) {
         return -EIO;
@@ -293,7 +303,7 @@ PGresult *
 judgestore_rows(struct judgestore *s, struct way *const *ways, size_t count, struct instant from,
                 struct instant until)
 {
-    char first[NUMBER_SIZE], last[NUMBER_SIZE];
+    char first[TIMESTAMP_SIZE], last[TIMESTAMP_SIZE];
 
     bytes_clear(&s->ids);
     for (size_t i = 0; i < count; i++) {
@@ -301,8 +311,7 @@ judgestore_rows(struct judgestore *s, struct way *const *ways, size_t count, str
             array_add(&s->ids, ways[i]->series[k].series_id);
         }
     }
-    const char *values[] = {array_end(&s->ids), number(first, micros(from)),
-                            number(last, micros(until))};
+    const char *values[] = {array_end(&s->ids), timestamp(first, from), timestamp(last, until)};
     if (!values[0]) {
         snprintf(s->why, sizeof s->why, "out of memory");
         return NULL;
@@ -313,9 +322,7 @@ judgestore_rows(struct judgestore *s, struct way *const *ways, size_t count, str
                "SELECT series_id, start, params_id, flags, clock_error_ns, delay_count, "
                "delay_sum_ns, delay_min_ns, delay_max_ns, duplicate, reordered, late, over_limit, "
                "hist, ifdv, dt FROM plumbline_store.interval_row i WHERE i.series_id = s.id "
-               "AND i.start >= 'epoch'::timestamptz + $2::bigint * interval '1 microsecond' "
-               "AND i.start < 'epoch'::timestamptz + $3::bigint * interval '1 microsecond' "
-               "OFFSET 0) r",
+               "AND i.start >= $2::timestamptz AND i.start < $3::timestamptz OFFSET 0) r",
                3, values);
 }
 
