@@ -12,9 +12,9 @@
 
 #include "cell.h"
 #include "credit.h"
-#include "fault.h"
 #include "objective.h"
 #include "pg.h"
+#include "terms.h"
 
 #define NUMBER_SIZE 32
 
@@ -53,34 +53,12 @@ ask(struct judgestore *s, const char *sql, int count, const char *const *values)
 
 /* --- Periods -------------------------------------------------------------- */
 
-/* The version that was valid at the period's start, where the newest is not. */
-static int
-find_older(struct judgestore *s, struct promise *p)
+/* Where the first quarter hour of the period begins that the promise holds for.  What of it is
+ * before the service came into force is excluded delta-t by delta-t (line.h). */
+static struct instant
+from_quarter(const struct promise *p)
 {
-    char version[NUMBER_SIZE], start[NUMBER_SIZE];
-    const struct inv_sla *newest = p->service->sla;
-    const char *values[] = {newest->key, number(version, newest->version),
-                            number(start, p->period.ns / NS_PER_S), timezone_of(p)};
-    PGresult *r = ask(s,
-                      "SELECT g.canonical FROM plumbline_store.inventory_sla a "
-                      "JOIN plumbline_store.inventory_generation g USING (number) "
-                      "WHERE a.key = $1 AND a.version < $2::integer "
-                      "AND ((a.content->>'valid_from')::date)::timestamp AT TIME ZONE $4 "
-                      "<= to_timestamp($3::bigint) ORDER BY a.version DESC LIMIT 1",
-                      4, values);
-    if (!r) {
-        return -EIO;
-    }
-    if (PQntuples(r) == 1) {
-        struct faults *faults = faults_new();
-        if (faults && inventory_read(faults, "generation", PQgetvalue(r, 0, 0),
-                                     (size_t)PQgetlength(r, 0, 0), &p->older) == 0) {
-            p->sla = inventory_sla(p->older, newest->key);
-        }
-        faults_free(faults);
-    }
-    PQclear(r);
-    return 0;
+    return instant_floor(p->from, span_of_ns(LINE_QUARTER_NS));
 }
 
 static int
@@ -88,9 +66,9 @@ load_line(struct judgestore *s, const struct promise *p, struct line *l)
 {
     struct instant until = l->quarter.ns < p->period_end.ns ? l->quarter : p->period_end;
 
-    l->period_start = p->period;
+    l->period_start = from_quarter(p);
     l->period_end = p->period_end;
-    return l->quarter.ns >= 0 ? judgestore_period(s, l, p->period, until) : 0;
+    return l->quarter.ns >= 0 ? judgestore_period(s, l, l->period_start, until) : 0;
 }
 
 static int
@@ -130,21 +108,17 @@ find_waiting(struct judgestore *s, struct promise *p, struct instant *at)
 }
 
 static int
-find_month(struct judgestore *s, struct promise *p, struct instant at, struct instant *valid)
+find_month(struct judgestore *s, struct promise *p, struct instant at)
 {
     char now[NUMBER_SIZE];
-    const char *values[] = {number(now, at.ns / NS_PER_S), timezone_of(p),
-                            p->service->sla ? p->service->sla->valid_from : NULL};
-    PGresult *r =
-        ask(s,
-            "SELECT extract(epoch FROM start)::bigint, extract(epoch FROM until)::bigint, "
-            "extract(epoch FROM coalesce(($3::date)::timestamp AT TIME ZONE $2, start))"
-            "::bigint FROM plumbline_store.month_of(to_timestamp($1::bigint), $2)",
-            3, values);
+    const char *values[] = {number(now, at.ns / NS_PER_S), timezone_of(p)};
+    PGresult *r = ask(s,
+                      "SELECT extract(epoch FROM start)::bigint, extract(epoch FROM until)::bigint "
+                      "FROM plumbline_store.month_of(to_timestamp($1::bigint), $2)",
+                      2, values);
     if (r) {
         p->period = instant_of_ns(atoll(PQgetvalue(r, 0, 0)) * NS_PER_S);
         p->period_end = instant_of_ns(atoll(PQgetvalue(r, 0, 1)) * NS_PER_S);
-        *valid = instant_of_ns(atoll(PQgetvalue(r, 0, 2)) * NS_PER_S);
     }
     PQclear(r);
     return r ? 0 : -EIO;
@@ -171,22 +145,44 @@ note_period(struct judgestore *s, const struct promise *p)
     return r ? 0 : -EIO;
 }
 
-int
-promise_begin(struct judgestore *s, struct promise *p, struct instant at)
+/* The version that holds for the period, and what the lines go by from now on. */
+static int
+find_terms(struct judgestore *s, struct promise *p)
 {
-    struct instant valid = {0};
-    int err = find_waiting(s, p, &at);
+    struct terms now = {0}, next = {0};
 
-    err = err ? err : find_month(s, p, at, &valid);
     inventory_free(p->older);
     p->older = NULL;
     p->sla = p->service->sla;
     p->from = p->period;
-    if (!err && p->sla && valid.ns > p->period.ns) {
-        err = find_older(s, p);
-        /* Its first version: what was before was not promised. */
-        p->from = p->older ? p->period : valid;
+    if (!p->sla) {
+        return 0;
     }
+    int err = terms_at(s, p->service, p->period, &now);
+    /* Of the newest there is none after it. */
+    next.sla = p->service->sla;
+    if (!err && (now.older || now.from.ns > p->period.ns)) {
+        err = terms_at(s, p->service, p->period_end, &next);
+    }
+    if (!err) {
+        terms_apply(p, now.sla, next.sla);
+        p->sla = now.sla;
+        p->from = now.from;
+        p->older = now.older;
+        now.older = NULL;
+    }
+    terms_fini(&now);
+    terms_fini(&next);
+    return err;
+}
+
+int
+promise_begin(struct judgestore *s, struct promise *p, struct instant at)
+{
+    int err = find_waiting(s, p, &at);
+
+    err = err ? err : find_month(s, p, at);
+    err = err ? err : find_terms(s, p);
     if (p->service->in_service.ns > p->from.ns) {
         p->from = p->service->in_service;
     }
@@ -244,11 +240,11 @@ struct judged {
 
 /* The whole period so far. */
 static int
-total(const struct promise *p, const struct line *l, struct tally *out)
+total(const struct line *l, struct tally *out)
 {
     int err = tally_merge(out, &l->period);
 
-    if (!err && l->quarter.ns >= p->period.ns && l->quarter.ns < p->period_end.ns) {
+    if (!err && l->quarter.ns >= l->period_start.ns && l->quarter.ns < l->period_end.ns) {
         err = tally_merge(out, &l->tally);
     }
     return err;
@@ -276,9 +272,10 @@ judge_line(const struct promise *p, const struct line *l, int index, bool over, 
     struct objective_period period = {.dt = l->dt, .packets_total = packets, .over = over};
     struct tally t;
 
-    period.dt_total = (uint64_t)((p->period_end.ns - p->from.ns) / l->dt.ns);
+    /* Of it the tally has excluded what is before the service came into force. */
+    period.dt_total = (uint64_t)((p->period_end.ns - from_quarter(p).ns) / l->dt.ns);
     tally_init(&t);
-    int err = total(p, l, &t);
+    int err = total(l, &t);
     if (!err) {
         /* Samples of before the limit was counted: then the histogram says. */
         int counted = index >= 0 && t.not_compared[index] == 0 ? index : -1;
