@@ -264,6 +264,24 @@ judgestore_first_row(struct judgestore *s, const struct way *w, struct instant s
     return 0;
 }
 
+/* A quarter hour that was judged under another inventory counted other limits, or these in another
+ * order. */
+static void
+sort_limits(const struct line *l, const uint8_t *stored, size_t size, struct tally *t)
+{
+    int8_t map[SERIES_LIMITS_MAX];
+    struct rd rd = rd_of(stored, stored ? size : 0);
+
+    memset(map, -1, sizeof map);
+    for (int8_t k = 0; k < (int8_t)SERIES_LIMITS_MAX && rd.left >= 8; k++) {
+        int64_t id = (int64_t)rd_be64(&rd);
+        for (unsigned i = 0; i < l->limit_count; i++) {
+            map[i] = id == l->limit_ids[i] ? k : map[i];
+        }
+    }
+    tally_map_limits(t, map, l->config.ifdv_limits);
+}
+
 int
 judgestore_period(struct judgestore *s, struct line *l, struct instant from, struct instant until)
 {
@@ -276,7 +294,7 @@ judgestore_period(struct judgestore *s, struct line *l, struct instant from, str
     tally_fini(&l->period);
     tally_init(&l->period);
     PGresult *r = ask(s,
-                      "SELECT tally FROM plumbline_store.judged_quarter WHERE line_id = $1 "
+                      "SELECT tally, limits FROM plumbline_store.judged_quarter WHERE line_id = $1 "
                       "AND start >= to_timestamp($2::bigint) AND start < to_timestamp($3::bigint) "
                       "AND until = start + interval '15 minutes' ORDER BY start",
                       3, values);
@@ -288,6 +306,8 @@ judgestore_period(struct judgestore *s, struct line *l, struct instant from, str
         size_t size;
         const uint8_t *bytes = cell_bytes(r, i, 0, &size);
         err = tally_decode(&one, bytes, size);
+        bytes = cell_bytes(r, i, 1, &size);
+        sort_limits(l, bytes, size, &one);
         err = err ? err : tally_merge(&l->period, &one);
     }
     tally_fini(&one);
@@ -502,8 +522,8 @@ judgestore_line(struct judgestore *s, struct line *l)
     "line_id, start, until, available_before, available_after, high_loss_run, high_loss_after, "   \
     "dt_total, dt_counted, dt_available, dt_undetermined, dt_suspect, dt_witness, outages, hli, "  \
     "chli_runs, chli_intervals, sent, lost, lost_undirected, sent_raw, lost_raw, duplicate, "      \
-    "reordered, delay_count, tally, states"
-#define QUARTER_COLUMN_COUNT 27
+    "reordered, delay_count, tally, states, limits"
+#define QUARTER_COLUMN_COUNT 28
 
 static uint64_t
 dt_total(const struct tally *t)
@@ -528,7 +548,7 @@ add_quarter(struct judgestore *s, struct line *l)
         t->high_loss.runs, t->high_loss.run_intervals};
     const uint64_t great[] = {t->sent,     t->lost,      t->lost_undirected, t->sent_raw,
                               t->lost_raw, t->duplicate, t->reordered,       t->delay_count};
-    struct bytes *b = &s->quarters, tally = {0};
+    struct bytes *b = &s->quarters, tally = {0}, limits = {0};
     const uint8_t *states;
     size_t size;
     int err = line_states(l, &states, &size);
@@ -550,7 +570,12 @@ add_quarter(struct judgestore *s, struct line *l)
     tally_encode(t, &tally);
     copy_bytes(b, tally.at, tally.size);
     copy_bytes(b, states, size);
-    bool good = bytes_ok(&tally) && bytes_ok(b);
+    for (unsigned i = 0; i < l->limit_count; i++) {
+        bytes_be64(&limits, (uint64_t)l->limit_ids[i]);
+    }
+    copy_bytes(b, limits.at ? limits.at : (const uint8_t *)"", limits.size);
+    bool good = bytes_ok(&tally) && bytes_ok(&limits) && bytes_ok(b);
+    bytes_fini(&limits);
     bytes_fini(&tally);
     return err ? err : good ? 0 : -ENOMEM;
 }
@@ -590,7 +615,8 @@ static const char merge_sql[] =
     "sent = excluded.sent, lost = excluded.lost, lost_undirected = excluded.lost_undirected, "
     "sent_raw = excluded.sent_raw, lost_raw = excluded.lost_raw, "
     "duplicate = excluded.duplicate, reordered = excluded.reordered, "
-    "delay_count = excluded.delay_count, tally = excluded.tally, states = excluded.states "
+    "delay_count = excluded.delay_count, tally = excluded.tally, states = excluded.states, "
+    "limits = excluded.limits "
     "WHERE (q.stale OR (q.until, q.available_before, q.tally, q.states) IS DISTINCT FROM "
     "(excluded.until, excluded.available_before, excluded.tally, excluded.states)) "
     /* One that is judged again is stored when it is as far as it was. */
