@@ -98,7 +98,8 @@ judgestore_sources(struct judgestore *s, judgestore_source_fn *fn, void *aux)
 {
     PGresult *r = ask(s,
                       "SELECT source_id, CASE WHEN closed THEN 'infinity' ELSE written_until END, "
-                      "closed FROM plumbline_store.source_position WHERE written_until IS NOT NULL",
+                      "closed FROM plumbline_store.source_position "
+                      "WHERE written_until IS NOT NULL OR closed",
                       0, NULL);
     for (int i = 0; r && i < PQntuples(r); i++) {
         fn(cell_i8(r, i, 0), cell_bool(r, i, 2) ? INT64_MAX : cell_instant(r, i, 1).ns, aux);
@@ -180,7 +181,8 @@ judgestore_stale(struct judgestore *s, const int64_t *lines, size_t count, struc
                       : run(s,
                             "UPDATE plumbline_store.judged_quarter SET stale = true "
                             "WHERE line_id = ANY ($1::bigint[]) "
-                            "AND start >= to_timestamp($2::bigint) AND NOT stale",
+                            "AND start >= greatest(to_timestamp($2::bigint), "
+                            "plumbline_store.rows_from()) AND NOT stale",
                             2, values);
 }
 

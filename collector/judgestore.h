@@ -51,7 +51,8 @@ int judgestore_quarters(struct judgestore *s, const int64_t *lines, const struct
 /* Quarter hours of these lines from 'from' on are to be judged again. */
 int judgestore_stale(struct judgestore *s, const int64_t *lines, size_t count, struct instant from);
 
-/* Calls 'fn' with what changed behind what was judged, and forgets it ('number') when the
+/* Calls 'fn' with what changed behind what was judged (kind: of the object on which a window
+ * lies, or "data": rows of a link came late), and forgets it ('number') when the
  * transaction is committed. */
 struct judgestore_change {
     const char *kind, *key, *why;

@@ -132,9 +132,15 @@ add_state(struct line *l, uint8_t state, uint64_t count)
 int
 line_states(struct line *l, const uint8_t **bytes, size_t *size)
 {
+    /* The run goes on where more is added: what is stored must not hang on when it was. */
+    size_t kept = l->states.size;
+    uint64_t run = l->run_count;
+
     end_run(l);
     *bytes = l->states.at;
     *size = l->states.size;
+    l->states.size = kept;
+    l->run_count = run;
     return bytes_ok(&l->states) ? 0 : -ENOMEM;
 }
 

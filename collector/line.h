@@ -97,7 +97,8 @@ int line_add_states(struct line *l, struct instant start, const uint8_t *states,
 /* Whether the quarter hour is complete. */
 bool line_is_complete(const struct line *l);
 
-/* Ends the last run of the states; their encoding is then in l->states.  Adding may go on. */
+/* The encoding of the states (judged_states() in sql/0010-sla.sql reads it), which is good until
+ * something is added.  The same states have the same bytes, however often this was asked for. */
 int line_states(struct line *l, const uint8_t **bytes, size_t *size);
 
 /* Goes on with the next quarter hour; what is complete is added to the period that it lies in.  0

@@ -20,6 +20,7 @@ begin_line(struct line *l, const struct judgestore_quarter *q)
 {
     bool whole = !q->stale && q->until.ns == q->start.ns + LINE_QUARTER_NS;
 
+    l->stored_until = instant_of_ns(-1); /* Judged again, it is stored though it is no further. */
     if (whole) {
         line_begin(l, q->until, q->available_after, q->high_loss_after);
     } else {
