@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 #include "judgestore.h"
 #include "log.h"
@@ -119,6 +120,7 @@ judge_thread(void *aux)
     struct judge *j = aux;
     bool soon;
 
+    prctl(PR_SET_NAME, "judge"); /* What top -H and the benchmark call it. */
     do {
         soon = judge_round(j);
     } while (sleep_for(j, soon ? EVERY_S : AGAIN_S));
