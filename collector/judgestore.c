@@ -126,11 +126,20 @@ judgestore_pending(struct judgestore *s, judgestore_pending_fn *fn, void *aux)
 
 /* --- Where to begin ------------------------------------------------------- */
 
-#define OF_LINE "(SELECT * FROM plumbline_store.judged_quarter j WHERE j.line_id = w.id "
-#define OF_LINES                                                                                   \
-    "SELECT w.number, q.start, q.until, q.available_before, q.available_after, q.high_loss_run, "  \
-    "q.high_loss_after, q.stale FROM unnest($1::bigint[], $2::bigint[]) "                          \
-    "WITH ORDINALITY w(id, cap, number) CROSS JOIN LATERAL "
+#define QUARTER_ENDS                                                                               \
+    "start, until, available_before, available_after, high_loss_run, high_loss_after, stale"
+#define LINES "unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY w(id, cap, number)"
+#define NEWEST                                                                                     \
+    "SELECT w.number, q.* FROM " LINES " CROSS JOIN LATERAL (SELECT " QUARTER_ENDS                 \
+    " FROM plumbline_store.judged_quarter j WHERE j.line_id = w.id "
+/* Those that are stale are few: they are looked for once, not once a line. */
+static const char newest_sql[] =
+    "WITH s AS MATERIALIZED (SELECT DISTINCT ON (line_id) line_id, " QUARTER_ENDS
+    " FROM plumbline_store.judged_quarter WHERE stale ORDER BY line_id, start) "
+    "SELECT w.number, " QUARTER_ENDS " FROM " LINES " JOIN s ON s.line_id = w.id UNION ALL " NEWEST
+    "ORDER BY j.start DESC LIMIT 1) q WHERE NOT EXISTS (SELECT FROM s WHERE s.line_id = w.id)";
+static const char capped_sql[] =
+    NEWEST "AND j.start <= to_timestamp(w.cap) ORDER BY j.start DESC LIMIT 1) q";
 
 int
 judgestore_quarters(struct judgestore *s, const int64_t *lines, const struct instant *caps,
@@ -147,13 +156,7 @@ judgestore_quarters(struct judgestore *s, const int64_t *lines, const struct ins
     if (!values[0] || !values[1]) {
         return -ENOMEM;
     }
-    PGresult *r = ask(s,
-                      caps ? OF_LINES OF_LINE "AND j.start <= to_timestamp(w.cap) "
-                                              "ORDER BY j.start DESC LIMIT 1) q"
-                           : OF_LINES "(SELECT * FROM " OF_LINE "AND j.stale ORDER BY j.start "
-                                      "LIMIT 1) a UNION ALL SELECT * FROM " OF_LINE
-                                      "ORDER BY j.start DESC LIMIT 1) b LIMIT 1) q",
-                      2, values);
+    PGresult *r = ask(s, caps ? capped_sql : newest_sql, 2, values);
     for (int i = 0; r && i < PQntuples(r); i++) {
         out[cell_i8(r, i, 0) - 1] =
             (struct judgestore_quarter){.found = true,

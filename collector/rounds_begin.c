@@ -162,29 +162,58 @@ pull_parts(const struct bond *b)
     }
 }
 
-/* Ways and wholes whose own lines are further than somebody who needs their states. */
-static int
-begin_behind(struct rounds *r)
-{
-    int err = 0;
+/* Lines of ways whose own line is further than somebody who needs their states. */
+struct behind {
+    int64_t *ids;
+    struct instant *from;
+    bool **available; /* A right before that, as it is to be found. */
+    struct judgestore_quarter *found;
+    size_t count;
+};
 
-    for (size_t i = 0; i < r->plan->way_count && !err; i++) {
+static void
+find_behind(struct rounds *r, struct behind *b)
+{
+    for (size_t i = 0; i < r->plan->way_count; i++) {
         struct way *w = r->plan->ways[i];
-        for (enum direction d = DIR_FWD; d < DIRECTIONS && !err; d++) {
+        for (enum direction d = DIR_FWD; d < DIRECTIONS; d++) {
             const struct line *l = w->lines[d];
-            struct judgestore_quarter q;
             w->available[d] = l ? l->available_before : true;
-            if (!l || w->next.ns < 0 || l->quarter.ns == w->next.ns) {
-                continue;
-            }
-            err = judgestore_quarters(r->store, &l->id, &w->next, 1, &q);
-            if (!err && q.found) {
-                w->available[d] = q.start.ns == w->next.ns ? q.available_before : q.available_after;
-            } else if (!err) {
-                w->available[d] = true;
+            if (l && w->next.ns >= 0 && l->quarter.ns != w->next.ns) {
+                b->ids[b->count] = l->id;
+                b->from[b->count] = w->next;
+                b->available[b->count++] = &w->available[d];
             }
         }
     }
+}
+
+static int
+begin_behind(struct rounds *r)
+{
+    size_t room = r->plan->way_count * DIRECTIONS + 1;
+    struct behind b = {.ids = calloc(room, sizeof *b.ids),
+                       .from = calloc(room, sizeof *b.from),
+                       .available = calloc(room, sizeof(bool *)),
+                       .found = calloc(room, sizeof *b.found)};
+    int err = b.ids && b.from && b.available && b.found ? 0 : -ENOMEM;
+
+    if (!err) {
+        find_behind(r, &b);
+    }
+    if (!err && b.count) {
+        err = judgestore_quarters(r->store, b.ids, b.from, b.count, b.found);
+    }
+    for (size_t i = 0; i < b.count && !err; i++) {
+        const struct judgestore_quarter *q = &b.found[i];
+        *b.available[i] = !q->found                     ? true
+                          : q->start.ns == b.from[i].ns ? q->available_before
+                                                        : q->available_after;
+    }
+    free(b.ids);
+    free(b.from);
+    free(b.available);
+    free(b.found);
     return err;
 }
 
