@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <time.h>
 
 #include "pg.h"
@@ -96,6 +97,7 @@ work(void *aux)
     struct job *job = aux;
     bool good;
 
+    (void)prctl(PR_SET_NAME, job->kind->name);
     do {
         good = hold(job) && job->kind->round(job, job->conn, job->aux);
         if (!good || !job->kind->held) {

@@ -17,6 +17,7 @@
 struct job;
 
 struct job_kind {
+    const char *name;        /* The thread's, as top -H shows it: up to 15 characters. */
     const char *application; /* Shown in pg_stat_activity. */
     int32_t lock;            /* Of the locks (1886157934, ...), doc/wire-format.md. */
     int every_s;             /* After a round that went well, */

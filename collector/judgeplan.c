@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "texthash.h"
+
 /* --- Ways ----------------------------------------------------------------- */
 
 /* Planned links are measured, and judged from in_service on. */
@@ -82,6 +84,32 @@ way_for(const struct judgeplan *p, const struct inv_link *link, const struct inv
 
 /* --- Groups and services -------------------------------------------------- */
 
+/* A whole by what it is made from: keys are the inventory's own, so where they are tells them
+ * apart. */
+struct judgeplan_key {
+    const char *key;
+    const struct inv_class *class_;
+    uintptr_t kind;
+};
+
+struct judgeplan_bond {
+    struct judgeplan_key name;
+    struct bond *bond;
+    UT_hash_handle hh;
+};
+
+static void
+forget_names(struct judgeplan *p)
+{
+    struct judgeplan_bond *name, *next;
+
+    HASH_ITER(hh, p->by_key, name, next)
+    {
+        HASH_DEL(p->by_key, name);
+        free(name);
+    }
+}
+
 static int
 add_bond(struct judgeplan *p, struct bond *b)
 {
@@ -93,6 +121,15 @@ add_bond(struct judgeplan *p, struct bond *b)
     }
     p->bonds = more;
     p->bonds[p->bond_count++] = b;
+    struct judgeplan_bond *name = calloc(1, sizeof *name);
+    if (!name) {
+        return -ENOMEM;
+    }
+    name->name.key = b->key;
+    name->name.class_ = b->class_;
+    name->name.kind = b->kind;
+    name->bond = b;
+    HASH_ADD(hh, p->by_key, name, sizeof name->name, name);
     return 0;
 }
 
@@ -100,13 +137,15 @@ static struct bond *
 find_bond(const struct judgeplan *p, enum line_scope kind, const char *key,
           const struct inv_class *class_)
 {
-    for (size_t i = 0; i < p->bond_count; i++) {
-        struct bond *b = p->bonds[i];
-        if (b->kind == kind && b->class_ == class_ && strcmp(b->key, key) == 0) {
-            return b;
-        }
-    }
-    return NULL;
+    struct judgeplan_bond *found;
+    struct judgeplan_key wanted;
+
+    memset(&wanted, 0, sizeof wanted);
+    wanted.key = key;
+    wanted.class_ = class_;
+    wanted.kind = kind;
+    HASH_FIND(hh, p->by_key, &wanted, sizeof wanted, found);
+    return found ? found->bond : NULL;
 }
 
 static int build_group(struct judgeplan *p, const struct inv_group *g,
@@ -366,6 +405,9 @@ judgeplan_new(const struct inventory *inv, struct judgeplan **out, size_t *left_
         err = add_groups(p);
     }
     err = err ? err : add_promises(p, left_out);
+    if (p) {
+        forget_names(p);
+    }
     if (err) {
         judgeplan_free(p);
         return err;

@@ -419,68 +419,158 @@ fill(struct texts *t, const struct promise *p, size_t place, const struct judged
     t->values[AT_USED] = number_u(t->buf[AT_USED], r->used);
 }
 
+#define PERIOD_COLUMNS                                                                             \
+    "service, period_start, period_end, sla, version, judged_from, judged_until, revision"
+#define PERIOD_MERGE                                                                               \
+    " ON CONFLICT (service, period_start) DO UPDATE SET "                                          \
+    "judged_from = excluded.judged_from, judged_until = excluded.judged_until, "                   \
+    "sla = excluded.sla, version = excluded.version, "                                             \
+    "revision = coalesce(excluded.revision, p.revision), "                                         \
+    "reopened = CASE WHEN excluded.revision IS NULL THEN p.reopened END"
+
+struct period_texts {
+    char buf[6][NUMBER_SIZE];
+    const char *values[8]; /* In the order of PERIOD_COLUMNS. */
+};
+
 /* 'until' is how far it is judged; 'revision' < 0: the period runs. */
+static void
+fill_period(struct period_texts *t, const struct promise *p, struct instant until, int revision)
+{
+    t->values[0] = p->service->key;
+    t->values[1] = promise_number(t->buf[0], p->period.ns / NS_PER_S);
+    t->values[2] = promise_number(t->buf[1], p->period_end.ns / NS_PER_S);
+    t->values[3] = p->sla->key;
+    t->values[4] = promise_number(t->buf[2], p->sla->version);
+    t->values[5] = promise_number(t->buf[3], p->from.ns / NS_PER_S);
+    t->values[6] = promise_number(t->buf[4], until.ns / NS_PER_S);
+    t->values[7] = revision < 0 ? NULL : promise_number(t->buf[5], revision);
+}
+
 static int
 write_period(struct judgestore *s, const struct promise *p, struct instant until, int revision)
 {
-    char times[4][NUMBER_SIZE], version[NUMBER_SIZE], rev[NUMBER_SIZE];
-    const char *values[] = {p->service->key,
-                            promise_number(times[0], p->period.ns / NS_PER_S),
-                            promise_number(times[1], p->period_end.ns / NS_PER_S),
-                            p->sla->key,
-                            promise_number(version, p->sla->version),
-                            promise_number(times[2], p->from.ns / NS_PER_S),
-                            promise_number(times[3], until.ns / NS_PER_S),
-                            revision < 0 ? NULL : promise_number(rev, revision)};
+    struct period_texts t;
+
+    fill_period(&t, p, until, revision);
     PGresult *r =
         promise_ask(s,
-                    "INSERT INTO plumbline_store.judged_period AS p (service, period_start, "
-                    "period_end, sla, version, judged_from, judged_until, revision) VALUES ($1, "
-                    "to_timestamp($2::bigint), to_timestamp($3::bigint), $4, $5::integer, "
-                    "to_timestamp($6::bigint), to_timestamp($7::bigint), $8::integer) "
-                    "ON CONFLICT (service, period_start) DO UPDATE SET "
-                    "judged_from = excluded.judged_from, judged_until = excluded.judged_until, "
-                    "sla = excluded.sla, version = excluded.version, "
-                    "revision = coalesce(excluded.revision, p.revision), "
-                    "reopened = CASE WHEN excluded.revision IS NULL THEN p.reopened END",
-                    8, values);
+                    "INSERT INTO plumbline_store.judged_period AS p (" PERIOD_COLUMNS
+                    ") VALUES ($1, to_timestamp($2::bigint), to_timestamp($3::bigint), $4, "
+                    "$5::integer, to_timestamp($6::bigint), to_timestamp($7::bigint), "
+                    "$8::integer)" PERIOD_MERGE,
+                    8, t.values);
     PQclear(r);
     return r ? 0 : -EIO;
 }
 
+/* --- States, of many at once ---------------------------------------------- */
+
+void
+promise_states_fini(struct promise_states *all)
+{
+    bytes_fini(&all->periods);
+    bytes_fini(&all->objectives);
+}
+
+/* A line as COPY takes it: keys and names hold nothing that would have to be escaped. */
+static void
+add_values(struct bytes *b, const char *const *values, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        bytes_text(b, i ? "\t" : "");
+        bytes_text(b, values[i] ? values[i] : "\\N");
+    }
+    bytes_text(b, "\n");
+}
+
 int
-promise_state(struct judgestore *s, struct promise *p)
+promise_state(struct judgestore *s, struct promise *p, struct promise_states *all)
 {
     struct instant until = promise_until(p);
+    struct period_texts period;
     struct texts t;
     struct judged j;
-    int err;
+    int err = 0;
 
+    (void)s;
     if (!p->sla || until.ns < p->period.ns) {
         return 0;
     }
-    err = write_period(s, p, until.ns < p->period_end.ns ? until : p->period_end, -1);
+    fill_period(&period, p, until.ns < p->period_end.ns ? until : p->period_end, -1);
+    add_values(&all->periods, period.values, sizeof period.values / sizeof period.values[0]);
     for (size_t i = 0; i < p->sla->objective_count && !err; i++) {
         err = judge_objective(p, &p->sla->objectives[i], false, &j);
-        if (err) {
-            break;
+        if (!err) {
+            fill(&t, p, i, &j);
+            add_values(&all->objectives, t.values, AT_WHY);
         }
-        fill(&t, p, i, &j);
-        PGresult *r =
-            promise_ask(s,
-                        "INSERT INTO plumbline_store.objective_state AS o (" RESULT_COLUMNS
-                        ") VALUES (" RESULT_VALUES ") ON CONFLICT (service, period_start, number) "
+    }
+    all->count++;
+    return err ? err : bytes_ok(&all->periods) && bytes_ok(&all->objectives) ? 0 : -ENOMEM;
+}
+
+static int
+run(struct judgestore *s, const char *sql)
+{
+    return pg_run(s->conn, sql, 0, NULL, s->why, sizeof s->why) < 0 ? -EIO : 0;
+}
+
+static int
+flush_periods(struct judgestore *s, const struct bytes *lines)
+{
+    int err = run(s, "CREATE TEMPORARY TABLE IF NOT EXISTS period_in (service text, "
+                     "period_start bigint, period_end bigint, sla text, version integer, "
+                     "judged_from bigint, judged_until bigint, revision integer) "
+                     "ON COMMIT DELETE ROWS");
+
+    err = err ? err
+              : pg_copy(s->conn, "COPY pg_temp.period_in (" PERIOD_COLUMNS ") FROM STDIN",
+                        lines->at, lines->size, s->why, sizeof s->why);
+    return err ? err
+               : run(s, "INSERT INTO plumbline_store.judged_period AS p (" PERIOD_COLUMNS
+                        ") SELECT service, to_timestamp(period_start), to_timestamp(period_end), "
+                        "sla, version, to_timestamp(judged_from), to_timestamp(judged_until), "
+                        "revision FROM pg_temp.period_in" PERIOD_MERGE);
+}
+
+static int
+flush_objectives(struct judgestore *s, const struct bytes *lines)
+{
+    int err = run(s, "CREATE TEMPORARY TABLE IF NOT EXISTS objective_in (service text, "
+                     "period_start bigint, number integer, class text, metric text, "
+                     "direction text, limit_value bigint, unit text, verdict text, doubt text, "
+                     "value bigint, worst text, part bigint, whole bigint, low float8, "
+                     "high float8, needed bigint, budget bigint, used bigint) "
+                     "ON COMMIT DELETE ROWS");
+
+    err = err ? err
+              : pg_copy(s->conn, "COPY pg_temp.objective_in (" RESULT_COLUMNS ") FROM STDIN",
+                        lines->at, lines->size, s->why, sizeof s->why);
+    return err ? err
+               : run(s, "INSERT INTO plumbline_store.objective_state AS o (" RESULT_COLUMNS
+                        ") SELECT service, to_timestamp(period_start), number, class, metric, "
+                        "direction, limit_value, unit, verdict, doubt, value, worst, part, whole, "
+                        "low, high, needed, budget, used FROM pg_temp.objective_in "
+                        "ON CONFLICT (service, period_start, number) "
                         "DO UPDATE SET class = excluded.class, metric = excluded.metric, "
                         "direction = excluded.direction, limit_value = excluded.limit_value, "
                         "unit = excluded.unit, verdict = excluded.verdict, doubt = excluded.doubt, "
                         "value = excluded.value, worst = excluded.worst, part = excluded.part, "
                         "whole = excluded.whole, low = excluded.low, high = excluded.high, "
                         "needed = excluded.needed, budget = excluded.budget, used = excluded.used, "
-                        "updated_at = now()",
-                        AT_WHY, t.values);
-        PQclear(r);
-        err = r ? 0 : -EIO;
-    }
+                        "updated_at = now()");
+}
+
+int
+promise_flush(struct judgestore *s, struct promise_states *all)
+{
+    int err = all->count ? flush_periods(s, &all->periods) : 0;
+
+    err = err || !all->objectives.size ? err : flush_objectives(s, &all->objectives);
+    bytes_clear(&all->periods);
+    bytes_clear(&all->objectives);
+    all->count = 0;
     return err;
 }
 
