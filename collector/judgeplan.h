@@ -52,6 +52,11 @@ struct judgeplan {
 int judgeplan_new(const struct inventory *inv, struct judgeplan **out, size_t *left_out);
 void judgeplan_free(struct judgeplan *p);
 
+/* The least of the SLA's delays in one direction: a tenth of it is what clocks may be wrong by, ns.
+ * UINT64_MAX: nothing is promised of that class and direction (of a line). */
+uint64_t judgeplan_suspect_bound(const struct inv_sla *sla, const char *class_name,
+                                 unsigned direction);
+
 struct way *judgeplan_way(const struct judgeplan *p, const struct inv_link *link,
                           const struct inv_class *class_);
 

@@ -43,6 +43,13 @@ struct line_transition {
     bool available;
 };
 
+/* What a contract says of it. */
+struct line_terms {
+    enum inv_undetermined undetermined;
+    bool suspect_excluded;           /* As in struct tally_config. */
+    uint64_t suspect_clock_error_ns; /* The same. */
+};
+
 struct line {
     int64_t id;
     enum line_scope scope_kind;
@@ -51,7 +58,8 @@ struct line {
     struct span dt;
     struct availability_params params;
     struct tally_config config;
-    enum inv_undetermined undetermined;
+    struct line_terms terms, next_terms; /* Before terms_until, and from there on. */
+    struct instant terms_until;
     struct instant in_service;        /* 0: since ever. */
     struct exclusion_window *windows; /* Its own; that count, sorted by start. */
     size_t window_count;

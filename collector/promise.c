@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fault.h"
 #include "pg.h"
+#include "terms.h"
 
 #define NUMBER_SIZE PROMISE_NUMBER_SIZE
 
@@ -47,36 +47,6 @@ promise_ask(struct judgestore *s, const char *sql, int count, const char *const 
 }
 
 /* --- Periods -------------------------------------------------------------- */
-
-/* The version that was valid at the period's start, where the newest is not. */
-static int
-find_older(struct judgestore *s, struct promise *p)
-{
-    char version[NUMBER_SIZE], start[NUMBER_SIZE];
-    const struct inv_sla *newest = p->service->sla;
-    const char *values[] = {newest->key, promise_number(version, newest->version),
-                            promise_number(start, p->period.ns / NS_PER_S), timezone_of(p)};
-    PGresult *r = promise_ask(s,
-                              "SELECT g.canonical FROM plumbline_store.inventory_sla a "
-                              "JOIN plumbline_store.inventory_generation g USING (number) "
-                              "WHERE a.key = $1 AND a.version < $2::integer "
-                              "AND ((a.content->>'valid_from')::date)::timestamp AT TIME ZONE $4 "
-                              "<= to_timestamp($3::bigint) ORDER BY a.version DESC LIMIT 1",
-                              4, values);
-    if (!r) {
-        return -EIO;
-    }
-    if (PQntuples(r) == 1) {
-        struct faults *faults = faults_new();
-        if (faults && inventory_read(faults, "generation", PQgetvalue(r, 0, 0),
-                                     (size_t)PQgetlength(r, 0, 0), &p->older) == 0) {
-            p->sla = inventory_sla(p->older, newest->key);
-        }
-        faults_free(faults);
-    }
-    PQclear(r);
-    return 0;
-}
 
 struct instant
 promise_from(const struct promise *p)
@@ -131,21 +101,18 @@ find_waiting(struct judgestore *s, struct promise *p, struct instant *at)
 }
 
 static int
-find_month(struct judgestore *s, struct promise *p, struct instant at, struct instant *valid)
+find_month(struct judgestore *s, struct promise *p, struct instant at)
 {
     char now[NUMBER_SIZE];
-    const char *values[] = {promise_number(now, at.ns / NS_PER_S), timezone_of(p),
-                            p->service->sla ? p->service->sla->valid_from : NULL};
+    const char *values[] = {promise_number(now, at.ns / NS_PER_S), timezone_of(p)};
     PGresult *r =
         promise_ask(s,
-                    "SELECT extract(epoch FROM start)::bigint, extract(epoch FROM until)::bigint, "
-                    "extract(epoch FROM coalesce(($3::date)::timestamp AT TIME ZONE $2, start))"
-                    "::bigint FROM plumbline_store.month_of(to_timestamp($1::bigint), $2)",
-                    3, values);
+                    "SELECT extract(epoch FROM start)::bigint, extract(epoch FROM until)::bigint "
+                    "FROM plumbline_store.month_of(to_timestamp($1::bigint), $2)",
+                    2, values);
     if (r) {
         p->period = instant_of_ns(atoll(PQgetvalue(r, 0, 0)) * NS_PER_S);
         p->period_end = instant_of_ns(atoll(PQgetvalue(r, 0, 1)) * NS_PER_S);
-        *valid = instant_of_ns(atoll(PQgetvalue(r, 0, 2)) * NS_PER_S);
     }
     PQclear(r);
     return r ? 0 : -EIO;
@@ -173,22 +140,44 @@ note_period(struct judgestore *s, const struct promise *p)
     return r ? 0 : -EIO;
 }
 
-int
-promise_begin(struct judgestore *s, struct promise *p, struct instant at)
+/* The version that holds for the period, and what the lines go by from now on. */
+static int
+find_terms(struct judgestore *s, struct promise *p)
 {
-    struct instant valid = {0};
-    int err = find_waiting(s, p, &at);
+    struct terms now = {0}, next = {0};
 
-    err = err ? err : find_month(s, p, at, &valid);
     inventory_free(p->older);
     p->older = NULL;
     p->sla = p->service->sla;
     p->from = p->period;
-    if (!err && p->sla && valid.ns > p->period.ns) {
-        err = find_older(s, p);
-        /* Its first version: what was before was not promised. */
-        p->from = p->older ? p->period : valid;
+    if (!p->sla) {
+        return 0;
     }
+    int err = terms_at(s, p->service, p->period, &now);
+    /* Of the newest there is none after it. */
+    next.sla = p->service->sla;
+    if (!err && (now.older || now.from.ns > p->period.ns)) {
+        err = terms_at(s, p->service, p->period_end, &next);
+    }
+    if (!err) {
+        terms_apply(p, now.sla, next.sla);
+        p->sla = now.sla;
+        p->from = now.from;
+        p->older = now.older;
+        now.older = NULL;
+    }
+    terms_fini(&now);
+    terms_fini(&next);
+    return err;
+}
+
+int
+promise_begin(struct judgestore *s, struct promise *p, struct instant at)
+{
+    int err = find_waiting(s, p, &at);
+
+    err = err ? err : find_month(s, p, at);
+    err = err ? err : find_terms(s, p);
     if (p->service->in_service.ns > p->from.ns) {
         p->from = p->service->in_service;
     }

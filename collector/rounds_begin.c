@@ -142,10 +142,11 @@ rounds_begin_bond(struct bond *b)
             }
             last = at.ns > last ? at.ns : last;
         }
-        if (b->line->in_service.ns > last) {
-            last = b->line->in_service.ns;
-        }
-        line_begin(b->line, instant_of_ns(quarter_of(last + LINE_QUARTER_NS - 1)), true, 0);
+        /* Its parts may be inside a quarter hour; what came into service inside one counts from
+         * there on. */
+        int64_t at = quarter_of(last + LINE_QUARTER_NS - 1);
+        int64_t own = quarter_of(b->line->in_service.ns);
+        line_begin(b->line, instant_of_ns(own > at ? own : at), true, 0);
     }
     b->next = b->line->quarter;
 }
