@@ -66,7 +66,7 @@ int
 judge_start(struct judge **out, const struct collector_config *config,
             const struct inventory *inventory)
 {
-    static const struct job_kind kind = {.application = "plumbline-collector judge",
+    static const struct job_kind kind = {.name = "judge",
                                          .lock = LOCK,
                                          .every_s = EVERY_S,
                                          .again_s = AGAIN_S,

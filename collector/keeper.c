@@ -290,7 +290,7 @@ keeper_round(struct job *job, PGconn *conn, void *aux)
 int
 keeper_start(struct keeper **out, const struct collector_config *config)
 {
-    static const struct job_kind kind = {.application = "plumbline-collector keeper",
+    static const struct job_kind kind = {.name = "keeper",
                                          .lock = LOCK,
                                          .every_s = EVERY_S,
                                          .again_s = EVERY_S,
