@@ -49,6 +49,24 @@ session_key_of(const struct inv_link *link, const struct inv_class *class_, unsi
 }
 
 int
+inventory_link_sessions(const struct inv_link *link, const struct inv_class *class_, unsigned end,
+                        inventory_session_fn *fn, void *aux)
+{
+    int stop = 0;
+
+    if (link->state == INV_RETIRED || !link->ends[end].probe ||
+        (end == 1 && !link->probe_from_both)) {
+        return 0;
+    }
+    for (uint16_t flow = 0; flow < link->flows && !stop; flow++) {
+        struct session_key key;
+        session_key_of(link, class_, end, flow, &key);
+        stop = fn(link, class_, end, &key, aux);
+    }
+    return stop;
+}
+
+int
 inventory_sessions(const struct inventory *inv, const char *probe, inventory_session_fn *fn,
                    void *aux)
 {
@@ -56,18 +74,13 @@ inventory_sessions(const struct inventory *inv, const char *probe, inventory_ses
         const struct inv_link *link = &inv->links[i];
         unsigned end = strcmp(link->ends[0].probe->key, probe) == 0 ? 0 : 1;
         const struct inv_probe *near = link->ends[end].probe;
-        if (link->state == INV_RETIRED || !near || strcmp(near->key, probe) != 0 ||
-            (end == 1 && !link->probe_from_both)) {
+        if (!near || strcmp(near->key, probe) != 0) {
             continue;
         }
         for (size_t c = 0; c < link->class_count; c++) {
-            for (uint16_t flow = 0; flow < link->flows; flow++) {
-                struct session_key key;
-                session_key_of(link, link->classes[c], end, flow, &key);
-                int stop = fn(link, link->classes[c], end, &key, aux);
-                if (stop) {
-                    return stop;
-                }
+            int stop = inventory_link_sessions(link, link->classes[c], end, fn, aux);
+            if (stop) {
+                return stop;
             }
         }
     }
