@@ -25,10 +25,11 @@ struct job {
 PGconn *
 job_connect(const struct job *job)
 {
+    char application[48], why[256];
     const struct pg_options options = {
-        .application = job->kind->application, .role = "plumbline_writer", .connect_timeout_s = 5};
-    char why[256];
+        .application = application, .role = "plumbline_writer", .connect_timeout_s = 5};
 
+    snprintf(application, sizeof application, "plumbline-collector %s", job->kind->name);
     return pg_connect(job->config, &options, why, sizeof why);
 }
 
@@ -97,7 +98,7 @@ work(void *aux)
     struct job *job = aux;
     bool good;
 
-    (void)prctl(PR_SET_NAME, job->kind->name);
+    prctl(PR_SET_NAME, job->kind->name); /* What top -H calls it. */
     do {
         good = hold(job) && job->kind->round(job, job->conn, job->aux);
         if (!good || !job->kind->held) {

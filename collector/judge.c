@@ -67,7 +67,6 @@ judge_start(struct judge **out, const struct collector_config *config,
             const struct inventory *inventory)
 {
     static const struct job_kind kind = {.name = "judge",
-                                         .application = "plumbline-collector judge",
                                          .lock = LOCK,
                                          .every_s = EVERY_S,
                                          .again_s = AGAIN_S,
