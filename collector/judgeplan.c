@@ -187,7 +187,7 @@ end_bond(struct judgeplan *p, struct bond *b, size_t need, int err, struct bond 
             return add_bond(p, b);
         }
     }
-    bond_free(b);
+    bond_discard(b);
     return err == -EINVAL || err == -ENOENT ? 0 : err;
 }
 
@@ -211,19 +211,30 @@ build_group(struct judgeplan *p, const struct inv_group *g, const struct inv_cla
 
 /* The tails of a connector: its attachments' tests, of which so many are needed. */
 static int
-add_tail(struct judgeplan *p, struct bond *b, const struct inv_connector *c)
+build_tail(struct judgeplan *p, const struct inv_connector *c, const struct inv_class *class_,
+           struct bond **out)
 {
-    struct bond *tail = bond_new(LINE_GROUP, c->key, b->class_, p->inventory->interval);
-    int err = tail ? 0 : -ENOMEM;
-
+    *out = find_bond(p, LINE_CONNECTOR, c->key, class_);
+    if (*out) {
+        return 0;
+    }
+    struct bond *b = bond_new(LINE_CONNECTOR, c->key, class_, p->inventory->interval);
+    int err = b ? 0 : -ENOMEM;
     for (size_t i = 0; i < c->attachment_count && !err; i++) {
         const struct inv_link *test = c->attachments[i].test;
-        struct way *w = test ? way_for(p, test, b->class_) : NULL;
-        err = w ? bond_add_way(tail, w) : 0;
+        struct way *w = test ? way_for(p, test, class_) : NULL;
+        err = w ? bond_add_way(b, w) : 0;
     }
-    struct bond *made = NULL;
-    err = tail ? end_bond(p, tail, c->need, err, &made) : err;
-    return err ? err : made ? bond_add_bond(b, made) : 0;
+    return b ? end_bond(p, b, c->need, err, out) : err;
+}
+
+static int
+add_tail(struct judgeplan *p, struct bond *b, const struct inv_connector *c)
+{
+    struct bond *tail;
+    int err = build_tail(p, c, b->class_, &tail);
+
+    return err ? err : tail ? bond_add_bond(b, tail) : 0;
 }
 
 static int

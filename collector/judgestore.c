@@ -310,6 +310,29 @@ judgestore_period(struct judgestore *s, struct line *l, struct instant from, str
     return err;
 }
 
+int
+judgestore_states(struct judgestore *s, const struct line *l, struct instant from,
+                  struct instant until, judgestore_states_fn *fn, void *aux)
+{
+    char id[NUMBER_SIZE], first[TIMESTAMP_SIZE], last[TIMESTAMP_SIZE];
+    const char *values[] = {number(id, l->id), timestamp(first, from), timestamp(last, until)};
+    PGresult *r = ask(s,
+                      "SELECT start, states FROM plumbline_store.judged_quarter WHERE line_id = $1 "
+                      "AND start >= $2::timestamptz AND start < $3::timestamptz "
+                      "AND until = start + interval '15 minutes' "
+                      "AND (dt_available < dt_total OR dt_undetermined > 0) ORDER BY start",
+                      3, values);
+    int err = r ? 0 : -EIO;
+
+    for (int i = 0; !err && i < PQntuples(r); i++) {
+        size_t size;
+        const uint8_t *states = cell_bytes(r, i, 1, &size);
+        err = fn(cell_instant(r, i, 0), states, size, aux);
+    }
+    PQclear(r);
+    return err;
+}
+
 /* --- Rows ----------------------------------------------------------------- */
 
 PGresult *

@@ -78,6 +78,12 @@ int judgestore_first_rows(struct judgestore *s, struct way *const *ways, size_t 
 int judgestore_period(struct judgestore *s, struct line *l, struct instant from,
                       struct instant until);
 
+/* Calls 'fn' with the states (line_states()) of each complete quarter hour in [from, until) that
+ * was not available and known all through. */
+typedef int judgestore_states_fn(struct instant start, const void *states, size_t size, void *aux);
+int judgestore_states(struct judgestore *s, const struct line *l, struct instant from,
+                      struct instant until, judgestore_states_fn *fn, void *aux);
+
 /* --- Rows ----------------------------------------------------------------- */
 
 enum judgestore_column {

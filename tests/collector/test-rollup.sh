@@ -4,25 +4,12 @@
 # changes a row; finished when a source is closed.  Then the keeper: order, retention,
 # and how long commits wait for it, by PostgreSQL's own word.
 here=$(cd "$(dirname "$0")" && pwd)
-# shellcheck source=tests/lib/base.sh
-. "$here/../lib/base.sh"
-# shellcheck source=tests/lib/servers.sh
-. "$here/../lib/servers.sh"
-build=${PLUMBLINE_BUILD:-.}
-top=$(cd "$here/../.." && pwd)
+# shellcheck source=tests/lib/store.sh
+. "$here/../lib/store.sh"
+store_begin rollup redis-server redis-cli
 
-[[ $(id -u) -eq 0 ]] || { echo "skipped: PostgreSQL of one's own is started by root as user postgres" >&2; exit 77; }
-need_program redis-server redis-cli setpriv
-pg_bin >/dev/null || need_program postgres
-test_init rollup
-
-sql() { pg_sql plumbline "$1"; }
-feed() { "$build/tests/collector/feed" "$REDIS_DIR/redis.sock" >/dev/null; }
-answers() { [[ $(sql "$1" 2>/dev/null) == "$2" ]]; }
-# becomes SENTENCE WANTED SQL: within 40 s.
-becomes() { wait_for 40 answers "$3" "$2" 2>/dev/null || true; check_equal "$1" "$2" "$(sql "$3" 2>&1)"; }
 logged() { grep -q "$1" "$TEST_DIR/one.log"; }
-collector() { start one "$build/plumbline-collector" --config "$TEST_DIR/one.yaml"; }
+collector() { store_collector one; }
 again() { stop one TERM 15; : >"$TEST_DIR/one.log"; collector; }
 there() { answers "SELECT to_regclass('plumbline_store.$1_' || to_char(current_date - $2, 'YYYYMMDD')) IS NOT NULL" "$3"; }
 
@@ -38,17 +25,12 @@ there() { answers "SELECT to_regclass('plumbline_store.$1_' || to_char(current_d
         echo "  l$i: { state: active, probe_from: both, classes: [c0], ends: [ { probe: p$i, address: 10.$i.1.1 }, { probe: p$((i + 1)), address: 10.$i.1.2 } ] }"
     done
 } >"$TEST_DIR/inventory.yaml"
-check 'Redis starts' redis_start "$TEST_DIR/redis" || test_end
 pg_init "$TEST_DIR/pg" && cat >>"$TEST_DIR/pg/data/postgresql.conf" <<END
 log_lock_waits = on
 deadlock_timeout = 100ms
 log_line_prefix = '%a|'
 END
-check 'PostgreSQL starts' pg_start "$TEST_DIR/pg" || test_end
-pg_sql postgres 'CREATE DATABASE plumbline'
-PLUMBLINE_SQLDIR=$top/sql "$build/plumbline" migrate --postgresql "$PG_CONNINFO dbname=plumbline" >/dev/null
-printf '%s\n' 'collector: one' "inventory: $TEST_DIR/inventory.yaml" "redis: { address: \"$REDIS_ADDRESS\" }" \
-    "postgresql: { conninfo: \"$PG_CONNINFO dbname=plumbline\" }" >"$TEST_DIR/one.yaml"
+store_start
 sql "SELECT plumbline_store.make_day(current_date - 1)" >/dev/null
 
 # differences VIEW FINER SECONDS: lines of VIEW that are not exactly what the lines of FINER in
