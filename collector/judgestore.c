@@ -16,6 +16,8 @@
 
 /* So many lines are written at once: it bounds what is held of them. */
 #define ADDED_MAX 2000
+/* Lines whose month is read at once: 3000 tallies each. */
+#define PERIODS_AT_ONCE 16
 #define NUMBER_SIZE 24
 #define TIMESTAMP_SIZE 48
 
@@ -277,39 +279,81 @@ judgestore_first_rows(struct judgestore *s, struct way *const *ways, size_t coun
     return r ? 0 : -EIO;
 }
 
-int
-judgestore_period(struct judgestore *s, struct line *l, struct instant from, struct instant until)
+/* Merges the tallies of 'r' (place, start, tally) into the lines' periods. */
+static int
+merge_tallies(struct judgestore *s, struct line *const *lines, const PGresult *r)
 {
-    char id[NUMBER_SIZE], first[NUMBER_SIZE], last[NUMBER_SIZE];
-    const char *values[] = {number(id, l->id), number(first, from.ns / NS_PER_S),
-                            number(last, until.ns / NS_PER_S)};
     struct tally one;
     int err = 0;
 
-    tally_fini(&l->period);
-    tally_init(&l->period);
-    PGresult *r = ask(s,
-                      "SELECT tally FROM plumbline_store.judged_quarter WHERE line_id = $1 "
-                      "AND start >= to_timestamp($2::bigint) AND start < to_timestamp($3::bigint) "
-                      "AND until = start + interval '15 minutes' ORDER BY start",
-                      3, values);
-    if (!r) {
-        return -EIO;
-    }
     tally_init(&one);
     for (int i = 0; i < PQntuples(r) && !err; i++) {
+        struct line *l = lines[cell_i8(r, i, 0)];
         size_t size;
-        const uint8_t *bytes = cell_bytes(r, i, 0, &size);
+        const uint8_t *bytes = cell_bytes(r, i, 2, &size);
+        if (cell_instant(r, i, 1).ns >= l->quarter.ns) {
+            continue;
+        }
         err = tally_decode(&one, bytes, size);
         err = err ? err : tally_merge(&l->period, &one);
+        if (err == -EBADMSG) {
+            snprintf(s->why, sizeof s->why, "a tally of %s does not decode", l->scope);
+            err = -EIO;
+        }
     }
     tally_fini(&one);
-    PQclear(r);
-    if (err == -EBADMSG) {
-        snprintf(s->why, sizeof s->why, "a tally of %s does not decode", l->scope);
-        err = -EIO;
-    }
     return err;
+}
+
+/* Of some lines. */
+static int
+load_periods(struct judgestore *s, struct line *const *lines, size_t count, struct instant from,
+             struct instant until)
+{
+    char first[TIMESTAMP_SIZE], last[TIMESTAMP_SIZE];
+
+    bytes_clear(&s->ids);
+    for (size_t i = 0; i < count; i++) {
+        array_add(&s->ids, lines[i]->id);
+    }
+    const char *values[] = {array_end(&s->ids), timestamp(first, from), timestamp(last, until)};
+    if (!values[0]) {
+        return -ENOMEM;
+    }
+    PGresult *r = ask(s,
+                      "SELECT w.place - 1, q.start, q.tally FROM unnest($1::bigint[]) WITH "
+                      "ORDINALITY w(id, place) CROSS JOIN LATERAL (SELECT start, tally FROM "
+                      "plumbline_store.judged_quarter j WHERE j.line_id = w.id "
+                      "AND j.start >= $2::timestamptz AND j.start < $3::timestamptz "
+                      "AND j.until = j.start + interval '15 minutes' OFFSET 0) q",
+                      3, values);
+    int err = r ? merge_tallies(s, lines, r) : -EIO;
+
+    PQclear(r);
+    return err;
+}
+
+int
+judgestore_periods(struct judgestore *s, struct line *const *lines, size_t count,
+                   struct instant from, struct instant until)
+{
+    struct line *some[PERIODS_AT_ONCE];
+    size_t n = 0;
+    int err = 0;
+
+    for (size_t i = 0; i < count && !err; i++) {
+        tally_fini(&lines[i]->period);
+        tally_init(&lines[i]->period);
+        /* Of one that was never stored there is nothing. */
+        if (lines[i]->stored && lines[i]->quarter.ns > from.ns) {
+            some[n++] = lines[i];
+        }
+        if (n == PERIODS_AT_ONCE) {
+            err = load_periods(s, some, n, from, until);
+            n = 0;
+        }
+    }
+    return err || !n ? err : load_periods(s, some, n, from, until);
 }
 
 int

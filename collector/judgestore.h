@@ -19,6 +19,11 @@ struct judgestore {
     char why[256];
     struct bytes ids, caps, quarters, transitions, lines; /* Used again for each call. */
     size_t added, added_lines;                            /* Quarter hours, lines in them. */
+    /* promise.c's last month: of neighbours it is the same. */
+    struct {
+        const char *timezone; /* The inventory's own text. */
+        struct instant at, start, end;
+    } month;
 };
 
 void judgestore_fini(struct judgestore *s);
@@ -75,9 +80,10 @@ int judgestore_windows(struct judgestore *s, struct instant from, judgestore_win
 int judgestore_first_rows(struct judgestore *s, struct way *const *ways, size_t count,
                           struct instant since, struct instant *out);
 
-/* Merges the complete quarter hours of [from, until) into line->period, which is emptied before. */
-int judgestore_period(struct judgestore *s, struct line *l, struct instant from,
-                      struct instant until);
+/* Merges the complete quarter hours of [from, until) that are before the open one into each line's
+ * period, which is emptied before. */
+int judgestore_periods(struct judgestore *s, struct line *const *lines, size_t count,
+                       struct instant from, struct instant until);
 
 /* Calls 'fn' with the states (line_states()) of each complete quarter hour in [from, until) that
  * was not available and known all through. */

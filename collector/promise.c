@@ -54,29 +54,32 @@ promise_from(const struct promise *p)
     return instant_floor(p->from, span_of_ns(LINE_QUARTER_NS));
 }
 
-static int
-load_line(struct judgestore *s, const struct promise *p, struct line *l)
-{
-    struct instant until = l->quarter.ns < p->period_end.ns ? l->quarter : p->period_end;
-
-    l->period_start = promise_from(p);
-    l->period_end = p->period_end;
-    return l->quarter.ns >= 0 ? judgestore_period(s, l, l->period_start, until) : 0;
-}
-
+/* Complete quarter hours of the period, into its lines. */
 static int
 load_lines(struct judgestore *s, struct promise *p)
 {
-    int err = 0;
+    struct line **lines = calloc(p->way_count * DIRECTIONS + p->whole_count + 1, sizeof *lines);
+    size_t count = 0;
 
-    for (size_t i = 0; i < p->way_count && !err; i++) {
-        for (enum direction d = DIR_FWD; d < DIRECTIONS && !err; d++) {
-            err = p->ways[i].lines[d] ? load_line(s, p, p->ways[i].lines[d]) : 0;
+    if (!lines) {
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < p->way_count; i++) {
+        for (enum direction d = DIR_FWD; d < DIRECTIONS; d++) {
+            if (p->ways[i].lines[d]) {
+                lines[count++] = p->ways[i].lines[d];
+            }
         }
     }
-    for (size_t i = 0; i < p->whole_count && !err; i++) {
-        err = load_line(s, p, p->wholes[i]->line);
+    for (size_t i = 0; i < p->whole_count; i++) {
+        lines[count++] = p->wholes[i]->line;
     }
+    for (size_t i = 0; i < count; i++) {
+        lines[i]->period_start = promise_from(p);
+        lines[i]->period_end = p->period_end;
+    }
+    int err = judgestore_periods(s, lines, count, promise_from(p), p->period_end);
+    free(lines);
     return err;
 }
 
@@ -101,7 +104,7 @@ find_waiting(struct judgestore *s, struct promise *p, struct instant *at)
 }
 
 static int
-find_month(struct judgestore *s, struct promise *p, struct instant at)
+ask_month(struct judgestore *s, const struct promise *p, struct instant at)
 {
     char now[NUMBER_SIZE];
     const char *values[] = {promise_number(now, at.ns / NS_PER_S), timezone_of(p)};
@@ -111,11 +114,27 @@ find_month(struct judgestore *s, struct promise *p, struct instant at)
                     "FROM plumbline_store.month_of(to_timestamp($1::bigint), $2)",
                     2, values);
     if (r) {
-        p->period = instant_of_ns(atoll(PQgetvalue(r, 0, 0)) * NS_PER_S);
-        p->period_end = instant_of_ns(atoll(PQgetvalue(r, 0, 1)) * NS_PER_S);
+        s->month.start = instant_of_ns(atoll(PQgetvalue(r, 0, 0)) * NS_PER_S);
+        s->month.end = instant_of_ns(atoll(PQgetvalue(r, 0, 1)) * NS_PER_S);
+        s->month.at = at;
+        s->month.timezone = values[1];
     }
     PQclear(r);
     return r ? 0 : -EIO;
+}
+
+static int
+find_month(struct judgestore *s, struct promise *p, struct instant at)
+{
+    /* Names are the inventory's, which stays: the same one is in the same place. */
+    bool same = s->month.timezone == timezone_of(p) && s->month.at.ns == at.ns;
+    int err = same ? 0 : ask_month(s, p, at);
+
+    if (!err) {
+        p->period = s->month.start;
+        p->period_end = s->month.end;
+    }
+    return err;
 }
 
 /* So that a period that was begun is published, whoever goes on. */

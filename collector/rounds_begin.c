@@ -42,6 +42,7 @@ begin_stored(struct rounds *r)
     for (size_t i = 0; i < r->line_count && !err; i++) {
         r->lines[i]->quarter = instant_of_ns(-1);
         if (found[i].found) {
+            r->lines[i]->stored = true;
             begin_line(r->lines[i], &found[i]);
         }
     }
