@@ -28,7 +28,13 @@ struct promise {
     struct inventory *older;   /* Whose it is, if it is not the newest version. */
     struct instant period, period_end, from;
     char why[160]; /* It is published again; empty: it is not. */
+    /* rounds.c's: how far all of it was when its state was written; nobody looked since it began.
+     */
+    int64_t seen;
+    bool fresh;
 };
+
+struct judgeplan_bond;
 
 struct judgeplan {
     const struct inventory *inventory;
@@ -36,6 +42,7 @@ struct judgeplan {
     size_t way_count;
     struct bond **bonds; /* Parts before wholes. */
     size_t bond_count;
+    struct judgeplan_bond *by_key; /* While it is made. */
     struct promise *promises;
     size_t promise_count;
 };

@@ -12,16 +12,7 @@
 /* More delta-t than an interval has: 15 min of 10 ms. */
 #define DT_MAX 90000
 
-enum { STATES_FORMAT = 1 };
-enum {
-    STATE_AVAILABLE = 1 << 0,
-    STATE_UNDETERMINED = 1 << 1,
-    STATE_HIGH_LOSS = 1 << 2,
-    STATE_EXCLUDED_SHIFT = 3,
-    STATE_BITS = 6
-};
-
-static const char *const scope_names[LINE_SCOPES] = {"link", "group", "service"};
+static const char *const scope_names[LINE_SCOPES] = {"link", "group", "service", "connector"};
 
 const char *
 line_scope_name(enum line_scope kind)
@@ -95,7 +86,7 @@ line_begin(struct line *l, struct instant quarter, bool available_before, uint32
     l->state = (struct tally_state){.available = available_before};
     l->state.high_loss.run = high_loss_before;
     bytes_clear(&l->states);
-    bytes_varint(&l->states, STATES_FORMAT);
+    bytes_varint(&l->states, LINE_STATES_FORMAT);
     l->run_count = 0;
     l->transition_count = 0;
 }
@@ -125,7 +116,7 @@ static void
 end_run(struct line *l)
 {
     if (l->run_count) {
-        bytes_varint(&l->states, l->run_count << STATE_BITS | l->run_state);
+        bytes_varint(&l->states, l->run_count << LINE_STATE_BITS | l->run_state);
         l->run_count = 0;
     }
 }
@@ -196,7 +187,7 @@ note(struct line *l, struct instant start, size_t count, const uint8_t *states, 
     int err = 0;
 
     for (size_t i = 0; i < count && !err; i++) {
-        bool is = states[i] & STATE_AVAILABLE;
+        bool is = states[i] & LINE_STATE_AVAILABLE;
         if (is != was) {
             err = add_transition(l, instant_of_ns(start.ns + (int64_t)i * l->dt.ns), is);
         }
@@ -235,8 +226,10 @@ line_add(struct line *l, struct instant start, const struct measured *m, const u
         }
         bool bad = is && !excluded[i] &&
                    availability_input(l->params, dt[i].sent, dt[i].lost) == AVAILABILITY_BAD;
-        states[i] = (uint8_t)((is ? STATE_AVAILABLE : 0) | (undetermined ? STATE_UNDETERMINED : 0) |
-                              (bad ? STATE_HIGH_LOSS : 0) | excluded[i] << STATE_EXCLUDED_SHIFT);
+        states[i] =
+            (uint8_t)((is ? LINE_STATE_AVAILABLE : 0) |
+                      (undetermined ? LINE_STATE_UNDETERMINED : 0) |
+                      (bad ? LINE_STATE_HIGH_LOSS : 0) | excluded[i] << LINE_STATE_EXCLUDED_SHIFT);
     }
     int err = tally_add(&l->tally, &l->state, &config, l->params, m, available, excluded);
     l->state.available = count ? available[count - 1] : was;
@@ -266,8 +259,9 @@ line_add_states(struct line *l, struct instant start, const uint8_t *parts, size
             t->outages += l->state.available && !is;
         }
         l->state.available = is;
-        states[i] = (uint8_t)((is ? STATE_AVAILABLE : 0) | (undetermined ? STATE_UNDETERMINED : 0) |
-                              excluded[i] << STATE_EXCLUDED_SHIFT);
+        states[i] = (uint8_t)((is ? LINE_STATE_AVAILABLE : 0) |
+                              (undetermined ? LINE_STATE_UNDETERMINED : 0) |
+                              excluded[i] << LINE_STATE_EXCLUDED_SHIFT);
     }
     return note(l, start, count, states, was);
 }

@@ -20,10 +20,23 @@
 
 #define LINE_QUARTER_NS (900 * NS_PER_S)
 
-enum line_scope { LINE_LINK, LINE_GROUP, LINE_SERVICE, LINE_SCOPES };
+/* Connector: its tails together, where a contract covers them. */
+enum line_scope { LINE_LINK, LINE_GROUP, LINE_SERVICE, LINE_CONNECTOR, LINE_SCOPES };
 
 /* enum direction, and DIRECTIONS for both ways together. */
 #define LINE_BOTH DIRECTIONS
+
+/* The states of a quarter hour as they are stored: LINE_STATES_FORMAT in a byte, then a varint a
+ * run, 'count << LINE_STATE_BITS | state'.  judged_states() in sql/0010-sla.sql and outage.c read
+ * it. */
+enum { LINE_STATES_FORMAT = 1 };
+enum line_state {
+    LINE_STATE_AVAILABLE = 1 << 0,
+    LINE_STATE_UNDETERMINED = 1 << 1,
+    LINE_STATE_HIGH_LOSS = 1 << 2,
+    LINE_STATE_EXCLUDED_SHIFT = 3, /* enum exclusion_kind from this bit on. */
+    LINE_STATE_BITS = 6
+};
 
 struct line_transition {
     struct instant at;
@@ -76,7 +89,7 @@ struct line *line_new(enum line_scope kind, const char *scope, const char *objec
                       const char *class_name, unsigned direction);
 void line_free(struct line *l);
 
-const char *line_scope_name(enum line_scope kind); /* "link", "group", "service" */
+const char *line_scope_name(enum line_scope kind); /* "link", "group" ... */
 const char *line_direction_name(unsigned direction);
 
 /* Begins the quarter hour that starts at 'quarter'; what was open is forgotten. */

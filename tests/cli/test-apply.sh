@@ -3,26 +3,14 @@
 # test-apply.sh - `plumbline apply` and `plumbline slice` over a real PostgreSQL and
 # a real git repository: the plan, the generations, and each thing that is refused.
 here=$(cd "$(dirname "$0")" && pwd)
-# shellcheck source=tests/lib/base.sh
-. "$here/../lib/base.sh"
-# shellcheck source=tests/lib/servers.sh
-. "$here/../lib/servers.sh"
-build=${PLUMBLINE_BUILD:-.}
-build=$(cd "$build" && pwd)
-top=$(cd "$here/../.." && pwd)
+# shellcheck source=tests/lib/store.sh
+. "$here/../lib/store.sh"
+build=$STORE_BUILD top=$STORE_TOP
+store_begin apply git python3
 
-[[ $(id -u) -eq 0 ]] || { echo "skipped: PostgreSQL of one's own is started by root as user postgres" >&2; exit 77; }
-need_program setpriv git python3
-pg_bin >/dev/null || need_program postgres
-test_init apply
-
-sql() { pg_sql plumbline "$1"; }
 git() { command git -C "$net" -c user.name='Ann Other' -c user.email=ann@example.net "$@"; }
 # apply ARG ...: its status in $status, what it said in out and err.
-apply() {
-    PLUMBLINE_SQLDIR=$top/sql "$build/plumbline" apply --config "$TEST_DIR/plumbline.yaml" "$@" >"$TEST_DIR/out" 2>"$TEST_DIR/err"
-    status=$?
-}
+apply() { does apply "$@"; }
 # edit FILE FROM TO: the first FROM in FILE becomes TO.
 edit() {
     python3 - "$net/$1" "$2" "$3" <<'END'
@@ -33,7 +21,6 @@ assert old in text, old
 open(path, "w").write(text.replace(old, new, 1))
 END
 }
-says() { grep -qE -- "$2" "$TEST_DIR/$1" || { cat "$TEST_DIR/out" "$TEST_DIR/err" >&2; return 1; }; }
 generations() { sql 'SELECT coalesce(max(number), 0) FROM plumbline_store.inventory_generation'; }
 # refused SENTENCE PATTERN: apply --yes is refused with that, and writes nothing.
 refused() {
@@ -48,15 +35,14 @@ refused() {
 
 net=$TEST_DIR/net
 mkdir "$net"
-check 'PostgreSQL starts' pg_start "$TEST_DIR/pg" || test_end
-pg_sql postgres 'CREATE DATABASE plumbline'
-printf '%s\n' "inventory: $net" "postgresql: { conninfo: \"$PG_CONNINFO dbname=plumbline\" }" >"$TEST_DIR/plumbline.yaml"
+STORE_INVENTORY=$net
+store_servers
 cp "$top/tests/fixtures/inventory-example.yaml" "$net/net.yaml"
 
 apply "$net"
 check_equal 'without a schema: status' 3 "$status"
 check 'without a schema: migrate is named' says err 'run .plumbline migrate. first'
-PLUMBLINE_SQLDIR=$top/sql "$build/plumbline" migrate --config "$TEST_DIR/plumbline.yaml" >/dev/null
+plumbline migrate >/dev/null
 apply --commit abc --author 'Bob' --json
 check_equal 'a plan outside of git: status' 0 "$status"
 check 'a plan outside of git: commit and author are what was said' says out '"commit":[[:space:]]*"abc"'

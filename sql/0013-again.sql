@@ -1,4 +1,4 @@
--- 0012-again.sql - what was judged is judged again when a source that was given up speaks
+-- 0013-again.sql - what was judged is judged again when a source that was given up speaks
 -- again, and by the limits that hold; versions of an SLA follow one another in time.
 
 SET LOCAL ROLE plumbline_owner;
