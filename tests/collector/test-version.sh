@@ -104,6 +104,7 @@ start one "$build/plumbline-collector" --config "$TEST_DIR/one.yaml"
 verdict() { echo "SELECT version, extract(epoch FROM judged_from)::bigint, limit_value, verdict, part, whole FROM plumbline.v_verdict WHERE service = '$1' AND number = 1"; }
 first=$(date -u -d "$(date -u -d "@$day" +%Y-%m-01)" +%s)
 becomes 'the older version: its limit, and what it says of time that nobody knows' "$(printf '1\t%s\t99900\tmissed\t4404\t4500' "$first")" "$(verdict s1)"
+check_equal 'and in each quarter hour' 4500 "$(sql "SELECT sum(dt_counted) FROM plumbline.v_availability WHERE scope = 's1' AND direction = 'both' AND start < to_timestamp($month)")"
 check_equal 'and its credit' 10000 "$(sql "SELECT credit_milli FROM plumbline.v_credit WHERE service = 's1'")"
 check_equal 'and the limit of its other objective' $'20000000\tmet' \
     "$(sql "SELECT limit_value, verdict FROM plumbline.v_verdict WHERE service = 's1' AND number = 2")"
