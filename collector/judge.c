@@ -19,7 +19,7 @@
 #define LOCK "1886157934, 5"
 
 static const char *const count_names[JUDGE_COUNTS] = {
-    "intervals", "quarters", "changes", "verdicts", "left_out", "bad_rows", "failed"};
+    "intervals", "quarters", "changes", "verdicts", "left_out", "bad_rows", "failed", "rounds"};
 
 struct judge {
     const struct collector_config *config;
@@ -29,6 +29,7 @@ struct judge {
     pthread_cond_t wake;
     bool stopping;
     struct counter counters[JUDGE_COUNTS];
+    struct judge_status status; /* Under 'lock'. */
     /* The thread's. */
     struct judgestore store;
     struct rounds *rounds; /* NULL: not begun. */
@@ -49,6 +50,22 @@ sleep_for(struct judge *j, int seconds)
     bool stopping = j->stopping;
     pthread_mutex_unlock(&j->lock);
     return !stopping;
+}
+
+/* What others may know, after each round. */
+static void
+tell(struct judge *j, bool completed)
+{
+    struct judge_status s = {.active = j->ours};
+
+    s.round_at = s.newest = s.oldest = instant_of_ns(-1);
+    if (completed) {
+        s.round_at = instant_now();
+        rounds_until(j->rounds, &s.newest, &s.oldest);
+    }
+    pthread_mutex_lock(&j->lock);
+    j->status = s;
+    pthread_mutex_unlock(&j->lock);
 }
 
 static void
@@ -95,6 +112,7 @@ judge_round(struct judge *j)
     int err;
 
     if (!hold(j)) {
+        tell(j, false);
         return false;
     }
     err = j->rounds ? 0 : rounds_new(j->inventory, &j->store, j->counters, &j->rounds);
@@ -107,9 +125,12 @@ judge_round(struct judge *j)
         }
         j->told = true;
         leave(j);
+        tell(j, false);
         return false;
     }
     j->told = false;
+    counter_add(&j->counters[JUDGE_ROUNDS], 1);
+    tell(j, true);
     return true;
 }
 
@@ -137,6 +158,7 @@ judge_start(struct judge **out, const struct collector_config *config,
     }
     j->config = config;
     j->inventory = inventory;
+    j->status.round_at = j->status.newest = j->status.oldest = instant_of_ns(-1);
     pthread_mutex_init(&j->lock, NULL);
     pthread_cond_init(&j->wake, NULL);
     int err = pthread_create(&j->thread, NULL, judge_thread, j);
@@ -171,4 +193,12 @@ struct counter_group
 judge_counters(struct judge *j)
 {
     return (struct counter_group){"judge", count_names, j->counters, JUDGE_COUNTS};
+}
+
+void
+judge_view(struct judge *j, struct judge_status *out)
+{
+    pthread_mutex_lock(&j->lock);
+    *out = j->status;
+    pthread_mutex_unlock(&j->lock);
 }

@@ -456,3 +456,16 @@ rounds_run(struct rounds *r, struct instant now)
     }
     return err;
 }
+
+void
+rounds_until(const struct rounds *r, struct instant *newest, struct instant *oldest)
+{
+    *newest = *oldest = instant_of_ns(-1);
+    for (size_t i = 0; i < r->plan->way_count; i++) {
+        struct instant until = r->plan->ways[i]->next;
+        if (until.ns >= 0) {
+            *newest = until.ns > newest->ns ? until : *newest;
+            *oldest = oldest->ns < 0 || until.ns < oldest->ns ? until : *oldest;
+        }
+    }
+}

@@ -113,6 +113,15 @@ check 'a forged summary is counted under the name of who sent it' \
     wait_for 60 shows emu collector 'plumbline_collector_assemble_refused_trust_total{source="right-p1"}' 'v > 0'
 check 'and under nobody else' shows emu collector 'plumbline_collector_assemble_refused_trust_total{source="left-p1"}' 'v == 0'
 
+check 'the collector judges' wait_for 30 shows emu collector plumbline_collector_judge_active 'v == 1'
+check 'round by round' wait_for 60 shows emu collector plumbline_collector_judge_rounds_total 'v >= 3'
+check 'and says how far it has come' wait_for 90 shows emu collector plumbline_collector_judge_lag_seconds 'v > 0 && v < 300'
+check 'and where the last link stands, which is no further' \
+    test "$(awk -v a="$(value collector plumbline_collector_judge_oldest_lag_seconds)" -v b="$(value collector plumbline_collector_judge_lag_seconds)" 'BEGIN { print (a >= b) }')" -eq 1
+check 'intervals that it judged are counted' shows emu collector plumbline_collector_judge_intervals_total 'v >= 1'
+check 'none of its rounds failed' shows emu collector plumbline_collector_judge_failed_total 'v == 0'
+check 'so are the chores of the keeper' shows emu collector plumbline_collector_keeper_refused_total 'v == 0'
+
 wait_for 30 scrape left left
 wait_for 30 scrape right right
 check 'promtool finds nothing in the page of the probe' promtool_check left
