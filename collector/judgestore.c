@@ -100,11 +100,13 @@ judgestore_sources(struct judgestore *s, judgestore_source_fn *fn, void *aux)
                       "SELECT source_id, CASE WHEN closed THEN 'infinity' ELSE written_until END, "
                       "closed FROM plumbline_store.source_position WHERE written_until IS NOT NULL",
                       0, NULL);
-    for (int i = 0; r && i < PQntuples(r); i++) {
-        fn(cell_i8(r, i, 0), cell_bool(r, i, 2) ? INT64_MAX : cell_instant(r, i, 1).ns, aux);
+    int err = r ? 0 : -EIO;
+
+    for (int i = 0; !err && i < PQntuples(r); i++) {
+        err = fn(cell_i8(r, i, 0), cell_bool(r, i, 2) ? INT64_MAX : cell_instant(r, i, 1).ns, aux);
     }
     PQclear(r);
-    return r ? 0 : -EIO;
+    return err;
 }
 
 int
@@ -114,11 +116,13 @@ judgestore_pending(struct judgestore *s, judgestore_pending_fn *fn, void *aux)
                       "SELECT s.rt_series, min(p.start) FROM plumbline_store.far_pending p "
                       "JOIN plumbline_store.session s USING (source_id, session_id) GROUP BY 1",
                       0, NULL);
-    for (int i = 0; r && i < PQntuples(r); i++) {
-        fn(cell_i8(r, i, 0), cell_instant(r, i, 1).ns, aux);
+    int err = r ? 0 : -EIO;
+
+    for (int i = 0; !err && i < PQntuples(r); i++) {
+        err = fn(cell_i8(r, i, 0), cell_instant(r, i, 1).ns, aux);
     }
     PQclear(r);
-    return r ? 0 : -EIO;
+    return err;
 }
 
 /* --- Where to begin ------------------------------------------------------- */
@@ -367,12 +371,16 @@ judgestore_params_id(const PGresult *r, int row)
     return cell_i8(r, row, ROW_PARAMS);
 }
 
-static void
+/* 'text' is PostgreSQL's own JSON, so memory is all that can fail. */
+static int
 read_limits(const char *text, struct judgestore_params *out)
 {
     cJSON *list = cJSON_Parse(text);
     const cJSON *o;
 
+    if (!list) {
+        return -ENOMEM;
+    }
     cJSON_ArrayForEach(o, list)
     {
         const char *metric = cJSON_GetStringValue(cJSON_GetObjectItem(o, "metric"));
@@ -390,6 +398,7 @@ read_limits(const char *text, struct judgestore_params *out)
         l->limit = span_of_ns((int64_t)cJSON_GetNumberValue(limit));
     }
     cJSON_Delete(list);
+    return 0;
 }
 
 int
@@ -401,13 +410,15 @@ judgestore_params(struct judgestore *s, int64_t params_id, struct judgestore_par
         ask(s, "SELECT dt_ns, limits::text FROM plumbline_store.params WHERE params_id = $1", 1,
             values);
 
+    int err = r ? 0 : -EIO;
+
     *out = (struct judgestore_params){.params_id = params_id};
-    if (r && PQntuples(r) == 1) {
+    if (!err && PQntuples(r) == 1) {
         out->dt = span_of_ns(cell_i8(r, 0, 0));
-        read_limits(PQgetvalue(r, 0, 1), out);
+        err = read_limits(PQgetvalue(r, 0, 1), out);
     }
     PQclear(r);
-    return r ? 0 : -EIO;
+    return err;
 }
 
 /* Where each of the way's limits is in over[] of these rows: -1 where they do not count it.  'p' is

@@ -25,13 +25,14 @@ void judgestore_fini(struct judgestore *s);
 
 /* --- Horizons ------------------------------------------------------------- */
 
-/* Calls 'fn' with each source's written_until (closed: INT64_MAX), ns. */
-typedef void judgestore_source_fn(int64_t source_id, int64_t until_ns, void *aux);
+/* Calls 'fn' with each source's written_until (closed: INT64_MAX), ns.  What it returns but 0 ends it
+ * and is returned, here and below. */
+typedef int judgestore_source_fn(int64_t source_id, int64_t until_ns, void *aux);
 int judgestore_sources(struct judgestore *s, judgestore_source_fn *fn, void *aux);
 
 /* Calls 'fn' with each session that has rows whose far end has not spoken, and the first's start.
  */
-typedef void judgestore_pending_fn(int64_t session_id, int64_t start_ns, void *aux);
+typedef int judgestore_pending_fn(int64_t session_id, int64_t start_ns, void *aux);
 int judgestore_pending(struct judgestore *s, judgestore_pending_fn *fn, void *aux);
 
 /* --- Where to begin ------------------------------------------------------- */

@@ -48,6 +48,29 @@ promise_ask(struct judgestore *s, const char *sql, int count, const char *const 
 
 /* --- Periods -------------------------------------------------------------- */
 
+/* The inventory that has it, from 'r'. */
+static int
+read_older(struct judgestore *s, struct promise *p, const PGresult *r)
+{
+    struct faults *faults = faults_new();
+
+    if (!faults) {
+        return -ENOMEM;
+    }
+    int err = inventory_read(faults, "generation", PQgetvalue(r, 0, 0),
+                             (size_t)PQgetlength(r, 0, 0), &p->older);
+    faults_free(faults);
+    if (err) {
+        snprintf(s->why, sizeof s->why,
+                 "the generation with the older version of SLA %s cannot be read, and %s is not "
+                 "judged by another",
+                 p->service->sla->key, p->service->key);
+        return err == -ENOMEM ? err : -EIO;
+    }
+    p->sla = inventory_sla(p->older, p->service->sla->key);
+    return 0;
+}
+
 /* The version that was valid at the period's start, where the newest is not. */
 static int
 find_older(struct judgestore *s, struct promise *p)
@@ -66,16 +89,9 @@ find_older(struct judgestore *s, struct promise *p)
     if (!r) {
         return -EIO;
     }
-    if (PQntuples(r) == 1) {
-        struct faults *faults = faults_new();
-        if (faults && inventory_read(faults, "generation", PQgetvalue(r, 0, 0),
-                                     (size_t)PQgetlength(r, 0, 0), &p->older) == 0) {
-            p->sla = inventory_sla(p->older, newest->key);
-        }
-        faults_free(faults);
-    }
+    int err = PQntuples(r) == 1 ? read_older(s, p, r) : 0;
     PQclear(r);
-    return 0;
+    return err;
 }
 
 struct instant

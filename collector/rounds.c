@@ -253,20 +253,20 @@ judge_ways(struct rounds *r, bool *more)
 
 /* --- Horizons ------------------------------------------------------------- */
 
-static void
+static int
 on_source(int64_t source_id, int64_t until_ns, void *aux)
 {
     struct rounds *r = aux;
 
-    (void)map_add(&r->sources, (struct entry){.id = source_id, .ns = until_ns});
+    return map_add(&r->sources, (struct entry){.id = source_id, .ns = until_ns});
 }
 
-static void
+static int
 on_pending(int64_t series_id, int64_t start_ns, void *aux)
 {
     struct rounds *r = aux;
 
-    (void)map_add(&r->pending, (struct entry){.id = series_id, .ns = start_ns});
+    return map_add(&r->pending, (struct entry){.id = series_id, .ns = start_ns});
 }
 
 static int
