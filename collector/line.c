@@ -88,7 +88,7 @@ line_begin(struct line *l, struct instant quarter, bool available_before, uint32
     assert(quarter.ns % LINE_QUARTER_NS == 0);
     tally_clear(&l->tally);
     l->quarter = l->until = quarter;
-    l->available_before = available_before;
+    l->available = l->available_before = available_before;
     l->high_loss_before = high_loss_before;
     l->state = (struct tally_state){.available = available_before};
     l->state.high_loss.run = high_loss_before;
@@ -113,7 +113,7 @@ line_next(struct line *l)
     if (l->quarter.ns >= l->period_start.ns && l->quarter.ns < l->period_end.ns) {
         err = tally_merge(&l->period, &l->tally);
     }
-    line_begin(l, l->until, l->state.available, l->state.high_loss.run);
+    line_begin(l, l->until, l->available, l->state.high_loss.run);
     return err;
 }
 
@@ -205,7 +205,7 @@ line_add(struct line *l, struct instant start, const struct measured *m, const u
     static _Thread_local uint8_t excluded[DT_MAX], states[DT_MAX];
     const struct measured_dt *dt = measured_dts(m);
     size_t count = measured_count(m);
-    bool was = l->state.available;
+    bool was = l->available;
 
     assert(start.ns == l->until.ns && count <= DT_MAX);
     mark(l, start, count, excluded);
@@ -221,7 +221,7 @@ line_add(struct line *l, struct instant start, const struct measured *m, const u
                               (bad ? STATE_HIGH_LOSS : 0) | excluded[i] << STATE_EXCLUDED_SHIFT);
     }
     int err = tally_add(&l->tally, &l->state, &l->config, l->params, m, available, excluded);
-    l->state.available = count ? available[count - 1] : was;
+    l->available = count ? available[count - 1] : was;
     return err ? err : note(l, start, count, states, was);
 }
 
@@ -229,7 +229,7 @@ int
 line_add_states(struct line *l, struct instant start, const uint8_t *parts, size_t count)
 {
     static _Thread_local uint8_t excluded[DT_MAX], states[DT_MAX];
-    bool was = l->state.available;
+    bool was = l->available;
     struct tally *t = &l->tally;
 
     assert(start.ns == l->until.ns && count <= DT_MAX);
@@ -245,8 +245,9 @@ line_add_states(struct line *l, struct instant start, const uint8_t *parts, size
             t->undetermined_available += undetermined && is;
             t->undetermined_unavailable += undetermined && !is;
             t->outages += l->state.available && !is;
+            l->state.available = is;
         }
-        l->state.available = is;
+        l->available = is;
         states[i] = (uint8_t)((is ? STATE_AVAILABLE : 0) | (undetermined ? STATE_UNDETERMINED : 0) |
                               excluded[i] << STATE_EXCLUDED_SHIFT);
     }
