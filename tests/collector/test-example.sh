@@ -1,7 +1,7 @@
 #!/bin/bash
 # test-example.sh - the example of the inventory, unchanged, judged on simulated data of which the
 # truth is known: each of its links, groups, services and objectives has its verdict, met, missed
-# or not decidable.
+# or not decidable; and SQL alone comes to the same from the rows (recompute.sql).
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=tests/lib/base.sh
 . "$here/../lib/base.sh"
@@ -103,6 +103,28 @@ play_scenario() {
     cut -f 2,4- "$TEST_DIR/objectives" | sed "s/^/  $scenario: /"
 }
 
+# By SQL alone, from the rows: each quarter hour of each line, each objective, to the last digit.
+quarter_columns='scope_kind, scope, object, class, direction, start, dt_total, dt_counted, dt_available, dt_undetermined, dt_suspect,
+    dt_witness, outages, hli, chli_runs, chli_intervals, sent, lost, lost_undirected, sent_raw, lost_raw, duplicate, reordered, delay_count'
+objective_columns='service, period_start, number, class, metric, direction, limit_value, verdict, doubt, value, worst, part, whole, budget, used'
+differ() { # SENTENCE COLUMNS JUDGED AGAIN
+    echo "SELECT format('%s: %s as judged, %s by SQL', '$1', (SELECT count(*) FROM $3 j), (SELECT count(*) FROM $4 a));
+        SELECT who, $2 FROM (SELECT 'judged', $2 FROM (SELECT $2 FROM $3 j EXCEPT SELECT $2 FROM $4 a) x
+            UNION ALL SELECT 'by SQL', $2 FROM (SELECT $2 FROM $4 a EXCEPT SELECT $2 FROM $3 j) y) AS both_(who, $2) ORDER BY 2, 3, 4, 5, 6, 1;"
+}
+recompute() {
+    local judged="(SELECT $objective_columns FROM plumbline.v_verdict WHERE newest UNION ALL SELECT $objective_columns FROM plumbline.v_service)"
+    "$(pg_bin)/psql" -X -q -A -t -F $'\t' -h "$PG_DIR" -p "$PG_PORT" -U postgres -d "$database" \
+        -v until="'$(sql 'SELECT min(written_until) FROM plumbline.source_position')'" -v ON_ERROR_STOP=1 -f "$here/recompute.sql" \
+        -c "$(differ 'quarter hours' "$quarter_columns" plumbline.v_availability again_quarter)" \
+        -c "$(differ objectives "$objective_columns" "$judged" again_objective)" >"$TEST_DIR/$database.again" 2>&1
+    check_equal "$scenario: SQL alone comes to the same quarter hours and verdicts from the rows" "$(
+        quarters=$(sql 'SELECT count(*) FROM plumbline.v_availability')
+        objectives=$(sql "SELECT count(*) FROM $judged j")
+        printf '%s\n' "quarter hours: $quarters as judged, $quarters by SQL" "objectives: $objectives as judged, $objectives by SQL"
+    )" "$(head -n 40 "$TEST_DIR/$database.again")"
+}
+
 # Nothing of the inventory is left out: what there is to judge is counted in what was applied.
 nothing_left_out() {
     check_equal "$scenario: each objective of each service has a verdict" \
@@ -128,6 +150,10 @@ check 'PostgreSQL starts' pg_start "$TEST_DIR/pg" || test_end
 for name in ${PLUMBLINE_SCENARIOS:-kept broken open}; do
     play_scenario "$name"
     nothing_left_out
+    recompute
     stop "$database" TERM 10
 done
+check_equal 'what opens a row for SQL says of each delta-t what the older one says' 0 "$(
+    sql "SELECT count(*) FROM plumbline_store.interval_row r CROSS JOIN LATERAL (SELECT FROM plumbline.dt_records(r.dt) a FULL JOIN plumbline.dt_details(r.dt) b
+         USING (number, kind, flags, sent, received, lost, lost_undirected, unknown, late, duplicate, reordered) WHERE a IS NULL OR b IS NULL) x")"
 test_end
