@@ -21,14 +21,16 @@ static const char help[] =
     "objective with its formula, what was counted of how many, the 95 % interval, and what would\n"
     "decide it; then each run of delta-t that was not simply available: from, until, unavailable,\n"
     "high loss, undetermined, or excluded and by what; the windows of maintenance and the\n"
-    "exclusions that meet it; changes of state; revisions and why there is each; the credit.\n"
+    "exclusions that meet it; changes of state; revisions and why there is each; the credit, with\n"
+    "each outage that it is for.\n"
     "Of a group or link: the same without the promise.\n"
     "\n"
     "OBJECT is a key, or service:KEY, group:KEY, link:KEY where a key is several things.\n"
     "YYYY-MM is a month in the tenant's time zone (of groups and links: in UTC); without it the\n"
     "one that runs.\n"
     "\n"
-    "  --limit NUMBER     lines of runs, of windows and of changes; default 100, 0: all\n"
+    "  --limit NUMBER     lines of runs, of windows, of changes and of outages; default 100,\n"
+    "                     0: all\n"
     "  --config FILE      default /etc/plumbline/plumbline.yaml\n"
     "  --postgresql TEXT  connection in libpq's form, in the place of the file's\n"
     "  --json             print one JSON object\n"
@@ -373,7 +375,7 @@ print_revisions(const cJSON *account)
 }
 
 static void
-print_credit(const cJSON *account)
+print_credit(const cJSON *account, const char *limit)
 {
     char share[JUDGED_TEXT_SIZE];
     const cJSON *c = cJSON_GetArrayItem(part(account, "credit"), 0), *reason;
@@ -389,11 +391,16 @@ print_credit(const cJSON *account)
     }
     cJSON_ArrayForEach(reason, part(c, "reasons"))
     {
-        printf("; %s %s", judged_text(reason, "metric"),
-               judged_value("milli_percent", judged_number(reason, "credit_milli"), share,
-                            sizeof share));
+        if (!judged_is_outage(reason)) {
+            printf("; %s %s%s", judged_text(reason, "metric"),
+                   judged_value("milli_percent", judged_number(reason, "credit_milli"), share,
+                                sizeof share),
+                   judged_counts(reason) ? "" : JUDGED_NOT_ADDED);
+        }
     }
     puts("");
+    judged_print_outages(part(c, "reasons"), limit ? strtoll(limit, NULL, 10) : INT64_MAX, "",
+                         "--limit 0 shows all");
 }
 
 static void
@@ -439,7 +446,7 @@ run(struct explain *e)
     print_windows(account);
     print_transitions(account);
     print_revisions(account);
-    print_credit(account);
+    print_credit(account, e->limit);
     print_steps(account);
     cJSON_Delete(account);
     return status;

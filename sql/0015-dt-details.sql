@@ -1,4 +1,4 @@
--- 0012-dt-details.sql - all of a row's delta-t, their delays too, so that whoever has the rows can
+-- 0015-dt-details.sql - all of a row's delta-t, their delays too, so that whoever has the rows can
 -- judge them again by SQL alone (doc/sla.md, again by SQL).
 
 SET LOCAL ROLE plumbline_views;
