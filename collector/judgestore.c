@@ -611,7 +611,7 @@ add_quarter(struct judgestore *s, struct line *l)
     copy_i8(b, copy_timestamp(l->quarter));
     copy_i8(b, copy_timestamp(l->until));
     copy_bool(b, l->available_before);
-    copy_bool(b, l->state.available);
+    copy_bool(b, l->available);
     copy_i4(b, l->high_loss_before);
     copy_i4(b, l->state.high_loss.run);
     for (size_t i = 0; i < sizeof small / sizeof small[0]; i++) {

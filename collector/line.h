@@ -69,9 +69,10 @@ struct line {
     struct instant quarter, until; /* quarter.ns < 0: nothing was begun. */
     bool available_before;
     uint32_t high_loss_before;
+    bool available; /* A of the last delta-t, */
     struct tally tally;
-    struct tally_state state;
-    struct bytes states; /* Encoded but for the last run. */
+    struct tally_state state; /* and of the last that counts: here an outage may begin. */
+    struct bytes states;      /* Encoded but for the last run. */
     uint8_t run_state;
     uint64_t run_count;
     struct line_transition *transitions; /* Of the open quarter hour. */
