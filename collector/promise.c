@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fault.h"
 #include "pg.h"
+#include "terms.h"
 
 #define NUMBER_SIZE PROMISE_NUMBER_SIZE
 
@@ -48,81 +48,38 @@ promise_ask(struct judgestore *s, const char *sql, int count, const char *const 
 
 /* --- Periods -------------------------------------------------------------- */
 
-/* The inventory that has it, from 'r'. */
-static int
-read_older(struct judgestore *s, struct promise *p, const PGresult *r)
-{
-    struct faults *faults = faults_new();
-
-    if (!faults) {
-        return -ENOMEM;
-    }
-    int err = inventory_read(faults, "generation", PQgetvalue(r, 0, 0),
-                             (size_t)PQgetlength(r, 0, 0), &p->older);
-    faults_free(faults);
-    if (err) {
-        snprintf(s->why, sizeof s->why,
-                 "the generation with the older version of SLA %s cannot be read, and %s is not "
-                 "judged by another",
-                 p->service->sla->key, p->service->key);
-        return err == -ENOMEM ? err : -EIO;
-    }
-    p->sla = inventory_sla(p->older, p->service->sla->key);
-    return 0;
-}
-
-/* The version that was valid at the period's start, where the newest is not. */
-static int
-find_older(struct judgestore *s, struct promise *p)
-{
-    char version[NUMBER_SIZE], start[NUMBER_SIZE];
-    const struct inv_sla *newest = p->service->sla;
-    const char *values[] = {newest->key, promise_number(version, newest->version),
-                            promise_number(start, p->period.ns / NS_PER_S), timezone_of(p)};
-    PGresult *r = promise_ask(s,
-                              "SELECT g.canonical FROM plumbline_store.inventory_sla a "
-                              "JOIN plumbline_store.inventory_generation g USING (number) "
-                              "WHERE a.key = $1 AND a.version < $2::integer "
-                              "AND ((a.content->>'valid_from')::date)::timestamp AT TIME ZONE $4 "
-                              "<= to_timestamp($3::bigint) ORDER BY a.version DESC LIMIT 1",
-                              4, values);
-    if (!r) {
-        return -EIO;
-    }
-    int err = PQntuples(r) == 1 ? read_older(s, p, r) : 0;
-    PQclear(r);
-    return err;
-}
-
 struct instant
 promise_from(const struct promise *p)
 {
     return instant_floor(p->from, span_of_ns(LINE_QUARTER_NS));
 }
 
-static int
-load_line(struct judgestore *s, const struct promise *p, struct line *l)
-{
-    struct instant until = l->quarter.ns < p->period_end.ns ? l->quarter : p->period_end;
-
-    l->period_start = promise_from(p);
-    l->period_end = p->period_end;
-    return l->quarter.ns >= 0 ? judgestore_period(s, l, l->period_start, until) : 0;
-}
-
+/* Complete quarter hours of the period, into its lines. */
 static int
 load_lines(struct judgestore *s, struct promise *p)
 {
-    int err = 0;
+    struct line **lines = calloc(p->way_count * DIRECTIONS + p->whole_count + 1, sizeof *lines);
+    size_t count = 0;
 
-    for (size_t i = 0; i < p->way_count && !err; i++) {
-        for (enum direction d = DIR_FWD; d < DIRECTIONS && !err; d++) {
-            err = p->ways[i].lines[d] ? load_line(s, p, p->ways[i].lines[d]) : 0;
+    if (!lines) {
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < p->way_count; i++) {
+        for (enum direction d = DIR_FWD; d < DIRECTIONS; d++) {
+            if (p->ways[i].lines[d]) {
+                lines[count++] = p->ways[i].lines[d];
+            }
         }
     }
-    for (size_t i = 0; i < p->whole_count && !err; i++) {
-        err = load_line(s, p, p->wholes[i]->line);
+    for (size_t i = 0; i < p->whole_count; i++) {
+        lines[count++] = p->wholes[i]->line;
     }
+    for (size_t i = 0; i < count; i++) {
+        lines[i]->period_start = promise_from(p);
+        lines[i]->period_end = p->period_end;
+    }
+    int err = judgestore_periods(s, lines, count, promise_from(p), p->period_end);
+    free(lines);
     return err;
 }
 
@@ -147,24 +104,37 @@ find_waiting(struct judgestore *s, struct promise *p, struct instant *at)
 }
 
 static int
-find_month(struct judgestore *s, struct promise *p, struct instant at, struct instant *valid)
+ask_month(struct judgestore *s, const struct promise *p, struct instant at)
 {
     char now[NUMBER_SIZE];
-    const char *values[] = {promise_number(now, at.ns / NS_PER_S), timezone_of(p),
-                            p->service->sla ? p->service->sla->valid_from : NULL};
+    const char *values[] = {promise_number(now, at.ns / NS_PER_S), timezone_of(p)};
     PGresult *r =
         promise_ask(s,
-                    "SELECT extract(epoch FROM start)::bigint, extract(epoch FROM until)::bigint, "
-                    "extract(epoch FROM coalesce(($3::date)::timestamp AT TIME ZONE $2, start))"
-                    "::bigint FROM plumbline_store.month_of(to_timestamp($1::bigint), $2)",
-                    3, values);
+                    "SELECT extract(epoch FROM start)::bigint, extract(epoch FROM until)::bigint "
+                    "FROM plumbline_store.month_of(to_timestamp($1::bigint), $2)",
+                    2, values);
     if (r) {
-        p->period = instant_of_ns(atoll(PQgetvalue(r, 0, 0)) * NS_PER_S);
-        p->period_end = instant_of_ns(atoll(PQgetvalue(r, 0, 1)) * NS_PER_S);
-        *valid = instant_of_ns(atoll(PQgetvalue(r, 0, 2)) * NS_PER_S);
+        s->month.start = instant_of_ns(atoll(PQgetvalue(r, 0, 0)) * NS_PER_S);
+        s->month.end = instant_of_ns(atoll(PQgetvalue(r, 0, 1)) * NS_PER_S);
+        s->month.at = at;
+        s->month.timezone = values[1];
     }
     PQclear(r);
     return r ? 0 : -EIO;
+}
+
+static int
+find_month(struct judgestore *s, struct promise *p, struct instant at)
+{
+    /* Names are the inventory's, which stays: the same one is in the same place. */
+    bool same = s->month.timezone == timezone_of(p) && s->month.at.ns == at.ns;
+    int err = same ? 0 : ask_month(s, p, at);
+
+    if (!err) {
+        p->period = s->month.start;
+        p->period_end = s->month.end;
+    }
+    return err;
 }
 
 /* So that a period that was begun is published, whoever goes on. */
@@ -189,22 +159,44 @@ note_period(struct judgestore *s, const struct promise *p)
     return r ? 0 : -EIO;
 }
 
-int
-promise_begin(struct judgestore *s, struct promise *p, struct instant at)
+/* The version that holds for the period, and what the lines go by from now on. */
+static int
+find_terms(struct judgestore *s, struct promise *p)
 {
-    struct instant valid = {0};
-    int err = find_waiting(s, p, &at);
+    struct terms now = {0}, next = {0};
 
-    err = err ? err : find_month(s, p, at, &valid);
     inventory_free(p->older);
     p->older = NULL;
     p->sla = p->service->sla;
     p->from = p->period;
-    if (!err && p->sla && valid.ns > p->period.ns) {
-        err = find_older(s, p);
-        /* Its first version: what was before was not promised. */
-        p->from = p->older ? p->period : valid;
+    if (!p->sla) {
+        return 0;
     }
+    int err = terms_at(s, p->service, p->period, &now);
+    /* Of the newest there is none after it. */
+    next.sla = p->service->sla;
+    if (!err && (now.older || now.from.ns > p->period.ns)) {
+        err = terms_at(s, p->service, p->period_end, &next);
+    }
+    if (!err) {
+        terms_apply(p, now.sla, next.sla);
+        p->sla = now.sla;
+        p->from = now.from;
+        p->older = now.older;
+        now.older = NULL;
+    }
+    terms_fini(&now);
+    terms_fini(&next);
+    return err;
+}
+
+int
+promise_begin(struct judgestore *s, struct promise *p, struct instant at)
+{
+    int err = find_waiting(s, p, &at);
+
+    err = err ? err : find_month(s, p, at);
+    err = err ? err : find_terms(s, p);
     if (p->service->in_service.ns > p->from.ns) {
         p->from = p->service->in_service;
     }
@@ -435,68 +427,158 @@ fill(struct texts *t, const struct promise *p, size_t place, const struct judged
     t->values[AT_USED] = number_u(t->buf[AT_USED], r->used);
 }
 
+#define PERIOD_COLUMNS                                                                             \
+    "service, period_start, period_end, sla, version, judged_from, judged_until, revision"
+#define PERIOD_MERGE                                                                               \
+    " ON CONFLICT (service, period_start) DO UPDATE SET "                                          \
+    "judged_from = excluded.judged_from, judged_until = excluded.judged_until, "                   \
+    "sla = excluded.sla, version = excluded.version, "                                             \
+    "revision = coalesce(excluded.revision, p.revision), "                                         \
+    "reopened = CASE WHEN excluded.revision IS NULL THEN p.reopened END"
+
+struct period_texts {
+    char buf[6][NUMBER_SIZE];
+    const char *values[8]; /* In the order of PERIOD_COLUMNS. */
+};
+
 /* 'until' is how far it is judged; 'revision' < 0: the period runs. */
+static void
+fill_period(struct period_texts *t, const struct promise *p, struct instant until, int revision)
+{
+    t->values[0] = p->service->key;
+    t->values[1] = promise_number(t->buf[0], p->period.ns / NS_PER_S);
+    t->values[2] = promise_number(t->buf[1], p->period_end.ns / NS_PER_S);
+    t->values[3] = p->sla->key;
+    t->values[4] = promise_number(t->buf[2], p->sla->version);
+    t->values[5] = promise_number(t->buf[3], p->from.ns / NS_PER_S);
+    t->values[6] = promise_number(t->buf[4], until.ns / NS_PER_S);
+    t->values[7] = revision < 0 ? NULL : promise_number(t->buf[5], revision);
+}
+
 static int
 write_period(struct judgestore *s, const struct promise *p, struct instant until, int revision)
 {
-    char times[4][NUMBER_SIZE], version[NUMBER_SIZE], rev[NUMBER_SIZE];
-    const char *values[] = {p->service->key,
-                            promise_number(times[0], p->period.ns / NS_PER_S),
-                            promise_number(times[1], p->period_end.ns / NS_PER_S),
-                            p->sla->key,
-                            promise_number(version, p->sla->version),
-                            promise_number(times[2], p->from.ns / NS_PER_S),
-                            promise_number(times[3], until.ns / NS_PER_S),
-                            revision < 0 ? NULL : promise_number(rev, revision)};
+    struct period_texts t;
+
+    fill_period(&t, p, until, revision);
     PGresult *r =
         promise_ask(s,
-                    "INSERT INTO plumbline_store.judged_period AS p (service, period_start, "
-                    "period_end, sla, version, judged_from, judged_until, revision) VALUES ($1, "
-                    "to_timestamp($2::bigint), to_timestamp($3::bigint), $4, $5::integer, "
-                    "to_timestamp($6::bigint), to_timestamp($7::bigint), $8::integer) "
-                    "ON CONFLICT (service, period_start) DO UPDATE SET "
-                    "judged_from = excluded.judged_from, judged_until = excluded.judged_until, "
-                    "sla = excluded.sla, version = excluded.version, "
-                    "revision = coalesce(excluded.revision, p.revision), "
-                    "reopened = CASE WHEN excluded.revision IS NULL THEN p.reopened END",
-                    8, values);
+                    "INSERT INTO plumbline_store.judged_period AS p (" PERIOD_COLUMNS
+                    ") VALUES ($1, to_timestamp($2::bigint), to_timestamp($3::bigint), $4, "
+                    "$5::integer, to_timestamp($6::bigint), to_timestamp($7::bigint), "
+                    "$8::integer)" PERIOD_MERGE,
+                    8, t.values);
     PQclear(r);
     return r ? 0 : -EIO;
 }
 
+/* --- States, of many at once ---------------------------------------------- */
+
+void
+promise_states_fini(struct promise_states *all)
+{
+    bytes_fini(&all->periods);
+    bytes_fini(&all->objectives);
+}
+
+/* A line as COPY takes it: keys and names hold nothing that would have to be escaped. */
+static void
+add_values(struct bytes *b, const char *const *values, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        bytes_text(b, i ? "\t" : "");
+        bytes_text(b, values[i] ? values[i] : "\\N");
+    }
+    bytes_text(b, "\n");
+}
+
 int
-promise_state(struct judgestore *s, struct promise *p)
+promise_state(struct judgestore *s, struct promise *p, struct promise_states *all)
 {
     struct instant until = promise_until(p);
+    struct period_texts period;
     struct texts t;
     struct judged j;
-    int err;
+    int err = 0;
 
+    (void)s;
     if (!p->sla || until.ns < p->period.ns) {
         return 0;
     }
-    err = write_period(s, p, until.ns < p->period_end.ns ? until : p->period_end, -1);
+    fill_period(&period, p, until.ns < p->period_end.ns ? until : p->period_end, -1);
+    add_values(&all->periods, period.values, sizeof period.values / sizeof period.values[0]);
     for (size_t i = 0; i < p->sla->objective_count && !err; i++) {
         err = judge_objective(p, &p->sla->objectives[i], false, &j);
-        if (err) {
-            break;
+        if (!err) {
+            fill(&t, p, i, &j);
+            add_values(&all->objectives, t.values, AT_WHY);
         }
-        fill(&t, p, i, &j);
-        PGresult *r =
-            promise_ask(s,
-                        "INSERT INTO plumbline_store.objective_state AS o (" RESULT_COLUMNS
-                        ") VALUES (" RESULT_VALUES ") ON CONFLICT (service, period_start, number) "
+    }
+    all->count++;
+    return err ? err : bytes_ok(&all->periods) && bytes_ok(&all->objectives) ? 0 : -ENOMEM;
+}
+
+static int
+run(struct judgestore *s, const char *sql)
+{
+    return pg_run(s->conn, sql, 0, NULL, s->why, sizeof s->why) < 0 ? -EIO : 0;
+}
+
+static int
+flush_periods(struct judgestore *s, const struct bytes *lines)
+{
+    int err = run(s, "CREATE TEMPORARY TABLE IF NOT EXISTS period_in (service text, "
+                     "period_start bigint, period_end bigint, sla text, version integer, "
+                     "judged_from bigint, judged_until bigint, revision integer) "
+                     "ON COMMIT DELETE ROWS");
+
+    err = err ? err
+              : pg_copy(s->conn, "COPY pg_temp.period_in (" PERIOD_COLUMNS ") FROM STDIN",
+                        lines->at, lines->size, s->why, sizeof s->why);
+    return err ? err
+               : run(s, "INSERT INTO plumbline_store.judged_period AS p (" PERIOD_COLUMNS
+                        ") SELECT service, to_timestamp(period_start), to_timestamp(period_end), "
+                        "sla, version, to_timestamp(judged_from), to_timestamp(judged_until), "
+                        "revision FROM pg_temp.period_in" PERIOD_MERGE);
+}
+
+static int
+flush_objectives(struct judgestore *s, const struct bytes *lines)
+{
+    int err = run(s, "CREATE TEMPORARY TABLE IF NOT EXISTS objective_in (service text, "
+                     "period_start bigint, number integer, class text, metric text, "
+                     "direction text, limit_value bigint, unit text, verdict text, doubt text, "
+                     "value bigint, worst text, part bigint, whole bigint, low float8, "
+                     "high float8, needed bigint, budget bigint, used bigint) "
+                     "ON COMMIT DELETE ROWS");
+
+    err = err ? err
+              : pg_copy(s->conn, "COPY pg_temp.objective_in (" RESULT_COLUMNS ") FROM STDIN",
+                        lines->at, lines->size, s->why, sizeof s->why);
+    return err ? err
+               : run(s, "INSERT INTO plumbline_store.objective_state AS o (" RESULT_COLUMNS
+                        ") SELECT service, to_timestamp(period_start), number, class, metric, "
+                        "direction, limit_value, unit, verdict, doubt, value, worst, part, whole, "
+                        "low, high, needed, budget, used FROM pg_temp.objective_in "
+                        "ON CONFLICT (service, period_start, number) "
                         "DO UPDATE SET class = excluded.class, metric = excluded.metric, "
                         "direction = excluded.direction, limit_value = excluded.limit_value, "
                         "unit = excluded.unit, verdict = excluded.verdict, doubt = excluded.doubt, "
                         "value = excluded.value, worst = excluded.worst, part = excluded.part, "
                         "whole = excluded.whole, low = excluded.low, high = excluded.high, "
                         "needed = excluded.needed, budget = excluded.budget, used = excluded.used, "
-                        "updated_at = now()",
-                        AT_WHY, t.values);
-        PQclear(r);
-        err = r ? 0 : -EIO;
-    }
+                        "updated_at = now()");
+}
+
+int
+promise_flush(struct judgestore *s, struct promise_states *all)
+{
+    int err = all->count ? flush_periods(s, &all->periods) : 0;
+
+    err = err || !all->objectives.size ? err : flush_objectives(s, &all->objectives);
+    bytes_clear(&all->periods);
+    bytes_clear(&all->objectives);
+    all->count = 0;
     return err;
 }
 

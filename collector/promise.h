@@ -21,8 +21,16 @@ int promise_reopen(struct judgestore *s, const struct promise *p, struct instant
 /* Up to when all that it consists of is judged; ns < 0: something is not judged at all. */
 struct instant promise_until(const struct promise *p);
 
-/* Each objective as it stands. */
-int promise_state(struct judgestore *s, struct promise *p);
+/* States that are collected, to be written together. */
+struct promise_states {
+    struct bytes periods, objectives;
+    size_t count; /* Promises. */
+};
+void promise_states_fini(struct promise_states *all);
+
+/* Adds each objective as it stands; promise_flush() writes them, once in a transaction. */
+int promise_state(struct judgestore *s, struct promise *p, struct promise_states *all);
+int promise_flush(struct judgestore *s, struct promise_states *all);
 
 /* Whether the period is over, and judged. */
 bool promise_is_over(const struct promise *p);
