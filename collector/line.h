@@ -58,6 +58,8 @@ struct line {
     struct span dt;
     struct availability_params params;
     struct tally_config config;
+    const int64_t *limit_ids; /* Of the limits that the tally counts, in its order: the way's. */
+    unsigned limit_count;
     struct line_terms terms, next_terms; /* Before terms_until, and from there on. */
     struct instant terms_until;
     struct instant in_service;        /* 0: since ever. */
