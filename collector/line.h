@@ -40,6 +40,7 @@ struct line {
     struct tally_config config;
     enum inv_undetermined undetermined;
     struct instant in_service;        /* 0: since ever. */
+    struct instant out_of_service;    /* Nothing counts from then on; 0: without end. */
     struct exclusion_window *windows; /* Its own; that count, sorted by start. */
     size_t window_count;
     bool stored;                 /* judged_line has it. */

@@ -143,9 +143,37 @@ find_month(struct judgestore *s, struct promise *p, struct instant at, struct in
             3, values);
     if (r) {
         p->period = instant_of_ns(atoll(PQgetvalue(r, 0, 0)) * NS_PER_S);
-        p->period_end = instant_of_ns(atoll(PQgetvalue(r, 0, 1)) * NS_PER_S);
+        p->month_end = instant_of_ns(atoll(PQgetvalue(r, 0, 1)) * NS_PER_S);
         *valid = instant_of_ns(atoll(PQgetvalue(r, 0, 2)) * NS_PER_S);
     }
+    PQclear(r);
+    return r ? 0 : -EIO;
+}
+
+/* Where the service went in or out of service at another time than it was judged by, that is to be
+ * judged again.  What lies before neither is as it was. */
+static int
+note_change(struct judgestore *s, const struct promise *p)
+{
+    char times[3][NUMBER_SIZE];
+    const char *values[] = {p->service->key, number(times[0], p->period.ns / NS_PER_S),
+                            number(times[1], p->period_end.ns / NS_PER_S),
+                            number(times[2], p->from.ns / NS_PER_S)};
+    PGresult *r =
+        ask(s,
+            "WITH old AS (SELECT service, period_start, period_end, judged_from "
+            "FROM plumbline_store.judged_period WHERE service = $1 "
+            "AND period_start = to_timestamp($2::bigint) AND (period_end, judged_from) "
+            "IS DISTINCT FROM (to_timestamp($3::bigint), to_timestamp($4::bigint))), "
+            "told AS (INSERT INTO plumbline_store.rejudge (kind, key, from_at, why) "
+            "SELECT 'service', service, CASE WHEN judged_from <> to_timestamp($4::bigint) THEN "
+            "least(judged_from, to_timestamp($4::bigint)) ELSE "
+            "least(period_end, to_timestamp($3::bigint)) - interval '1 second' END, "
+            "'it was in service at other times' FROM old) "
+            "UPDATE plumbline_store.judged_period p SET period_end = to_timestamp($3::bigint), "
+            "judged_from = to_timestamp($4::bigint) FROM old "
+            "WHERE (p.service, p.period_start) = (old.service, old.period_start)",
+            4, values);
     PQclear(r);
     return r ? 0 : -EIO;
 }
@@ -171,6 +199,20 @@ note_period(struct judgestore *s, const struct promise *p)
     return r ? 0 : -EIO;
 }
 
+/* A service that went out of service in the month is judged up to there; one that did before it,
+ * not at all. */
+static void
+settle_end(struct promise *p)
+{
+    struct instant end = p->service->out_of_service;
+
+    p->period_end =
+        end.ns && end.ns > p->period.ns && end.ns < p->month_end.ns ? end : p->month_end;
+    if (end.ns && end.ns <= p->period.ns) {
+        p->sla = NULL;
+    }
+}
+
 int
 promise_begin(struct judgestore *s, struct promise *p, struct instant at)
 {
@@ -182,6 +224,7 @@ promise_begin(struct judgestore *s, struct promise *p, struct instant at)
     p->older = NULL;
     p->sla = p->service->sla;
     p->from = p->period;
+    settle_end(p);
     if (!err && p->sla && valid.ns > p->period.ns) {
         err = find_older(s, p);
         /* Its first version: what was before was not promised. */
@@ -192,8 +235,41 @@ promise_begin(struct judgestore *s, struct promise *p, struct instant at)
     }
     if (!err && p->sla && p->from.ns < p->period_end.ns) {
         err = note_period(s, p);
+        err = err ? err : note_change(s, p);
     }
     return err ? err : load_lines(s, p);
+}
+
+int
+promise_decided(struct judgestore *s, struct promise *p, const char *json)
+{
+    char start[NUMBER_SIZE], text[NUMBER_SIZE];
+    const char *values[] = {p->service->key, number(start, p->period.ns / NS_PER_S), json};
+    size_t size = strlen(json) + sizeof text;
+    char *decided = NULL;
+
+    if (!p->sla || p->from.ns >= p->period_end.ns) {
+        return 0;
+    }
+    /* Of another period the same is news. */
+    decided = malloc(size);
+    if (!decided) {
+        return -ENOMEM;
+    }
+    snprintf(decided, size, "%s %s", values[1], json);
+    if (p->decided && strcmp(p->decided, decided) == 0) {
+        free(decided);
+        return 0;
+    }
+    PGresult *r = ask(s,
+                      "UPDATE plumbline_store.judged_period SET windows = $3::jsonb "
+                      "WHERE service = $1 AND period_start = to_timestamp($2::bigint) "
+                      "AND windows <> $3::jsonb",
+                      3, values);
+    PQclear(r);
+    free(p->decided);
+    p->decided = decided;
+    return r ? 0 : -EIO;
 }
 
 int
@@ -458,7 +534,7 @@ promise_state(struct judgestore *s, struct promise *p)
     struct judged j;
     int err;
 
-    if (!p->sla || until.ns < p->period.ns) {
+    if (!p->sla || until.ns < p->period.ns || p->from.ns >= p->period_end.ns) {
         return 0;
     }
     err = write_period(s, p, until.ns < p->period_end.ns ? until : p->period_end, -1);

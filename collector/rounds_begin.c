@@ -85,8 +85,8 @@ earlier(struct instant *at, struct instant than)
     }
 }
 
-/* A whole of which nothing is stored begins where the last of its parts does; its parts begin no
- * later than it. */
+/* A whole of which nothing is stored begins where the last of its parts does, or with the quarter
+ * hour in which it comes into service; its parts begin no later than it. */
 void
 rounds_begin_bond(struct bond *b)
 {
@@ -99,10 +99,9 @@ rounds_begin_bond(struct bond *b)
             }
             last = at.ns > last ? at.ns : last;
         }
-        if (b->line->in_service.ns > last) {
-            last = b->line->in_service.ns;
-        }
-        line_begin(b->line, instant_of_ns(quarter_of(last + LINE_QUARTER_NS - 1)), true, 0);
+        int64_t begin = quarter_of(last + LINE_QUARTER_NS - 1);
+        int64_t in_service = quarter_of(b->line->in_service.ns);
+        line_begin(b->line, instant_of_ns(in_service > begin ? in_service : begin), true, 0);
     }
     b->next = b->line->quarter;
 }
