@@ -15,6 +15,8 @@
 
 #define DEFAULT_CONFIG "/etc/plumbline/plumbline.yaml"
 #define OWNER "plumbline_owner"
+/* Of each credit, in the table. */
+#define OUTAGES_SHOWN 10
 
 static const char help[] =
     "usage: plumbline credits [list] [OPTION ...]\n"
@@ -24,8 +26,9 @@ static const char help[] =
     "What missed promises give back, as a share of the month's charge.  A credit is eligible\n"
     "when the verdict is published, then claimed (until the SLA's claim_within is over),\n"
     "approved or rejected, and what was approved is issued.  Each step is kept, with who and\n"
-    "when.  export prints CSV (service, tenant, period, per mille, reasons, state) for whoever\n"
-    "writes invoices.\n"
+    "when.  Where a contract gives credit for each outage, each is shown, from when to when.\n"
+    "export prints CSV (service, tenant, period, per mille, reasons, state) for whoever writes\n"
+    "invoices.\n"
     "\n"
     "  --note TEXT        why; a rejection needs one\n"
     "  --author NAME      who asks; default the user's name\n"
@@ -127,13 +130,16 @@ print_list(const cJSON *list)
                                 sizeof newest));
         }
         printf("%s%s\n", judged_text(one, "note")[0] ? ": " : "", judged_text(one, "note"));
+        judged_print_outages(cJSON_GetObjectItemCaseSensitive(one, "reasons"), OUTAGES_SHOWN,
+                             "          ", "--json has all");
     }
 }
 
 /* --- CSV ------------------------------------------------------------------------------ */
 
-/* RFC 4180.  Keys, months, metrics and numbers need no quotes, and none of them begins as a
- * formula does.  Reasons are "availability 100; flr 50", per mille too. */
+/* RFC 4180.  Keys, months, metrics, instants and numbers need no quotes, and none of them begins as
+ * a formula does.  Reasons that are in the sum are "availability 100; flr 50", per mille too, and
+ * "availability of 2026-02-10T10:14:30Z/2026-02-10T10:25:40Z 50" where it is for one outage. */
 static void
 print_export(const cJSON *list)
 {
@@ -142,19 +148,21 @@ print_export(const cJSON *list)
     fputs("service,tenant,period,per_mille,reasons,state\r\n", stdout);
     cJSON_ArrayForEach(one, list)
     {
-        char text[1024] = "", share[32];
-        size_t used = 0;
+        const char *between = "";
+        printf("%s,%s,%s,%g,", judged_text(one, "service"), judged_text(one, "tenant"),
+               judged_text(one, "period"), (double)judged_number(one, "credit_milli") / 100);
         cJSON_ArrayForEach(reason, cJSON_GetObjectItemCaseSensitive(one, "reasons"))
         {
-            const char *outage = judged_text(reason, "outage");
-            int n = snprintf(text + used, sizeof text - used, "%s%s%s%s %g", used ? "; " : "",
-                             judged_text(reason, "metric"), outage[0] ? " of " : "", outage,
-                             (double)judged_number(reason, "credit_milli") / 100);
-            used = n < 0 || (size_t)n >= sizeof text - used ? sizeof text - 1 : used + (size_t)n;
+            bool outage = judged_is_outage(reason), ends = judged_has(reason, "until");
+            if (judged_counts(reason)) {
+                printf("%s%s%s%s%s%s %g", between, judged_text(reason, "metric"),
+                       outage ? " of " : "", judged_text(reason, "outage"), ends ? "/" : "",
+                       judged_text(reason, "until"),
+                       (double)judged_number(reason, "credit_milli") / 100);
+                between = "; ";
+            }
         }
-        snprintf(share, sizeof share, "%g", (double)judged_number(one, "credit_milli") / 100);
-        printf("%s,%s,%s,%s,%s,%s\r\n", judged_text(one, "service"), judged_text(one, "tenant"),
-               judged_text(one, "period"), share, text, judged_text(one, "state"));
+        printf(",%s\r\n", judged_text(one, "state"));
     }
 }
 

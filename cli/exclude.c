@@ -8,13 +8,6 @@
 #include "pg.h"
 #include "window.h"
 
-#define LIST_SQL                                                                                   \
-    "SELECT to_jsonb(v) FROM (SELECT * FROM plumbline.v_exclusion%s WHERE ($1::bigint IS NULL OR " \
-    "id = $1::bigint)%s) v "                                                                       \
-    "WHERE $2::jsonb = '[]' OR EXISTS (SELECT FROM jsonb_array_elements(v.objects) o, "            \
-    "plumbline_store.window_reach($2::jsonb) n WHERE (n.kind, n.key) = (o->>'kind', o->>'key')) "  \
-    "ORDER BY v.start_at, v.id, v.revision"
-
 static const char help[] =
     "usage: plumbline exclude add --kind KIND --start TIME --end TIME --reason TEXT\n"
     "           --approval WHO [OPTION ...] OBJECT ...\n"
@@ -50,10 +43,11 @@ static const char help[] =
     "  plumbline exclude withdraw --reason 'wrong day' 3\n";
 
 static void
-print_row(const cJSON *row)
+print_row(const cJSON *row, bool alone)
 {
     char start[32], end[32], objects[400], reason[200], approval[120];
 
+    (void)alone;
     printf("%4d.%-2d %-10s %-14s %-21s %-21s %s; %s; approved by %s\n",
            cJSON_GetObjectItem(row, "id")->valueint, cJSON_GetObjectItem(row, "revision")->valueint,
            cJSON_IsTrue(cJSON_GetObjectItem(row, "withdrawn")) ? "withdrawn" : "in force",
@@ -62,54 +56,6 @@ print_row(const cJSON *row)
            window_objects_text(row, objects, sizeof objects),
            window_shown(window_text(row, "reason"), reason, sizeof reason),
            window_shown(window_text(row, "approval"), approval, sizeof approval));
-}
-
-/* Shows what 'objects' (or, if 'id' is given, that one) has. */
-static int
-show(struct window_options *o, PGconn *conn, const char *id, const char *objects)
-{
-    const char *values[] = {id, objects};
-    char sql[2048];
-
-    snprintf(sql, sizeof sql, LIST_SQL, o->history ? "_history" : "",
-             o->all || o->history || id ? "" : " AND NOT withdrawn");
-    PGresult *r = pg_call(conn, sql, 2, values);
-    if (PQresultStatus(r) != PGRES_TUPLES_OK) {
-        return window_failed(o, conn, r);
-    }
-    cJSON *rows = window_rows(r, "exclusions");
-    PQclear(r);
-    if (o->json) {
-        window_print_json(rows);
-        return EXIT_GOOD;
-    }
-    const cJSON *row, *list = cJSON_GetObjectItem(rows, "exclusions");
-    if (cJSON_GetArraySize(list) == 0) {
-        puts("no exclusions");
-    } else {
-        printf("%-7s %-10s %-14s %-21s %-21s %s\n", "NUMBER", "STATE", "KIND", "START", "END",
-               "OBJECTS; REASON; APPROVAL");
-    }
-    cJSON_ArrayForEach(row, list)
-    {
-        print_row(row);
-    }
-    cJSON_Delete(rows);
-    return EXIT_GOOD;
-}
-
-/* Shows the exclusion that 'r' names, and clears 'r'. */
-static int
-show_written(struct window_options *o, PGconn *conn, PGresult *r)
-{
-    char id[24];
-
-    if (PQresultStatus(r) != PGRES_TUPLES_OK) {
-        return window_failed(o, conn, r);
-    }
-    snprintf(id, sizeof id, "%s", PQgetvalue(r, 0, 0));
-    PQclear(r);
-    return show(o, conn, id, "[]");
 }
 
 static int
@@ -129,35 +75,7 @@ add(struct window_options *o, PGconn *conn)
                           "$4::timestamptz, $5::timestamptz, $6, $7, $8)",
                           8, values);
     cJSON_free(objects);
-    return show_written(o, conn, r);
-}
-
-static int
-list(struct window_options *o, PGconn *conn)
-{
-    int status;
-    char *objects = window_objects(o, conn, &status);
-
-    if (objects) {
-        status = show(o, conn, NULL, objects);
-    }
-    cJSON_free(objects);
-    return status;
-}
-
-static int
-withdraw(struct window_options *o, PGconn *conn)
-{
-    const char *values[] = {NULL, o->reason, o->author};
-    int status = window_id(o, &values[0]);
-
-    if (status != EXIT_GOOD) {
-        return status;
-    }
-    return show_written(
-        o, conn,
-        pg_call(conn, "SELECT id FROM plumbline_store.exclusion_withdraw($1::bigint, $2, $3)", 3,
-                values));
+    return window_show_written(o, conn, r);
 }
 
 static bool
@@ -174,13 +92,8 @@ is_kind(const char *kind)
 }
 
 static int
-run_add(struct window_options *o, int argc, char **argv)
+run_add(struct window_options *o)
 {
-    int status = window_parse(o, "kind start end reason approval tenant author", argc, argv);
-
-    if (status != EXIT_GOOD || o->help) {
-        return status;
-    }
     if (!is_kind(o->kind)) {
         fprintf(stderr, "%s: --kind %s: expected customer, third_party, force_majeure or agreed\n",
                 o->verb, o->kind ? o->kind : "is needed");
@@ -199,30 +112,28 @@ run_add(struct window_options *o, int argc, char **argv)
 int
 cli_exclude(int argc, char **argv)
 {
-    struct window_options o = {.verb = "plumbline exclude"};
-    const char *what = argc > 1 ? argv[1] : "";
-    int status = EXIT_USAGE;
+    static const struct window_verb verbs[] = {
+        {"add", "plumbline exclude add", "kind start end reason approval tenant author", run_add},
+        {"list", "plumbline exclude list", "all history", window_list},
+        {"withdraw", "plumbline exclude withdraw", "reason author", window_end},
+    };
+    static const struct window_kind kind = {
+        .verb = "plumbline exclude",
+        .help = help,
+        .verbs = verbs,
+        .verb_count = sizeof verbs / sizeof verbs[0],
+        .which = "add, list or withdraw",
+        .select = "to_jsonb(v)",
+        .view = "plumbline.v_exclusion",
+        .member = "exclusions",
+        .hidden = "withdrawn",
+        .none = "no exclusions",
+        .none_at_all = "no exclusions",
+        .heading = "NUMBER  STATE      KIND           START                 END                   "
+                   "OBJECTS; REASON; APPROVAL",
+        .print_row = print_row,
+        .end = "SELECT id FROM plumbline_store.exclusion_withdraw($1::bigint, $2, $3)",
+    };
 
-    if (strcmp(what, "add") == 0) {
-        o.verb = "plumbline exclude add";
-        status = run_add(&o, argc - 1, argv + 1);
-    } else if (strcmp(what, "list") == 0) {
-        o.verb = "plumbline exclude list";
-        status = window_parse(&o, "all history", argc - 1, argv + 1);
-        status = status != EXIT_GOOD || o.help ? status : window_run(&o, list);
-    } else if (strcmp(what, "withdraw") == 0) {
-        o.verb = "plumbline exclude withdraw";
-        status = window_parse(&o, "reason author", argc - 1, argv + 1);
-        status = status != EXIT_GOOD || o.help ? status : window_run(&o, withdraw);
-    } else if (strcmp(what, "--help") == 0 || strcmp(what, "-h") == 0) {
-        o.help = true;
-        status = EXIT_GOOD;
-    } else {
-        fputs("plumbline exclude: add, list or withdraw? `plumbline exclude --help` has examples\n",
-              stderr);
-    }
-    if (status == EXIT_GOOD && o.help) {
-        fputs(help, stdout);
-    }
-    return status;
+    return window_command(&kind, argc, argv);
 }

@@ -21,14 +21,16 @@ static const char help[] =
     "objective with its formula, what was counted of how many, the 95 % interval, and what would\n"
     "decide it; then each run of delta-t that was not simply available: from, until, unavailable,\n"
     "high loss, undetermined, or excluded and by what; the windows of maintenance and the\n"
-    "exclusions that meet it; changes of state; revisions and why there is each; the credit.\n"
+    "exclusions that meet it; changes of state; revisions and why there is each; the credit, with\n"
+    "each outage that it is for; after a miss, what to do next.\n"
     "Of a group or link: the same without the promise.\n"
     "\n"
     "OBJECT is a key, or service:KEY, group:KEY, link:KEY where a key is several things.\n"
     "YYYY-MM is a month in the tenant's time zone (of groups and links: in UTC); without it the\n"
     "one that runs.\n"
     "\n"
-    "  --limit NUMBER     lines of runs, of windows and of changes; default 100, 0: all\n"
+    "  --limit NUMBER     lines of runs, of windows, of changes and of outages; default 100,\n"
+    "                     0: all\n"
     "  --config FILE      default /etc/plumbline/plumbline.yaml\n"
     "  --postgresql TEXT  connection in libpq's form, in the place of the file's\n"
     "  --json             print one JSON object\n"
@@ -67,7 +69,7 @@ run(struct explain *e)
     }
     judged_tame(account);
     explained_promise(account);
-    explained_counted(account);
+    explained_counted(account, e->limit ? strtoll(e->limit, NULL, 10) : INT64_MAX);
     cJSON_Delete(account);
     return status;
 }

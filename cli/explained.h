@@ -6,6 +6,7 @@
 #define PLUMBLINE_EXPLAINED_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include <cjson/cJSON.h>
 
@@ -13,8 +14,8 @@
 void explained_promise(const cJSON *account);
 
 /* What was counted, delta-t by delta-t, and what was recorded: windows, changes of state,
- * revisions, the credit; after a miss what to do next. */
-void explained_counted(const cJSON *account);
+ * revisions, the credit with at most 'limit' outages; after a miss what to do next. */
+void explained_counted(const cJSON *account, int64_t limit);
 
 /* Whether 'worst', of an objective, is the object as a whole, "acme-cloud both": no part of it is
  * to blame. */

@@ -183,7 +183,7 @@ print_revisions(const cJSON *account)
 }
 
 static void
-print_credit(const cJSON *account)
+print_credit(const cJSON *account, int64_t limit)
 {
     char share[JUDGED_TEXT_SIZE];
     const cJSON *c = cJSON_GetArrayItem(part(account, "credit"), 0), *reason;
@@ -199,11 +199,15 @@ print_credit(const cJSON *account)
     }
     cJSON_ArrayForEach(reason, part(c, "reasons"))
     {
-        printf("; %s %s", judged_text(reason, "metric"),
-               judged_value("milli_percent", judged_number(reason, "credit_milli"), share,
-                            sizeof share));
+        if (!judged_is_outage(reason)) {
+            printf("; %s %s%s", judged_text(reason, "metric"),
+                   judged_value("milli_percent", judged_number(reason, "credit_milli"), share,
+                                sizeof share),
+                   judged_counts(reason) ? "" : JUDGED_NOT_ADDED);
+        }
     }
     puts("");
+    judged_print_outages(part(c, "reasons"), limit, "", "--limit 0 shows all");
 }
 
 static void
@@ -290,14 +294,14 @@ print_next(const cJSON *account)
 }
 
 void
-explained_counted(const cJSON *account)
+explained_counted(const cJSON *account, int64_t limit)
 {
     print_lines(account);
     print_runs(account);
     print_windows(account);
     print_transitions(account);
     print_revisions(account);
-    print_credit(account);
+    print_credit(account, limit);
     print_steps(account);
     print_next(account);
 }

@@ -421,6 +421,42 @@ judged_doubt(const cJSON *objective)
 }
 
 bool
+judged_is_outage(const cJSON *reason)
+{
+    return judged_has(reason, "outage");
+}
+
+/* Reasons of before 0012-outage.sql say nothing of it, and all count. */
+bool
+judged_counts(const cJSON *reason)
+{
+    return !cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(reason, "counts"));
+}
+
+void
+judged_print_outages(const cJSON *reasons, int64_t limit, const char *indent, const char *more)
+{
+    char length[JUDGED_TEXT_SIZE], share[JUDGED_TEXT_SIZE];
+    int64_t count = 0;
+    const cJSON *r;
+
+    cJSON_ArrayForEach(r, reasons)
+    {
+        if (judged_is_outage(r) && count++ < limit) {
+            printf("%soutage %s to %s, class %s, %s: %s%s\n", indent, judged_text(r, "outage"),
+                   judged_text(r, "until"), judged_text(r, "class"),
+                   judged_duration(judged_number(r, "length_ns"), length, sizeof length),
+                   judged_value("milli_percent", judged_number(r, "credit_milli"), share,
+                                sizeof share),
+                   judged_counts(r) ? "" : JUDGED_NOT_ADDED);
+        }
+    }
+    if (count > limit) {
+        printf("%s... and %" PRId64 " outages more; %s\n", indent, count - limit, more);
+    }
+}
+
+bool
 judged_is_month(const char *text)
 {
     char day[16];

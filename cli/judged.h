@@ -73,6 +73,16 @@ const char *judged_verdict(const cJSON *objective);
 const char *judged_formula(const char *metric);
 const char *judged_doubt(const cJSON *objective);
 
+/* Of a credit's reason: whether it is one outage, and whether it is in the sum (where an outage
+ * gives more by another reason it is not). */
+bool judged_is_outage(const cJSON *reason);
+bool judged_counts(const cJSON *reason);
+#define JUDGED_NOT_ADDED " (not added: another reason gives more for the same outages)"
+/* Prints the first 'limit' outages among the reasons, a line each after 'indent', and in a line how
+ * many there are more, and where ('more'). */
+void judged_print_outages(const cJSON *reasons, int64_t limit, const char *indent,
+                          const char *more);
+
 /* Whether 'text' is a month: "2026-02". */
 bool judged_is_month(const char *text);
 

@@ -12,15 +12,6 @@
 #include "pg.h"
 #include "window.h"
 
-#define LIST_SQL                                                                                   \
-    "SELECT to_jsonb(v) || jsonb_build_object('lead_s', floor(extract(epoch FROM v.lead)), "       \
-    "'too_late', (SELECT coalesce(jsonb_agg(to_jsonb(t)), '[]') FROM "                             \
-    "plumbline_store.maintenance_too_late(v.id, v.revision) t)) FROM "                             \
-    "(SELECT * FROM plumbline.v_maintenance%s WHERE ($1::bigint IS NULL OR id = $1::bigint)%s) v " \
-    "WHERE $2::jsonb = '[]' OR EXISTS (SELECT FROM jsonb_array_elements(v.objects) o, "            \
-    "plumbline_store.window_reach($2::jsonb) n WHERE (n.kind, n.key) = (o->>'kind', o->>'key')) "  \
-    "ORDER BY v.start_at, v.id, v.revision"
-
 static const char help[] =
     "usage: plumbline maintenance add --start TIME --end TIME [OPTION ...] OBJECT ...\n"
     "       plumbline maintenance move [--start TIME] [--end TIME] [OPTION ...] NUMBER\n"
@@ -124,7 +115,7 @@ print_late(const cJSON *row)
 }
 
 static void
-print_row(const cJSON *row)
+print_row(const cJSON *row, bool alone)
 {
     char start[32], end[32], lead[32], objects[400], label[160];
 
@@ -136,56 +127,9 @@ print_row(const cJSON *row)
            window_objects_text(row, objects, sizeof objects),
            *window_text(row, "label") ? "; " : "",
            window_shown(window_text(row, "label"), label, sizeof label));
-}
-
-static int
-show(struct window_options *o, PGconn *conn, const char *id, const char *objects)
-{
-    const char *values[] = {id, objects};
-    char sql[2048];
-
-    snprintf(sql, sizeof sql, LIST_SQL, o->history ? "_history" : "",
-             o->all || o->history || id ? "" : " AND state NOT IN ('over', 'cancelled')");
-    PGresult *r = pg_call(conn, sql, 2, values);
-    if (PQresultStatus(r) != PGRES_TUPLES_OK) {
-        return window_failed(o, conn, r);
+    if (alone) {
+        print_late(row);
     }
-    cJSON *rows = window_rows(r, "maintenance");
-    PQclear(r);
-    if (o->json) {
-        window_print_json(rows);
-        return EXIT_GOOD;
-    }
-    const cJSON *row, *list = cJSON_GetObjectItem(rows, "maintenance");
-    if (cJSON_GetArraySize(list) == 0) {
-        puts(o->all || o->history ? "no maintenance" : "no maintenance; --all shows what is over");
-    } else {
-        /* LEAD: how long before its start it was announced. */
-        printf("%-7s %-10s %-21s %-21s %-9s %-9s %-8s %s\n", "NUMBER", "STATE", "START", "END",
-               "LEAD", "SLA", "ALERTS", "OBJECTS; LABEL");
-    }
-    cJSON_ArrayForEach(row, list)
-    {
-        print_row(row);
-        if (id) {
-            print_late(row);
-        }
-    }
-    cJSON_Delete(rows);
-    return EXIT_GOOD;
-}
-
-static int
-show_written(struct window_options *o, PGconn *conn, PGresult *r)
-{
-    char id[24];
-
-    if (PQresultStatus(r) != PGRES_TUPLES_OK) {
-        return window_failed(o, conn, r);
-    }
-    snprintf(id, sizeof id, "%s", PQgetvalue(r, 0, 0));
-    PQclear(r);
-    return show(o, conn, id, "[]");
 }
 
 /* --- Verbs ---------------------------------------------------------------------- */
@@ -217,7 +161,7 @@ add(struct window_options *o, PGconn *conn)
                 "$4::timestamptz, $5::timestamptz, $6, $7::boolean, $8::boolean, $9, $10)",
                 10, values);
     cJSON_free(objects);
-    return show_written(o, conn, r);
+    return window_show_written(o, conn, r);
 }
 
 /* What --end '+2h' is behind: the start that is given, or the one that it has. */
@@ -267,39 +211,12 @@ move(struct window_options *o, PGconn *conn)
     if (status != EXIT_GOOD) {
         return status;
     }
-    return show_written(o, conn,
-                        pg_call(conn,
-                                "SELECT id FROM plumbline_store.maintenance_move($1::bigint, "
-                                "$2::timestamptz, $3::timestamptz, $4, $5, $6)",
-                                6, values));
-}
-
-static int
-cancel(struct window_options *o, PGconn *conn)
-{
-    const char *values[] = {NULL, o->reason, o->author};
-    int status = window_id(o, &values[0]);
-
-    if (status != EXIT_GOOD) {
-        return status;
-    }
-    return show_written(
+    return window_show_written(
         o, conn,
-        pg_call(conn, "SELECT id FROM plumbline_store.maintenance_cancel($1::bigint, $2, $3)", 3,
-                values));
-}
-
-static int
-list(struct window_options *o, PGconn *conn)
-{
-    int status;
-    char *objects = window_objects(o, conn, &status);
-
-    if (objects) {
-        status = show(o, conn, NULL, objects);
-    }
-    cJSON_free(objects);
-    return status;
+        pg_call(conn,
+                "SELECT id FROM plumbline_store.maintenance_move($1::bigint, "
+                "$2::timestamptz, $3::timestamptz, $4, $5, $6)",
+                6, values));
 }
 
 static int
@@ -335,53 +252,39 @@ run_move(struct window_options *o)
     return window_run(o, move);
 }
 
-static int
-run_cancel(struct window_options *o)
-{
-    return window_run(o, cancel);
-}
-
-static int
-run_list(struct window_options *o)
-{
-    return window_run(o, list);
-}
-
-static const struct {
-    const char *name, *verb, *accepted;
-    int (*run)(struct window_options *o);
-} verbs[] = {
-    {"add", "plumbline maintenance add",
-     "start end label impact tenant no-exclude no-suppress override author", run_add},
-    {"move", "plumbline maintenance move", "start end override reason author", run_move},
-    {"cancel", "plumbline maintenance cancel", "reason author", run_cancel},
-    {"list", "plumbline maintenance list", "all history", run_list},
-    {"import", "plumbline maintenance import", "timezone no-exclude no-suppress override author",
-     calendar_import},
-};
-
 int
 cli_maintenance(int argc, char **argv)
 {
-    const char *what = argc > 1 ? argv[1] : "";
+    static const struct window_verb verbs[] = {
+        {"add", "plumbline maintenance add",
+         "start end label impact tenant no-exclude no-suppress override author", run_add},
+        {"move", "plumbline maintenance move", "start end override reason author", run_move},
+        {"cancel", "plumbline maintenance cancel", "reason author", window_end},
+        {"list", "plumbline maintenance list", "all history", window_list},
+        {"import", "plumbline maintenance import",
+         "timezone no-exclude no-suppress override author", calendar_import},
+    };
+    static const struct window_kind kind = {
+        .verb = "plumbline maintenance",
+        .help = help,
+        .verbs = verbs,
+        .verb_count = sizeof verbs / sizeof verbs[0],
+        .which = "add, move, cancel, list or import",
+        .select = "to_jsonb(v) || jsonb_build_object("
+                  "'lead_s', floor(extract(epoch FROM v.lead)), "
+                  "'too_late', (SELECT coalesce(jsonb_agg(to_jsonb(t)), '[]') FROM "
+                  "plumbline_store.maintenance_too_late(v.id, v.revision) t))",
+        .view = "plumbline.v_maintenance",
+        .member = "maintenance",
+        .hidden = "state IN ('over', 'cancelled')",
+        .none = "no maintenance; --all shows what is over",
+        .none_at_all = "no maintenance",
+        /* LEAD: how long before its start it was announced. */
+        .heading = "NUMBER  STATE      START                 END                   LEAD      SLA "
+                   "      ALERTS   OBJECTS; LABEL",
+        .print_row = print_row,
+        .end = "SELECT id FROM plumbline_store.maintenance_cancel($1::bigint, $2, $3)",
+    };
 
-    if (strcmp(what, "--help") == 0 || strcmp(what, "-h") == 0) {
-        fputs(help, stdout);
-        return EXIT_GOOD;
-    }
-    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
-        if (strcmp(what, verbs[i].name) == 0) {
-            struct window_options o = {.verb = verbs[i].verb};
-            int status = window_parse(&o, verbs[i].accepted, argc - 1, argv + 1);
-            if (status == EXIT_GOOD && o.help) {
-                fputs(help, stdout);
-                return EXIT_GOOD;
-            }
-            return status == EXIT_GOOD ? verbs[i].run(&o) : status;
-        }
-    }
-    fputs("plumbline maintenance: add, move, cancel, list or import? `plumbline maintenance "
-          "--help` has examples\n",
-          stderr);
-    return EXIT_USAGE;
+    return window_command(&kind, argc, argv);
 }

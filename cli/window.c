@@ -80,8 +80,9 @@ name_user(struct window_options *o)
     o->author = o->author ? o->author : o->user;
 }
 
-int
-window_parse(struct window_options *o, const char *accepted, int argc, char **argv)
+/* Reads those that 'accepted' names, and --config, --postgresql, --json, --help. */
+static int
+parse(struct window_options *o, const char *accepted, int argc, char **argv)
 {
     static const char *const names[] = {
         "config", "postgresql", "start",   "end",         "tenant",    "author",   "label",
@@ -116,6 +117,31 @@ window_parse(struct window_options *o, const char *accepted, int argc, char **ar
     o->names = argv + optind;
     o->name_count = argc - optind;
     name_user(o);
+    return EXIT_GOOD;
+}
+
+int
+window_command(const struct window_kind *kind, int argc, char **argv)
+{
+    const char *what = argc > 1 ? argv[1] : "";
+    bool wants_help = strcmp(what, "--help") == 0 || strcmp(what, "-h") == 0;
+
+    for (size_t i = 0; i < kind->verb_count && !wants_help; i++) {
+        const struct window_verb *verb = &kind->verbs[i];
+        if (strcmp(what, verb->name) == 0) {
+            struct window_options o = {.of = kind, .verb = verb->whole};
+            int status = parse(&o, verb->accepted, argc - 1, argv + 1);
+            if (status != EXIT_GOOD || !o.help) {
+                return status == EXIT_GOOD ? verb->run(&o) : status;
+            }
+            wants_help = true;
+        }
+    }
+    if (!wants_help) {
+        fprintf(stderr, "%s: %s? `%s --help` has examples\n", kind->verb, kind->which, kind->verb);
+        return EXIT_USAGE;
+    }
+    fputs(kind->help, stdout);
     return EXIT_GOOD;
 }
 
@@ -309,8 +335,9 @@ window_objects(const struct window_options *o, PGconn *conn, int *status)
 
 /* --- Answers -------------------------------------------------------------------- */
 
-cJSON *
-window_rows(const PGresult *r, const char *name)
+/* Rows of one JSON column as an array named 'name' in an object, which is the caller's. */
+static cJSON *
+rows_of(const PGresult *r, const char *name)
 {
     cJSON *o = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(o, name);
 
@@ -329,6 +356,103 @@ window_print_json(cJSON *o)
     puts(text ? text : "{}");
     cJSON_free(text);
     cJSON_Delete(o);
+}
+
+static void
+print_rows(const struct window_options *o, const cJSON *list, bool alone)
+{
+    const cJSON *row;
+
+    if (cJSON_GetArraySize(list) == 0) {
+        puts(o->all || o->history ? o->of->none_at_all : o->of->none);
+    } else {
+        puts(o->of->heading);
+    }
+    cJSON_ArrayForEach(row, list)
+    {
+        o->of->print_row(row, alone);
+    }
+}
+
+/* Prints those that lie over 'objects' (JSON; "[]": all), or the one with 'id' if that is not NULL.
+ */
+static int
+show(const struct window_options *o, PGconn *conn, const char *id, const char *objects)
+{
+    const char *values[] = {id, objects};
+    const struct window_kind *of = o->of;
+    bool hide = !o->all && !o->history && !id;
+    char sql[2048];
+
+    snprintf(sql, sizeof sql,
+             "SELECT %s FROM (SELECT * FROM %s%s WHERE ($1::bigint IS NULL OR id = $1::bigint) "
+             "AND NOT (%s)) v "
+             "WHERE $2::jsonb = '[]' OR EXISTS (SELECT FROM jsonb_array_elements(v.objects) o, "
+             "plumbline_store.window_reach($2::jsonb) n "
+             "WHERE (n.kind, n.key) = (o->>'kind', o->>'key')) "
+             "ORDER BY v.start_at, v.id, v.revision",
+             of->select, of->view, o->history ? "_history" : "", hide ? of->hidden : "false");
+    PGresult *r = pg_call(conn, sql, 2, values);
+    if (PQresultStatus(r) != PGRES_TUPLES_OK) {
+        return window_failed(o, conn, r);
+    }
+    cJSON *rows = rows_of(r, of->member);
+    PQclear(r);
+    if (o->json) {
+        window_print_json(rows);
+        return EXIT_GOOD;
+    }
+    print_rows(o, cJSON_GetObjectItem(rows, of->member), id != NULL);
+    cJSON_Delete(rows);
+    return EXIT_GOOD;
+}
+
+int
+window_show_written(const struct window_options *o, PGconn *conn, PGresult *r)
+{
+    char id[24];
+
+    if (PQresultStatus(r) != PGRES_TUPLES_OK) {
+        return window_failed(o, conn, r);
+    }
+    snprintf(id, sizeof id, "%s", PQgetvalue(r, 0, 0));
+    PQclear(r);
+    return show(o, conn, id, "[]");
+}
+
+static int
+list(struct window_options *o, PGconn *conn)
+{
+    int status;
+    char *objects = window_objects(o, conn, &status);
+
+    if (objects) {
+        status = show(o, conn, NULL, objects);
+    }
+    cJSON_free(objects);
+    return status;
+}
+
+int
+window_list(struct window_options *o)
+{
+    return window_run(o, list);
+}
+
+static int
+end(struct window_options *o, PGconn *conn)
+{
+    const char *values[] = {NULL, o->reason, o->author};
+    int status = window_id(o, &values[0]);
+
+    return status == EXIT_GOOD ? window_show_written(o, conn, pg_call(conn, o->of->end, 3, values))
+                               : status;
+}
+
+int
+window_end(struct window_options *o)
+{
+    return window_run(o, end);
 }
 
 const char *

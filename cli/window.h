@@ -14,8 +14,36 @@
 
 #include "nstime.h"
 
-/* What either verb was asked; NULL: not given. */
+struct window_options;
+
+/* One of the verbs behind "plumbline maintenance". */
+struct window_verb {
+    const char *name, *whole; /* "add", "plumbline maintenance add". */
+    const char *accepted;     /* The options, separated by spaces, each of them a long one. */
+    int (*run)(struct window_options *o);
+};
+
+/* What there is of either: all in which the two differ. */
+struct window_kind {
+    const char *verb; /* "plumbline maintenance" */
+    const char *help;
+    const struct window_verb *verbs;
+    size_t verb_count;
+    const char *which; /* "add, list or withdraw" */
+
+    /* A row is one JSON object, 'select' made of a row 'v' of 'view'. */
+    const char *select, *view, *member;
+    const char *hidden; /* Rows of 'view' that a list without --all leaves out: a condition. */
+    const char *none, *none_at_all;
+    const char *heading;
+    void (*print_row)(const cJSON *row, bool alone);
+
+    const char *end; /* Cancels or withdraws: SQL of id, reason, author. */
+};
+
+/* What either was asked; NULL: not given. */
 struct window_options {
+    const struct window_kind *of;
     const char *verb; /* "plumbline maintenance add", for messages. */
     const char *config, *postgresql;
     const char *start, *end, *tenant, *author;
@@ -27,10 +55,8 @@ struct window_options {
     char user[64]; /* Who asks, if --author does not say. */
 };
 
-/* Reads the options that 'accepted' names (separated by spaces, each of them a long one)
- * and --config, --postgresql, --json, --help.  EXIT_GOOD, or EXIT_USAGE after it was
- * told. */
-int window_parse(struct window_options *o, const char *accepted, int argc, char **argv);
+/* Runs the verb that argv[1] names. */
+int window_command(const struct window_kind *kind, int argc, char **argv);
 
 /* Connects and calls 'work', with what it returns; EXIT_UNAVAILABLE if that fails. */
 int window_run(struct window_options *o, int (*work)(struct window_options *o, PGconn *conn));
@@ -54,8 +80,12 @@ int window_id(const struct window_options *o, const char **id);
 /* What the server said; the result is cleared.  Refused by a rule is EXIT_USAGE. */
 int window_failed(const struct window_options *o, PGconn *conn, PGresult *r);
 
-/* Rows of one JSON column as an array named 'name' in an object, which is the caller's. */
-cJSON *window_rows(const PGresult *r, const char *name);
+/* Shows the one whose id 'r' has, and clears 'r'. */
+int window_show_written(const struct window_options *o, PGconn *conn, PGresult *r);
+/* The verb that lists those over the objects named; the one that ends the one of that id. */
+int window_list(struct window_options *o);
+int window_end(struct window_options *o);
+
 /* Prints it, and deletes it. */
 void window_print_json(cJSON *o);
 

@@ -34,6 +34,16 @@ bond_free(struct bond *b)
     }
 }
 
+void
+bond_discard(struct bond *b)
+{
+    for (size_t i = 0; b && i < b->part_count; i++) {
+        unsigned *users = b->parts[i].way ? &b->parts[i].way->users : &b->parts[i].bond->users;
+        --*users;
+    }
+    bond_free(b);
+}
+
 static int
 add_part(struct bond *b, struct bond_part part)
 {
@@ -50,15 +60,19 @@ add_part(struct bond *b, struct bond_part part)
 int
 bond_add_way(struct bond *b, struct way *way)
 {
-    way->users++;
-    return add_part(b, (struct bond_part){.way = way});
+    int err = add_part(b, (struct bond_part){.way = way});
+
+    way->users += !err;
+    return err;
 }
 
 int
 bond_add_bond(struct bond *b, struct bond *part)
 {
-    part->users++;
-    return add_part(b, (struct bond_part){.bond = part});
+    int err = add_part(b, (struct bond_part){.bond = part});
+
+    part->users += !err;
+    return err;
 }
 
 static struct span
@@ -137,7 +151,8 @@ bond_step(struct bond *b)
     }
     if (result > 0) {
         together(rows, b->part_count, b->need, count, out);
-        int err = line_add_states(b->line, b->next, out, count);
+        int err =
+            b->line->until.ns == b->next.ns ? line_add_states(b->line, b->next, out, count) : 0;
         if (!err && b->users) {
             err = way_states_add(&b->states, b->next, out, count, b->dt);
         }

@@ -18,7 +18,7 @@ struct bond_part {
 };
 
 struct bond {
-    enum line_scope kind; /* LINE_GROUP or LINE_SERVICE. */
+    enum line_scope kind; /* Not LINE_LINK. */
     const char *key;
     const struct inv_class *class_;
     struct span dt; /* The shortest of the parts. */
@@ -36,6 +36,8 @@ struct bond {
 struct bond *bond_new(enum line_scope kind, const char *key, const struct inv_class *class_,
                       struct span interval);
 void bond_free(struct bond *b);
+/* The same of one that was not put together: its parts have a user less. */
+void bond_discard(struct bond *b);
 
 /* Each counts as a user of its part.  0 or -ENOMEM. */
 int bond_add_way(struct bond *b, struct way *way);
@@ -45,7 +47,8 @@ int bond_add_bond(struct bond *b, struct bond *part);
  * not divide one another) or -ENOMEM. */
 int bond_ready(struct bond *b, size_t need);
 
-/* Judges one interval if all parts have it.  1, 0 (not yet), or a negative errno. */
+/* Judges one interval if all parts have it.  Where its own line is further, because a bond over it
+ * is judged again, only the states are made.  1, 0 (not yet), or a negative errno. */
 int bond_step(struct bond *b);
 
 #endif

@@ -84,8 +84,7 @@ farend_judge(const struct dt_record *records, size_t count, struct instant start
         int64_t from = start.ns + (int64_t)i * dt.ns;
         int64_t until = from + dt.ns;
         mark[i] = 0;
-        if (records[i].kind != DT_FULL || records[i].lost == 0 ||
-            records[i].flags & (DT_UNDETERMINED | DT_UNKNOWN)) {
+        if (records[i].kind != DT_FULL || records[i].lost == 0 || records[i].flags & DT_UNKNOWN) {
             continue;
         }
         for (int64_t s = from / NS_PER_S; s * NS_PER_S < until && !mark[i]; s++) {
@@ -126,20 +125,6 @@ on_liveness(const struct assemble_liveness *l, void *aux)
     }
 }
 
-static PGresult *
-ask(PGconn *conn, const char *sql, int count, const char *const *values, int binary, char *why,
-    size_t why_size)
-{
-    PGresult *r = PQexecParams(conn, sql, count, NULL, values, NULL, NULL, binary);
-
-    if (PQresultStatus(r) != PGRES_TUPLES_OK) {
-        pg_error(conn, r, why, why_size);
-        PQclear(r);
-        return NULL;
-    }
-    return r;
-}
-
 static int64_t
 be64_of(const char *at)
 {
@@ -163,7 +148,7 @@ read_far(struct farend *f, PGconn *conn, const struct pending *p, struct farend_
         reading.count = SECONDS_MAX;
     }
     memset(f->served, 0, sizeof f->served);
-    PGresult *servings = ask(
+    PGresult *servings = pg_rows(
         conn,
         "SELECT serving_id FROM plumbline_store.serving WHERE source_id = $1 AND $2 = ANY(objects)",
         2, link, 0, why, why_size);
@@ -171,12 +156,12 @@ read_far(struct farend *f, PGconn *conn, const struct pending *p, struct farend_
         return -EIO;
     }
     reading.servings = servings;
-    PGresult *r = ask(conn,
-                      "SELECT extract(epoch FROM start)::bigint, record "
-                      "FROM plumbline_store.liveness WHERE source_id = $1 "
-                      "AND start > to_timestamp($2::bigint) - interval '1 hour' "
-                      "AND start <= to_timestamp($3::bigint)",
-                      3, span, 1, why, why_size);
+    PGresult *r = pg_rows(conn,
+                          "SELECT extract(epoch FROM start)::bigint, record "
+                          "FROM plumbline_store.liveness WHERE source_id = $1 "
+                          "AND start > to_timestamp($2::bigint) - interval '1 hour' "
+                          "AND start <= to_timestamp($3::bigint)",
+                          3, span, true, why, why_size);
     for (int i = 0; r && i < PQntuples(r); i++) {
         struct instant start = instant_of_ns(be64_of(PQgetvalue(r, i, 0)) * NS_PER_S);
         liveness_read(PQgetvalue(r, i, 1), (size_t)PQgetlength(r, i, 1), start, on_liveness,
@@ -280,10 +265,10 @@ read_records(struct farend *f, PGconn *conn, const struct pending *p, const char
 {
     const char *values[] = {series, p->start_text, p->params_id};
 
-    *held = ask(conn,
-                "SELECT dt FROM plumbline_store.interval_row "
-                "WHERE series_id = $1 AND start = to_timestamp($2::bigint) AND params_id = $3",
-                3, values, 1, why, why_size);
+    *held = pg_rows(conn,
+                    "SELECT dt FROM plumbline_store.interval_row "
+                    "WHERE series_id = $1 AND start = to_timestamp($2::bigint) AND params_id = $3",
+                    3, values, true, why, why_size);
     if (!*held) {
         return -EIO;
     }
@@ -305,6 +290,7 @@ revise(struct farend *f, PGconn *conn, const struct pending *p, const char *seri
 
     if (n == (int)count) {
         for (size_t i = 0; i < count; i++) {
+            f->records[i].flags &= (uint32_t)~DT_UNDETERMINED;
             f->records[i].flags |= f->mark[i] ? DT_UNDETERMINED : 0;
         }
         n = row_make(f->maker, f->records, count, p->key.limit_count, false, &row);
@@ -329,13 +315,17 @@ judge(struct farend *f, PGconn *conn, const struct pending *p, char *why, size_t
         return err;
     }
     int n = read_records(f, conn, p, p->series[DIR_RT], &held, why, why_size);
-    size_t marked = 0;
+    bool changed = false;
     if (n > 0) {
         struct instant first = instant_ceil(instant_of_ns(p->start_s * NS_PER_S), p->key.dt);
-        marked = farend_judge(f->records, (size_t)n, first, p->key.dt, &far, f->mark);
+        farend_judge(f->records, (size_t)n, first, p->key.dt, &far, f->mark);
+        /* Also the other way: what was put down to the absence of one that is back. */
+        for (int i = 0; i < n; i++) {
+            changed = changed || !(f->records[i].flags & DT_UNDETERMINED) != !f->mark[i];
+        }
     }
     PQclear(held);
-    for (int d = 0; n > 0 && marked && d < DIRECTIONS && !err; d++) {
+    for (int d = 0; n > 0 && changed && d < DIRECTIONS && !err; d++) {
         err = revise(f, conn, p, p->series[d], (size_t)n, why, why_size);
     }
     return n < 0 || err ? -EIO : 0;
@@ -398,23 +388,23 @@ farend_run(struct farend *f, PGconn *conn, char *why, size_t why_size)
         return -EIO;
     }
     PGresult *lock =
-        ask(conn, "SELECT pg_try_advisory_xact_lock(" LOCK ")", 0, NULL, 0, why, why_size);
+        pg_rows(conn, "SELECT pg_try_advisory_xact_lock(" LOCK ")", 0, NULL, false, why, why_size);
     if (lock && PQgetvalue(lock, 0, 0)[0] == 'f') {
         done = 0;
     } else if (lock) {
-        PGresult *r =
-            ask(conn,
-                "SELECT p.source_id, p.session_id, extract(epoch FROM p.start)::bigint, "
-                "extract(epoch FROM p.until)::bigint, p.far_source_id, s.fwd_series, s.bwd_series, "
-                "s.rt_series, s.entry, s.params_id "
-                "FROM plumbline_store.far_pending p "
-                "JOIN plumbline_store.source_position f ON f.source_id = p.far_source_id "
-                "JOIN plumbline_store.source_position o ON o.source_id = p.source_id "
-                "JOIN plumbline_store.session s "
-                "ON s.source_id = p.source_id AND s.session_id = p.session_id "
-                "WHERE f.written_until >= p.until OR f.closed ORDER BY p.start "
-                "LIMIT " PENDING_LIMIT " FOR NO KEY UPDATE OF o SKIP LOCKED",
-                0, NULL, 0, why, why_size);
+        PGresult *r = pg_rows(
+            conn,
+            "SELECT p.source_id, p.session_id, extract(epoch FROM p.start)::bigint, "
+            "extract(epoch FROM p.until)::bigint, p.far_source_id, s.fwd_series, s.bwd_series, "
+            "s.rt_series, s.entry, s.params_id "
+            "FROM plumbline_store.far_pending p "
+            "JOIN plumbline_store.source_position f ON f.source_id = p.far_source_id "
+            "JOIN plumbline_store.source_position o ON o.source_id = p.source_id "
+            "JOIN plumbline_store.session s "
+            "ON s.source_id = p.source_id AND s.session_id = p.session_id "
+            "WHERE f.written_until >= p.until OR f.closed ORDER BY p.start "
+            "LIMIT " PENDING_LIMIT " FOR NO KEY UPDATE OF o SKIP LOCKED",
+            0, NULL, false, why, why_size);
         done = r ? judge_all(f, conn, r, why, why_size) : -EIO;
         PQclear(r);
     }

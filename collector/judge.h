@@ -1,7 +1,7 @@
 /* judge.h - the thread that judges what was sold: from committed rows to quarter hours, verdicts
  * and credits.
  *
- * After promise.h, before main.c.  One collector of all does it, whoever holds the job's advisory
+ * After promise.h, job.h; before main.c.  One collector of all does it, whoever holds the job's advisory
  * lock; nothing is remembered but what is committed, so any other can go on.  It waits for every
  * source of a way: a source that spools for hours holds back its own ways and what is sold over
  * them, and nothing else, and is judged as if it had never been late. */

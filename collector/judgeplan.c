@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "texthash.h"
+
 /* --- Ways ----------------------------------------------------------------- */
 
 /* Planned links are measured, and judged from in_service on. */
@@ -82,6 +84,32 @@ way_for(const struct judgeplan *p, const struct inv_link *link, const struct inv
 
 /* --- Groups and services -------------------------------------------------- */
 
+/* A whole by what it is made from: keys are the inventory's own, so where they are tells them
+ * apart. */
+struct judgeplan_key {
+    const char *key;
+    const struct inv_class *class_;
+    uintptr_t kind;
+};
+
+struct judgeplan_bond {
+    struct judgeplan_key name;
+    struct bond *bond;
+    UT_hash_handle hh;
+};
+
+static void
+forget_names(struct judgeplan *p)
+{
+    struct judgeplan_bond *name, *next;
+
+    HASH_ITER(hh, p->by_key, name, next)
+    {
+        HASH_DEL(p->by_key, name);
+        free(name);
+    }
+}
+
 static int
 add_bond(struct judgeplan *p, struct bond *b)
 {
@@ -93,6 +121,15 @@ add_bond(struct judgeplan *p, struct bond *b)
     }
     p->bonds = more;
     p->bonds[p->bond_count++] = b;
+    struct judgeplan_bond *name = calloc(1, sizeof *name);
+    if (!name) {
+        return -ENOMEM;
+    }
+    name->name.key = b->key;
+    name->name.class_ = b->class_;
+    name->name.kind = b->kind;
+    name->bond = b;
+    HASH_ADD(hh, p->by_key, name, sizeof name->name, name);
     return 0;
 }
 
@@ -100,13 +137,15 @@ static struct bond *
 find_bond(const struct judgeplan *p, enum line_scope kind, const char *key,
           const struct inv_class *class_)
 {
-    for (size_t i = 0; i < p->bond_count; i++) {
-        struct bond *b = p->bonds[i];
-        if (b->kind == kind && b->class_ == class_ && strcmp(b->key, key) == 0) {
-            return b;
-        }
-    }
-    return NULL;
+    struct judgeplan_bond *found;
+    struct judgeplan_key wanted;
+
+    memset(&wanted, 0, sizeof wanted);
+    wanted.key = key;
+    wanted.class_ = class_;
+    wanted.kind = kind;
+    HASH_FIND(hh, p->by_key, &wanted, sizeof wanted, found);
+    return found ? found->bond : NULL;
 }
 
 static int build_group(struct judgeplan *p, const struct inv_group *g,
@@ -148,7 +187,7 @@ end_bond(struct judgeplan *p, struct bond *b, size_t need, int err, struct bond 
             return add_bond(p, b);
         }
     }
-    bond_free(b);
+    bond_discard(b);
     return err == -EINVAL || err == -ENOENT ? 0 : err;
 }
 
@@ -172,19 +211,30 @@ build_group(struct judgeplan *p, const struct inv_group *g, const struct inv_cla
 
 /* The tails of a connector: its attachments' tests, of which so many are needed. */
 static int
-add_tail(struct judgeplan *p, struct bond *b, const struct inv_connector *c)
+build_tail(struct judgeplan *p, const struct inv_connector *c, const struct inv_class *class_,
+           struct bond **out)
 {
-    struct bond *tail = bond_new(LINE_GROUP, c->key, b->class_, p->inventory->interval);
-    int err = tail ? 0 : -ENOMEM;
-
+    *out = find_bond(p, LINE_CONNECTOR, c->key, class_);
+    if (*out) {
+        return 0;
+    }
+    struct bond *b = bond_new(LINE_CONNECTOR, c->key, class_, p->inventory->interval);
+    int err = b ? 0 : -ENOMEM;
     for (size_t i = 0; i < c->attachment_count && !err; i++) {
         const struct inv_link *test = c->attachments[i].test;
-        struct way *w = test ? way_for(p, test, b->class_) : NULL;
-        err = w ? bond_add_way(tail, w) : 0;
+        struct way *w = test ? way_for(p, test, class_) : NULL;
+        err = w ? bond_add_way(b, w) : 0;
     }
-    struct bond *made = NULL;
-    err = tail ? end_bond(p, tail, c->need, err, &made) : err;
-    return err ? err : made ? bond_add_bond(b, made) : 0;
+    return b ? end_bond(p, b, c->need, err, out) : err;
+}
+
+static int
+add_tail(struct judgeplan *p, struct bond *b, const struct inv_connector *c)
+{
+    struct bond *tail;
+    int err = build_tail(p, c, b->class_, &tail);
+
+    return err ? err : tail ? bond_add_bond(b, tail) : 0;
 }
 
 static int
@@ -234,16 +284,15 @@ add_groups(struct judgeplan *p)
 
 /* --- Promises ------------------------------------------------------------- */
 
-/* The worst of a delay in one direction: a tenth of it is what clocks may be wrong by. */
-static uint64_t
-suspect_bound(const struct inv_sla *sla, const struct inv_class *class_)
+uint64_t
+judgeplan_suspect_bound(const struct inv_sla *sla, const char *class_name, unsigned direction)
 {
     uint64_t bound = UINT64_MAX;
 
-    for (size_t i = 0; sla && i < sla->objective_count; i++) {
+    for (size_t i = 0; i < sla->objective_count && direction < DIR_RT; i++) {
         const struct inv_objective *o = &sla->objectives[i];
         bool one_way = o->metric.kind == INV_FD || o->metric.kind == INV_FD_MEAN;
-        if (one_way && o->class_ == class_ && o->limit / 10 < bound) {
+        if (one_way && strcmp(o->class_->key, class_name) == 0 && o->limit / 10 < bound) {
             bound = o->limit / 10;
         }
     }
@@ -266,7 +315,6 @@ add_promise_way(struct promise *s, struct way *w, bool direct)
     s->ways = more;
     struct promise_way *one = &s->ways[s->way_count++];
     *one = (struct promise_way){.way = w, .direct = direct};
-    const struct inv_sla *sla = s->service->sla;
     for (enum direction d = DIR_FWD; d < DIRECTIONS; d++) {
         struct line *l = w->used[d] ? way_add_line(w, d, s->service->key) : NULL;
         if (w->used[d] && !l) {
@@ -276,10 +324,6 @@ add_promise_way(struct promise *s, struct way *w, bool direct)
             l->in_service = s->service->in_service.ns > l->in_service.ns ? s->service->in_service
                                                                          : l->in_service;
             l->out_of_service = s->service->out_of_service;
-            l->undetermined = sla ? sla->undetermined : INV_UNDETERMINED_LAST;
-            l->config.suspect_excluded = sla && sla->suspect_excluded;
-            l->config.suspect_clock_error_ns =
-                d == DIR_RT ? UINT64_MAX : suspect_bound(sla, w->class_);
             one->lines[d] = l;
         }
     }
@@ -308,8 +352,6 @@ add_whole(struct judgeplan *p, struct promise *s, const struct inv_class *class_
         *left_out = *left_out || !whole;
         return err;
     }
-    whole->line->undetermined =
-        s->service->sla ? s->service->sla->undetermined : INV_UNDETERMINED_LAST;
     s->wholes[s->whole_count++] = whole;
     return add_promise_bond(s, whole, true);
 }
@@ -359,6 +401,9 @@ judgeplan_new(const struct inventory *inv, struct judgeplan **out, size_t *left_
         err = add_groups(p);
     }
     err = err ? err : add_promises(p, left_out);
+    if (p) {
+        forget_names(p);
+    }
     if (err) {
         judgeplan_free(p);
         return err;

@@ -31,7 +31,13 @@ struct promise {
     struct instant period, period_end, month_end, from;
     char why[160]; /* It is published again; empty: it is not. */
     char *decided; /* promise_decided()'s last; NULL: none. */
+    /* rounds.c's: how far all of it was when its state was written; nobody looked since it began.
+     */
+    int64_t seen;
+    bool fresh;
 };
+
+struct judgeplan_bond;
 
 struct judgeplan {
     const struct inventory *inventory;
@@ -39,6 +45,7 @@ struct judgeplan {
     size_t way_count;
     struct bond **bonds; /* Parts before wholes. */
     size_t bond_count;
+    struct judgeplan_bond *by_key; /* While it is made. */
     struct promise *promises;
     size_t promise_count;
 };
@@ -47,6 +54,11 @@ struct judgeplan {
  * '*left_out'. */
 int judgeplan_new(const struct inventory *inv, struct judgeplan **out, size_t *left_out);
 void judgeplan_free(struct judgeplan *p);
+
+/* The least of the SLA's delays in one direction: a tenth of it is what clocks may be wrong by, ns.
+ * UINT64_MAX: nothing is promised of that class and direction (of a line). */
+uint64_t judgeplan_suspect_bound(const struct inv_sla *sla, const char *class_name,
+                                 unsigned direction);
 
 struct way *judgeplan_way(const struct judgeplan *p, const struct inv_link *link,
                           const struct inv_class *class_);

@@ -14,6 +14,10 @@
 #include "copy.h"
 #include "pg.h"
 
+/* So many lines are written at once: it bounds what is held of them. */
+#define ADDED_MAX 2000
+/* Lines whose month is read at once: 3000 tallies each. */
+#define PERIODS_AT_ONCE 16
 #define NUMBER_SIZE 24
 #define TIMESTAMP_SIZE 48
 
@@ -71,6 +75,7 @@ judgestore_fini(struct judgestore *s)
     bytes_fini(&s->caps);
     bytes_fini(&s->quarters);
     bytes_fini(&s->transitions);
+    bytes_fini(&s->lines);
 }
 
 /* "{1,2": the end is added by array_end(). */
@@ -98,7 +103,8 @@ judgestore_sources(struct judgestore *s, judgestore_source_fn *fn, void *aux)
 {
     PGresult *r = ask(s,
                       "SELECT source_id, CASE WHEN closed THEN 'infinity' ELSE written_until END, "
-                      "closed FROM plumbline_store.source_position WHERE written_until IS NOT NULL",
+                      "closed FROM plumbline_store.source_position "
+                      "WHERE written_until IS NOT NULL OR closed",
                       0, NULL);
     for (int i = 0; r && i < PQntuples(r); i++) {
         fn(cell_i8(r, i, 0), cell_bool(r, i, 2) ? INT64_MAX : cell_instant(r, i, 1).ns, aux);
@@ -123,11 +129,20 @@ judgestore_pending(struct judgestore *s, judgestore_pending_fn *fn, void *aux)
 
 /* --- Where to begin ------------------------------------------------------- */
 
-#define OF_LINE "(SELECT * FROM plumbline_store.judged_quarter j WHERE j.line_id = w.id "
-#define OF_LINES                                                                                   \
-    "SELECT w.number, q.start, q.until, q.available_before, q.available_after, q.high_loss_run, "  \
-    "q.high_loss_after, q.stale FROM unnest($1::bigint[], $2::bigint[]) "                          \
-    "WITH ORDINALITY w(id, cap, number) CROSS JOIN LATERAL "
+#define QUARTER_ENDS                                                                               \
+    "start, until, available_before, available_after, high_loss_run, high_loss_after, stale"
+#define LINES "unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY w(id, cap, number)"
+#define NEWEST                                                                                     \
+    "SELECT w.number, q.* FROM " LINES " CROSS JOIN LATERAL (SELECT " QUARTER_ENDS                 \
+    " FROM plumbline_store.judged_quarter j WHERE j.line_id = w.id "
+/* Those that are stale are few: they are looked for once, not once a line. */
+static const char newest_sql[] =
+    "WITH s AS MATERIALIZED (SELECT DISTINCT ON (line_id) line_id, " QUARTER_ENDS
+    " FROM plumbline_store.judged_quarter WHERE stale ORDER BY line_id, start) "
+    "SELECT w.number, " QUARTER_ENDS " FROM " LINES " JOIN s ON s.line_id = w.id UNION ALL " NEWEST
+    "ORDER BY j.start DESC LIMIT 1) q WHERE NOT EXISTS (SELECT FROM s WHERE s.line_id = w.id)";
+static const char capped_sql[] =
+    NEWEST "AND j.start <= to_timestamp(w.cap) ORDER BY j.start DESC LIMIT 1) q";
 
 int
 judgestore_quarters(struct judgestore *s, const int64_t *lines, const struct instant *caps,
@@ -144,13 +159,7 @@ judgestore_quarters(struct judgestore *s, const int64_t *lines, const struct ins
     if (!values[0] || !values[1]) {
         return -ENOMEM;
     }
-    PGresult *r = ask(s,
-                      caps ? OF_LINES OF_LINE "AND j.start <= to_timestamp(w.cap) "
-                                              "ORDER BY j.start DESC LIMIT 1) q"
-                           : OF_LINES "(SELECT * FROM " OF_LINE "AND j.stale ORDER BY j.start "
-                                      "LIMIT 1) a UNION ALL SELECT * FROM " OF_LINE
-                                      "ORDER BY j.start DESC LIMIT 1) b LIMIT 1) q",
-                      2, values);
+    PGresult *r = ask(s, caps ? capped_sql : newest_sql, 2, values);
     for (int i = 0; r && i < PQntuples(r); i++) {
         out[cell_i8(r, i, 0) - 1] =
             (struct judgestore_quarter){.found = true,
@@ -180,7 +189,8 @@ judgestore_stale(struct judgestore *s, const int64_t *lines, size_t count, struc
                       : run(s,
                             "UPDATE plumbline_store.judged_quarter SET stale = true "
                             "WHERE line_id = ANY ($1::bigint[]) "
-                            "AND start >= to_timestamp($2::bigint) AND NOT stale",
+                            "AND start >= greatest(to_timestamp($2::bigint), "
+                            "plumbline_store.rows_from()) AND NOT stale",
                             2, values);
 }
 
@@ -240,64 +250,136 @@ judgestore_windows(struct judgestore *s, struct instant from, judgestore_window_
 }
 
 int
-judgestore_first_row(struct judgestore *s, const struct way *w, struct instant since,
-                     struct instant *out)
+judgestore_first_rows(struct judgestore *s, struct way *const *ways, size_t count,
+                      struct instant since, struct instant *out)
 {
     char from[TIMESTAMP_SIZE];
 
     bytes_clear(&s->ids);
-    for (size_t i = 0; i < w->series_count; i++) {
-        array_add(&s->ids, w->series[i].series_id);
+    bytes_clear(&s->caps);
+    for (size_t i = 0; i < count; i++) {
+        for (size_t k = 0; k < ways[i]->series_count; k++) {
+            array_add(&s->ids, ways[i]->series[k].series_id);
+            array_add(&s->caps, (int64_t)i);
+        }
+        out[i] = instant_of_ns(-1);
     }
-    const char *values[] = {array_end(&s->ids), timestamp(from, since)};
+    const char *values[] = {array_end(&s->ids), array_end(&s->caps), timestamp(from, since)};
+    if (!values[0] || !values[1]) {
+        return -ENOMEM;
+    }
+    /* A series that never was has no row: its partitions need not be looked at. */
+    PGresult *r = ask(s,
+                      "SELECT w.way, min(f.start) FROM unnest($1::bigint[], $2::bigint[]) "
+                      "w(id, way) JOIN plumbline_store.series n ON n.series_id = w.id "
+                      "CROSS JOIN LATERAL "
+                      "(SELECT start FROM plumbline_store.interval_row r WHERE r.series_id = w.id "
+                      "AND r.start >= $3::timestamptz ORDER BY r.start LIMIT 1) f GROUP BY 1",
+                      3, values);
+    for (int i = 0; r && i < PQntuples(r); i++) {
+        out[cell_i8(r, i, 0)] = cell_instant(r, i, 1);
+    }
+    PQclear(r);
+    return r ? 0 : -EIO;
+}
+
+/* Merges the tallies of 'r' (place, start, tally) into the lines' periods. */
+static int
+merge_tallies(struct judgestore *s, struct line *const *lines, const PGresult *r)
+{
+    struct tally one;
+    int err = 0;
+
+    tally_init(&one);
+    for (int i = 0; i < PQntuples(r) && !err; i++) {
+        struct line *l = lines[cell_i8(r, i, 0)];
+        size_t size;
+        const uint8_t *bytes = cell_bytes(r, i, 2, &size);
+        if (cell_instant(r, i, 1).ns >= l->quarter.ns) {
+            continue;
+        }
+        err = tally_decode(&one, bytes, size);
+        err = err ? err : tally_merge(&l->period, &one);
+        if (err == -EBADMSG) {
+            snprintf(s->why, sizeof s->why, "a tally of %s does not decode", l->scope);
+            err = -EIO;
+        }
+    }
+    tally_fini(&one);
+    return err;
+}
+
+/* Of some lines. */
+static int
+load_periods(struct judgestore *s, struct line *const *lines, size_t count, struct instant from,
+             struct instant until)
+{
+    char first[TIMESTAMP_SIZE], last[TIMESTAMP_SIZE];
+
+    bytes_clear(&s->ids);
+    for (size_t i = 0; i < count; i++) {
+        array_add(&s->ids, lines[i]->id);
+    }
+    const char *values[] = {array_end(&s->ids), timestamp(first, from), timestamp(last, until)};
     if (!values[0]) {
         return -ENOMEM;
     }
     PGresult *r = ask(s,
-                      "SELECT min(f.start) FROM unnest($1::bigint[]) w(id) CROSS JOIN LATERAL "
-                      "(SELECT start FROM plumbline_store.interval_row r WHERE r.series_id = w.id "
-                      "AND r.start >= $2::timestamptz ORDER BY r.start LIMIT 1) f",
-                      2, values);
-    if (!r) {
-        return -EIO;
-    }
-    *out = PQgetisnull(r, 0, 0) ? instant_of_ns(-1) : cell_instant(r, 0, 0);
+                      "SELECT w.place - 1, q.start, q.tally FROM unnest($1::bigint[]) WITH "
+                      "ORDINALITY w(id, place) CROSS JOIN LATERAL (SELECT start, tally FROM "
+                      "plumbline_store.judged_quarter j WHERE j.line_id = w.id "
+                      "AND j.start >= $2::timestamptz AND j.start < $3::timestamptz "
+                      "AND j.until = j.start + interval '15 minutes' OFFSET 0) q",
+                      3, values);
+    int err = r ? merge_tallies(s, lines, r) : -EIO;
+
     PQclear(r);
-    return 0;
+    return err;
 }
 
 int
-judgestore_period(struct judgestore *s, struct line *l, struct instant from, struct instant until)
+judgestore_periods(struct judgestore *s, struct line *const *lines, size_t count,
+                   struct instant from, struct instant until)
 {
-    char id[NUMBER_SIZE], first[NUMBER_SIZE], last[NUMBER_SIZE];
-    const char *values[] = {number(id, l->id), number(first, from.ns / NS_PER_S),
-                            number(last, until.ns / NS_PER_S)};
-    struct tally one;
+    struct line *some[PERIODS_AT_ONCE];
+    size_t n = 0;
     int err = 0;
 
-    tally_fini(&l->period);
-    tally_init(&l->period);
+    for (size_t i = 0; i < count && !err; i++) {
+        tally_fini(&lines[i]->period);
+        tally_init(&lines[i]->period);
+        /* Of one that was never stored there is nothing. */
+        if (lines[i]->stored && lines[i]->quarter.ns > from.ns) {
+            some[n++] = lines[i];
+        }
+        if (n == PERIODS_AT_ONCE) {
+            err = load_periods(s, some, n, from, until);
+            n = 0;
+        }
+    }
+    return err || !n ? err : load_periods(s, some, n, from, until);
+}
+
+int
+judgestore_states(struct judgestore *s, const struct line *l, struct instant from,
+                  struct instant until, judgestore_states_fn *fn, void *aux)
+{
+    char id[NUMBER_SIZE], first[TIMESTAMP_SIZE], last[TIMESTAMP_SIZE];
+    const char *values[] = {number(id, l->id), timestamp(first, from), timestamp(last, until)};
     PGresult *r = ask(s,
-                      "SELECT tally FROM plumbline_store.judged_quarter WHERE line_id = $1 "
-                      "AND start >= to_timestamp($2::bigint) AND start < to_timestamp($3::bigint) "
-                      "AND until = start + interval '15 minutes' ORDER BY start",
+                      "SELECT start, states FROM plumbline_store.judged_quarter WHERE line_id = $1 "
+                      "AND start >= $2::timestamptz AND start < $3::timestamptz "
+                      "AND until = start + interval '15 minutes' "
+                      "AND (dt_available < dt_total OR dt_undetermined > 0) ORDER BY start",
                       3, values);
-    if (!r) {
-        return -EIO;
-    }
-    tally_init(&one);
-    for (int i = 0; i < PQntuples(r) && !err; i++) {
+    int err = r ? 0 : -EIO;
+
+    for (int i = 0; !err && i < PQntuples(r); i++) {
         size_t size;
-        const uint8_t *bytes = cell_bytes(r, i, 0, &size);
-        err = tally_decode(&one, bytes, size);
-        err = err ? err : tally_merge(&l->period, &one);
+        const uint8_t *states = cell_bytes(r, i, 1, &size);
+        err = fn(cell_instant(r, i, 0), states, size, aux);
     }
-    tally_fini(&one);
     PQclear(r);
-    if (err == -EBADMSG) {
-        snprintf(s->why, sizeof s->why, "a tally of %s does not decode", l->scope);
-        err = -EIO;
-    }
     return err;
 }
 
@@ -322,18 +404,18 @@ judgestore_rows(struct judgestore *s, struct way *const *ways, size_t count, str
     }
     /* LATERAL and OFFSET: one index scan a series, also where there are no statistics yet. */
     return ask(s,
-               "SELECT r.* FROM unnest($1::bigint[]) s(id) CROSS JOIN LATERAL ("
-               "SELECT series_id, start, params_id, flags, clock_error_ns, delay_count, "
+               "SELECT s.place - 1, r.* FROM unnest($1::bigint[]) WITH ORDINALITY s(id, place) "
+               "CROSS JOIN LATERAL (SELECT start, params_id, flags, clock_error_ns, delay_count, "
                "delay_sum_ns, delay_min_ns, delay_max_ns, duplicate, reordered, late, over_limit, "
                "hist, ifdv, dt FROM plumbline_store.interval_row i WHERE i.series_id = s.id "
                "AND i.start >= $2::timestamptz AND i.start < $3::timestamptz OFFSET 0) r",
                3, values);
 }
 
-int64_t
+size_t
 judgestore_series(const PGresult *r, int row)
 {
-    return cell_i8(r, row, ROW_SERIES);
+    return (size_t)cell_i8(r, row, ROW_SERIES);
 }
 
 struct instant
@@ -452,8 +534,21 @@ judgestore_begin(struct judgestore *s)
 {
     copy_begin(&s->quarters);
     copy_begin(&s->transitions);
-    s->added = 0;
+    copy_begin(&s->lines);
+    s->added = s->added_lines = 0;
     return run(s, "BEGIN", 0, NULL);
+}
+
+int
+judgestore_next(struct judgestore *s)
+{
+    if (s->added < ADDED_MAX) {
+        return 0;
+    }
+    int err = judgestore_flush(s);
+
+    err = err ? err : judgestore_commit(s);
+    return err ? err : judgestore_begin(s);
 }
 
 int
@@ -479,33 +574,13 @@ judgestore_day(struct judgestore *s, struct instant at)
     return r ? 0 : -EIO;
 }
 
-int
-judgestore_line(struct judgestore *s, struct line *l)
-{
-    char id[NUMBER_SIZE], dt[NUMBER_SIZE];
-    const char *values[] = {number(id, l->id),
-                            line_scope_name(l->scope_kind),
-                            l->scope,
-                            l->object,
-                            l->class_name,
-                            line_direction_name(l->direction),
-                            number(dt, l->dt.ns)};
-
-    l->stored = true;
-    return run(s,
-               "INSERT INTO plumbline_store.judged_line (line_id, scope_kind, scope, object, "
-               "class, direction, dt_ns) VALUES ($1, $2, $3, $4, $5, $6, $7) "
-               "ON CONFLICT (line_id) DO UPDATE SET dt_ns = excluded.dt_ns "
-               "WHERE judged_line.dt_ns <> excluded.dt_ns",
-               7, values);
-}
-
 #define QUARTER_COLUMNS                                                                            \
     "line_id, start, until, available_before, available_after, high_loss_run, high_loss_after, "   \
     "dt_total, dt_counted, dt_available, dt_undetermined, dt_suspect, dt_witness, outages, hli, "  \
     "chli_runs, chli_intervals, sent, lost, lost_undirected, sent_raw, lost_raw, duplicate, "      \
     "reordered, delay_count, tally, states"
 #define QUARTER_COLUMN_COUNT 27
+#define LINE_COLUMNS "line_id, scope_kind, scope, object, class, direction, dt_ns"
 
 static uint64_t
 dt_total(const struct tally *t)
@@ -540,7 +615,7 @@ add_quarter(struct judgestore *s, struct line *l)
     copy_i8(b, copy_timestamp(l->quarter));
     copy_i8(b, copy_timestamp(l->until));
     copy_bool(b, l->available_before);
-    copy_bool(b, l->state.available);
+    copy_bool(b, l->available);
     copy_i4(b, l->high_loss_before);
     copy_i4(b, l->state.high_loss.run);
     for (size_t i = 0; i < sizeof small / sizeof small[0]; i++) {
@@ -557,12 +632,32 @@ add_quarter(struct judgestore *s, struct line *l)
     return err ? err : good ? 0 : -ENOMEM;
 }
 
+/* What judged_line has to have of it. */
+static void
+add_line(struct judgestore *s, const struct line *l)
+{
+    const char *texts[] = {line_scope_name(l->scope_kind), l->scope, l->object, l->class_name,
+                           line_direction_name(l->direction)};
+
+    bytes_be16(&s->lines, 7);
+    copy_i8(&s->lines, l->id);
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        copy_bytes(&s->lines, texts[i], strlen(texts[i]));
+    }
+    copy_i8(&s->lines, l->dt.ns);
+    s->added_lines++;
+}
+
 int
 judgestore_add(struct judgestore *s, struct line *l)
 {
-    int err = l->stored ? 0 : judgestore_line(s, l);
+    int err = 0;
 
     s->added++;
+    if (!l->stored) {
+        add_line(s, l);
+        l->stored = true;
+    }
     for (size_t i = 0; i < l->transition_count && !err; i++) {
         bytes_be16(&s->transitions, 3);
         copy_i8(&s->transitions, l->id);
@@ -598,12 +693,37 @@ static const char merge_sql[] =
     /* One that is judged again is stored when it is as far as it was. */
     "AND excluded.until >= q.until";
 
-int
-judgestore_flush(struct judgestore *s)
+/* Lines that this judge has not stored yet; most are there from before. */
+static int
+flush_lines(struct judgestore *s)
 {
-    if (s->added == 0) {
+    if (s->added_lines == 0) {
         return 0;
     }
+    copy_end(&s->lines);
+    if (!bytes_ok(&s->lines)) {
+        return -ENOMEM;
+    }
+    int err = run(s,
+                  "CREATE TEMPORARY TABLE IF NOT EXISTS line_in ON COMMIT DELETE ROWS AS "
+                  "SELECT " LINE_COLUMNS " FROM plumbline_store.judged_line WITH NO DATA",
+                  0, NULL);
+    err =
+        err ? err
+            : pg_copy(s->conn, "COPY pg_temp.line_in (" LINE_COLUMNS ") FROM STDIN (FORMAT binary)",
+                      s->lines.at, s->lines.size, s->why, sizeof s->why);
+    return err ? err
+               : run(s,
+                     "INSERT INTO plumbline_store.judged_line (" LINE_COLUMNS ") "
+                     "SELECT " LINE_COLUMNS " FROM pg_temp.line_in "
+                     "ON CONFLICT (line_id) DO UPDATE SET dt_ns = excluded.dt_ns "
+                     "WHERE judged_line.dt_ns <> excluded.dt_ns",
+                     0, NULL);
+}
+
+static int
+flush_quarters(struct judgestore *s)
+{
     int err = run(s,
                   "CREATE TEMPORARY TABLE IF NOT EXISTS judged_in ON COMMIT DELETE ROWS AS "
                   "SELECT " QUARTER_COLUMNS " FROM plumbline_store.judged_quarter WITH NO DATA",
@@ -629,4 +749,12 @@ judgestore_flush(struct judgestore *s)
                         "(FORMAT binary)",
                         s->transitions.at, s->transitions.size, s->why, sizeof s->why);
     return err ? err : run(s, merge_sql, 0, NULL);
+}
+
+int
+judgestore_flush(struct judgestore *s)
+{
+    int err = flush_lines(s);
+
+    return err || !s->added ? err : flush_quarters(s);
 }

@@ -17,8 +17,13 @@
 struct judgestore {
     PGconn *conn;
     char why[256];
-    struct bytes ids, caps, quarters, transitions; /* Used again for each call. */
-    size_t added;                                  /* Lines in them. */
+    struct bytes ids, caps, quarters, transitions, lines; /* Used again for each call. */
+    size_t added, added_lines;                            /* Quarter hours, lines in them. */
+    /* promise.c's last month: of neighbours it is the same. */
+    struct {
+        const char *timezone; /* The inventory's own text. */
+        struct instant at, start, end;
+    } month;
 };
 
 void judgestore_fini(struct judgestore *s);
@@ -51,7 +56,8 @@ int judgestore_quarters(struct judgestore *s, const int64_t *lines, const struct
 /* Quarter hours of these lines from 'from' on are to be judged again. */
 int judgestore_stale(struct judgestore *s, const int64_t *lines, size_t count, struct instant from);
 
-/* Calls 'fn' with what changed behind what was judged, and forgets it ('number') when the
+/* Calls 'fn' with what changed behind what was judged (kind: of the object on which a window
+ * lies, or "data": rows of a link came late), and forgets it ('number') when the
  * transaction is committed. */
 struct judgestore_change {
     const char *kind, *key, *why;
@@ -71,13 +77,21 @@ typedef int judgestore_window_fn(const struct judgestore_window *w, void *aux);
 int judgestore_windows(struct judgestore *s, struct instant from, judgestore_window_fn *fn,
                        void *aux);
 
-/* Start of the first row of any of the way's series from 'since' on; ns < 0: there is none. */
-int judgestore_first_row(struct judgestore *s, const struct way *w, struct instant since,
-                         struct instant *out);
+/* Of each way the start of the first row of any of its series from 'since' on; ns < 0: there is
+ * none. */
+int judgestore_first_rows(struct judgestore *s, struct way *const *ways, size_t count,
+                          struct instant since, struct instant *out);
 
-/* Merges the complete quarter hours of [from, until) into line->period, which is emptied before. */
-int judgestore_period(struct judgestore *s, struct line *l, struct instant from,
-                      struct instant until);
+/* Merges the complete quarter hours of [from, until) that are before the open one into each line's
+ * period, which is emptied before. */
+int judgestore_periods(struct judgestore *s, struct line *const *lines, size_t count,
+                       struct instant from, struct instant until);
+
+/* Calls 'fn' with the states (line_states()) of each complete quarter hour in [from, until) that
+ * was not available and known all through. */
+typedef int judgestore_states_fn(struct instant start, const void *states, size_t size, void *aux);
+int judgestore_states(struct judgestore *s, const struct line *l, struct instant from,
+                      struct instant until, judgestore_states_fn *fn, void *aux);
 
 /* --- Rows ----------------------------------------------------------------- */
 
@@ -100,10 +114,11 @@ enum judgestore_column {
     ROW_DT
 };
 
-/* Rows of the ways' series in [from, until); the result is the caller's; NULL: -EIO. */
+/* Rows of the ways' series in [from, until); the result is the caller's; NULL: -EIO.  ROW_SERIES is
+ * the series' place among all of these ways', from 0. */
 PGresult *judgestore_rows(struct judgestore *s, struct way *const *ways, size_t count,
                           struct instant from, struct instant until);
-int64_t judgestore_series(const PGresult *r, int row);
+size_t judgestore_series(const PGresult *r, int row);
 struct instant judgestore_start(const PGresult *r, int row);
 int64_t judgestore_params_id(const PGresult *r, int row);
 
@@ -128,14 +143,14 @@ int judgestore_begin(struct judgestore *s);
 int judgestore_commit(struct judgestore *s);
 void judgestore_rollback(struct judgestore *s);
 
-/* Collects what the line has counted of its open quarter hour; written by judgestore_flush(). */
+/* Collects what the line has counted of its open quarter hour; written by judgestore_flush(), once
+ * in a transaction. */
 int judgestore_add(struct judgestore *s, struct line *l);
 int judgestore_flush(struct judgestore *s);
+/* Where much was collected, writes it, commits and begins the next transaction. */
+int judgestore_next(struct judgestore *s);
 
 /* Makes the partitions of that day. */
 int judgestore_day(struct judgestore *s, struct instant at);
-
-/* The line is in judged_line. */
-int judgestore_line(struct judgestore *s, struct line *l);
 
 #endif

@@ -1,22 +1,20 @@
 /* keeper.c - orders the partitions that are over, drops those that are too old. */
 #include "keeper.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "job.h"
 #include "log.h"
 #include "pg.h"
 
 #define EVERY_S 600
-#define LOCK "1886157934, 3"
+#define LOCK 3
 
 /* A busy partition is tried so often a round, so far apart: between two tries what
  * queued behind us goes on. */
@@ -31,12 +29,9 @@ static const char *const count_names[KEEPER_COUNTS] = {"ordered", "dropped",  "n
 
 struct keeper {
     const struct collector_config *config;
-    pthread_t thread;
-    pthread_mutex_t lock;
-    pthread_cond_t wake;
-    bool stopping;
+    struct job *job;
     struct counter counters[KEEPER_COUNTS];
-    /* The thread's. */
+    /* The job's, in a round. */
     PGconn *conn, *look; /* What works, and what looks for whoever waits. */
     char why[256];
 };
@@ -47,31 +42,6 @@ static void
 count(struct keeper *k, enum keeper_count what)
 {
     counter_add(&k->counters[what], 1);
-}
-
-/* Until 'seconds' are over or we are to stop; whether we are not. */
-static bool
-sleep_for(struct keeper *k, int seconds)
-{
-    struct timespec until;
-
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += seconds;
-    pthread_mutex_lock(&k->lock);
-    while (!k->stopping && pthread_cond_timedwait(&k->wake, &k->lock, &until) != ETIMEDOUT) {
-    }
-    bool stopping = k->stopping;
-    pthread_mutex_unlock(&k->lock);
-    return !stopping;
-}
-
-static bool
-stopping(struct keeper *k)
-{
-    pthread_mutex_lock(&k->lock);
-    bool is = k->stopping;
-    pthread_mutex_unlock(&k->lock);
-    return is;
 }
 
 /* --- One chore ------------------------------------------------------------ */
@@ -120,7 +90,7 @@ watch(struct keeper *k)
             continue;
         }
         seen = somebody_waits(k) ? seen + 1 : 0;
-        if (seen >= 2 || stopping(k)) {
+        if (seen >= 2 || job_is_stopping(k->job)) {
             given_up = true;
             cancel(k);
         }
@@ -170,7 +140,7 @@ try_call(struct keeper *k, const char *sql, const char *parent, const char *day,
     enum outcome outcome = BUSY;
 
     for (int i = 0; i < TRIES && outcome == BUSY; i++) {
-        if (i && !sleep_for(k, TRY_EVERY_S)) {
+        if (i && !job_sleep(k->job, TRY_EVERY_S)) {
             return GIVEN_UP;
         }
         outcome = call(k, sql, parent, day, answer, answer_size);
@@ -178,7 +148,7 @@ try_call(struct keeper *k, const char *sql, const char *parent, const char *day,
             count(k, KEEPER_BUSY);
         }
     }
-    if (outcome == GIVEN_UP && !stopping(k)) {
+    if (outcome == GIVEN_UP && !job_is_stopping(k->job)) {
         count(k, KEEPER_GIVEN_UP);
     }
     if (outcome == REFUSED) {
@@ -192,10 +162,10 @@ try_call(struct keeper *k, const char *sql, const char *parent, const char *day,
 static void
 tell(struct keeper *k, const char *what, const char *parent, const char *day, enum outcome outcome)
 {
-    if (outcome == BUSY || (outcome == GIVEN_UP && !stopping(k))) {
+    if (outcome == BUSY || (outcome == GIVEN_UP && !job_is_stopping(k->job))) {
         log_info("%s of %s is not %s: it is in use; tried again in %d min", parent, day, what,
                  EVERY_S / 60);
-    } else if (outcome == REFUSED && !stopping(k)) {
+    } else if (outcome == REFUSED && !job_is_stopping(k->job)) {
         log_warnx("%s of %s is not %s, tried again in %d min: %s", parent, day, what, EVERY_S / 60,
                   k->why);
     }
@@ -234,24 +204,6 @@ drop(struct keeper *k, const char *parent, const char *day)
     tell(k, "dropped", parent, day, done);
 }
 
-static bool
-open_round(struct keeper *k)
-{
-    const struct pg_options options = {.application = "plumbline-collector keeper",
-                                       .role = "plumbline_writer",
-                                       .connect_timeout_s = 5};
-
-    k->conn = pg_connect(&k->config->postgresql, &options, k->why, sizeof k->why);
-    k->look = k->conn ? pg_connect(&k->config->postgresql, &options, k->why, sizeof k->why) : NULL;
-    if (!k->look) {
-        return false; /* The workers say that it is not there. */
-    }
-    PGresult *r = PQexec(k->conn, "SELECT pg_try_advisory_lock(" LOCK ")");
-    bool ours = PQresultStatus(r) == PGRES_TUPLES_OK && PQgetvalue(r, 0, 0)[0] == 't';
-    PQclear(r);
-    return ours;
-}
-
 /* What is there, oldest first, and whether it is to be ordered or dropped. */
 static PGresult *
 list(struct keeper *k)
@@ -265,14 +217,13 @@ list(struct keeper *k)
         snprintf(seconds[i], sizeof seconds[i], "%" PRId64, kept[i].ns / NS_PER_S);
         values[i] = seconds[i];
     }
-    return pg_call(
-        k->look,
-        "SELECT parent, day, to_order, keep > 0 AND until < now() AT TIME ZONE 'UTC' - "
-        "make_interval(secs => keep) "
-        "FROM (SELECT p.*, (CASE parent WHEN 'day_row' THEN $3 WHEN 'quarter_row' THEN $2 WHEN "
-        "'judged_quarter' THEN $2 "
-        "ELSE $1 END)::bigint AS keep FROM plumbline_store.partitions() p) p ORDER BY day, parent",
-        3, values);
+    return pg_call(k->look,
+                   "SELECT parent, day, to_order, keep > 0 AND until < now() AT TIME ZONE 'UTC' - "
+                   "make_interval(secs => keep) "
+                   "FROM (SELECT p.*, (CASE d.kept WHEN 'day' THEN $3 WHEN 'quarter' THEN $2 "
+                   "ELSE $1 END)::bigint AS keep FROM plumbline_store.partitions() p "
+                   "JOIN plumbline_store.partitioned d USING (parent)) p ORDER BY day, parent",
+                   3, values);
 }
 
 /* Events are kept as long as the quarter hours that they explain. */
@@ -296,14 +247,14 @@ drop_events(struct keeper *k)
 static void
 chores(struct keeper *k)
 {
-    PGresult *r = open_round(k) ? list(k) : NULL;
+    PGresult *r = list(k);
 
-    if (r && PQresultStatus(r) != PGRES_TUPLES_OK) {
+    if (PQresultStatus(r) != PGRES_TUPLES_OK) {
         pg_error(k->look, r, k->why, sizeof k->why);
         log_warnx("the partitions cannot be listed, tried again in %d min: %s", EVERY_S / 60,
                   k->why);
     }
-    for (int i = 0; r && i < PQntuples(r) && !stopping(k); i++) {
+    for (int i = 0; i < PQntuples(r) && !job_is_stopping(k->job); i++) {
         const char *parent = PQgetvalue(r, i, 0), *day = PQgetvalue(r, i, 1);
         if (PQgetvalue(r, i, 3)[0] == 't') {
             drop(k, parent, day);
@@ -311,43 +262,48 @@ chores(struct keeper *k)
             order(k, parent, day);
         }
     }
-    if (r && !stopping(k)) {
+    if (!job_is_stopping(k->job)) {
         drop_events(k);
     }
     PQclear(r);
+}
+
+static bool
+keeper_round(struct job *job, PGconn *conn, void *aux)
+{
+    struct keeper *k = aux;
+
+    k->conn = conn;
+    k->look = job_connect(job);
+    if (!k->look) {
+        return false;
+    }
+    chores(k);
     PQfinish(k->look);
-    PQfinish(k->conn);
     k->conn = k->look = NULL;
+    return true;
 }
 
 /* --- Life ----------------------------------------------------------------- */
 
-static void *
-keep(void *aux)
-{
-    struct keeper *k = aux;
-
-    do {
-        chores(k);
-    } while (sleep_for(k, EVERY_S));
-    return NULL;
-}
-
 int
 keeper_start(struct keeper **out, const struct collector_config *config)
 {
+    static const struct job_kind kind = {.name = "keeper",
+                                         .lock = LOCK,
+                                         .every_s = EVERY_S,
+                                         .again_s = EVERY_S,
+                                         .round = keeper_round};
     struct keeper *k = calloc(1, sizeof *k);
 
     if (!k) {
         return -ENOMEM;
     }
     k->config = config;
-    pthread_mutex_init(&k->lock, NULL);
-    pthread_cond_init(&k->wake, NULL);
-    int err = pthread_create(&k->thread, NULL, keep, k);
+    int err = job_start(&k->job, &kind, &config->postgresql, k);
     if (err) {
         free(k);
-        return -err;
+        return err;
     }
     *out = k;
     return 0;
@@ -356,19 +312,10 @@ keeper_start(struct keeper **out, const struct collector_config *config)
 void
 keeper_stop(struct keeper *k)
 {
-    if (!k) {
-        return;
+    if (k) {
+        job_stop(k->job);
+        free(k);
     }
-    pthread_mutex_lock(&k->lock);
-    k->stopping = true;
-    pthread_cond_signal(&k->wake);
-    pthread_mutex_unlock(&k->lock);
-    int err = pthread_join(k->thread, NULL);
-    assert(err == 0);
-    (void)err;
-    pthread_cond_destroy(&k->wake);
-    pthread_mutex_destroy(&k->lock);
-    free(k);
 }
 
 struct counter_group

@@ -1,8 +1,7 @@
 /* keeper.h - the collector's slow chores in PostgreSQL: partitions that are over are
  * rewritten in (series, time) order, and dropped when their retention is over.
  *
- * After pg.h.  A thread and a connection of its own, so that no worker waits for
- * it; an advisory lock, so that of all collectors one does it.
+ * After job.h, pg.h.  Of all collectors one does it, and no worker waits for it.
  *
  * Nobody waits for a chore for long either.  A lock that is not had in half a second
  * is let go and tried again later, because others queue behind whoever waits for it;

@@ -20,14 +20,34 @@
 
 #define LINE_QUARTER_NS (900 * NS_PER_S)
 
-enum line_scope { LINE_LINK, LINE_GROUP, LINE_SERVICE, LINE_SCOPES };
+/* Connector: its tails together, where a contract covers them. */
+enum line_scope { LINE_LINK, LINE_GROUP, LINE_SERVICE, LINE_CONNECTOR, LINE_SCOPES };
 
 /* enum direction, and DIRECTIONS for both ways together. */
 #define LINE_BOTH DIRECTIONS
 
+/* The states of a quarter hour as they are stored: LINE_STATES_FORMAT in a byte, then a varint a
+ * run, 'count << LINE_STATE_BITS | state'.  judged_states() in sql/0010-sla.sql and outage.c read
+ * it. */
+enum { LINE_STATES_FORMAT = 1 };
+enum line_state {
+    LINE_STATE_AVAILABLE = 1 << 0,
+    LINE_STATE_UNDETERMINED = 1 << 1,
+    LINE_STATE_HIGH_LOSS = 1 << 2,
+    LINE_STATE_EXCLUDED_SHIFT = 3, /* enum exclusion_kind from this bit on. */
+    LINE_STATE_BITS = 6
+};
+
 struct line_transition {
     struct instant at;
     bool available;
+};
+
+/* What a contract says of it. */
+struct line_terms {
+    enum inv_undetermined undetermined;
+    bool suspect_excluded;           /* As in struct tally_config. */
+    uint64_t suspect_clock_error_ns; /* The same. */
 };
 
 struct line {
@@ -38,7 +58,8 @@ struct line {
     struct span dt;
     struct availability_params params;
     struct tally_config config;
-    enum inv_undetermined undetermined;
+    struct line_terms terms, next_terms; /* Before terms_until, and from there on. */
+    struct instant terms_until;
     struct instant in_service;        /* 0: since ever. */
     struct instant out_of_service;    /* Nothing counts from then on; 0: without end. */
     struct exclusion_window *windows; /* Its own; that count, sorted by start. */
@@ -49,9 +70,10 @@ struct line {
     struct instant quarter, until; /* quarter.ns < 0: nothing was begun. */
     bool available_before;
     uint32_t high_loss_before;
+    bool available; /* A of the last delta-t, */
     struct tally tally;
-    struct tally_state state;
-    struct bytes states; /* Encoded but for the last run. */
+    struct tally_state state; /* and of the last that counts: here an outage may begin. */
+    struct bytes states;      /* Encoded but for the last run. */
     uint8_t run_state;
     uint64_t run_count;
     struct line_transition *transitions; /* Of the open quarter hour. */
@@ -67,7 +89,7 @@ struct line *line_new(enum line_scope kind, const char *scope, const char *objec
                       const char *class_name, unsigned direction);
 void line_free(struct line *l);
 
-const char *line_scope_name(enum line_scope kind); /* "link", "group", "service" */
+const char *line_scope_name(enum line_scope kind); /* "link", "group" ... */
 const char *line_direction_name(unsigned direction);
 
 /* Begins the quarter hour that starts at 'quarter'; what was open is forgotten. */
@@ -85,8 +107,8 @@ int line_add_states(struct line *l, struct instant start, const uint8_t *states,
 /* Whether the quarter hour is complete. */
 bool line_is_complete(const struct line *l);
 
-/* Ends the last run of the states; their encoding is then in l->states (judged_states() in
- * sql/0010-sla.sql reads it).  Adding may go on. */
+/* The encoding of the states (judged_states() in sql/0010-sla.sql reads it), which is good until
+ * something is added.  The same states have the same bytes, however often this was asked for. */
 int line_states(struct line *l, const uint8_t **bytes, size_t *size);
 
 /* Goes on with the next quarter hour; what is complete is added to the period that it lies in.  0

@@ -1,5 +1,5 @@
 /* promise.c - from tallies to verdicts, in PostgreSQL. */
-#include "promise.h"
+#include "promise_parts.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -8,18 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <cjson/cJSON.h>
-
-#include "cell.h"
-#include "credit.h"
-#include "fault.h"
-#include "objective.h"
 #include "pg.h"
+#include "terms.h"
 
-#define NUMBER_SIZE 32
+#define NUMBER_SIZE PROMISE_NUMBER_SIZE
 
-static const char *
-number(char buf[NUMBER_SIZE], int64_t v)
+const char *
+promise_number(char buf[NUMBER_SIZE], int64_t v)
 {
     snprintf(buf, NUMBER_SIZE, "%" PRId64, v);
     return buf;
@@ -28,7 +23,7 @@ number(char buf[NUMBER_SIZE], int64_t v)
 static const char *
 number_u(char buf[NUMBER_SIZE], uint64_t v)
 {
-    return number(buf, v > INT64_MAX ? INT64_MAX : (int64_t)v);
+    return promise_number(buf, v > INT64_MAX ? INT64_MAX : (int64_t)v);
 }
 
 static const char *
@@ -38,8 +33,8 @@ timezone_of(const struct promise *p)
                                                               : "UTC";
 }
 
-static PGresult *
-ask(struct judgestore *s, const char *sql, int count, const char *const *values)
+PGresult *
+promise_ask(struct judgestore *s, const char *sql, int count, const char *const *values)
 {
     PGresult *r = pg_call(s->conn, sql, count, values);
 
@@ -53,59 +48,38 @@ ask(struct judgestore *s, const char *sql, int count, const char *const *values)
 
 /* --- Periods -------------------------------------------------------------- */
 
-/* The version that was valid at the period's start, where the newest is not. */
-static int
-find_older(struct judgestore *s, struct promise *p)
+struct instant
+promise_from(const struct promise *p)
 {
-    char version[NUMBER_SIZE], start[NUMBER_SIZE];
-    const struct inv_sla *newest = p->service->sla;
-    const char *values[] = {newest->key, number(version, newest->version),
-                            number(start, p->period.ns / NS_PER_S), timezone_of(p)};
-    PGresult *r = ask(s,
-                      "SELECT g.canonical FROM plumbline_store.inventory_sla a "
-                      "JOIN plumbline_store.inventory_generation g USING (number) "
-                      "WHERE a.key = $1 AND a.version < $2::integer "
-                      "AND ((a.content->>'valid_from')::date)::timestamp AT TIME ZONE $4 "
-                      "<= to_timestamp($3::bigint) ORDER BY a.version DESC LIMIT 1",
-                      4, values);
-    if (!r) {
-        return -EIO;
-    }
-    if (PQntuples(r) == 1) {
-        struct faults *faults = faults_new();
-        if (faults && inventory_read(faults, "generation", PQgetvalue(r, 0, 0),
-                                     (size_t)PQgetlength(r, 0, 0), &p->older) == 0) {
-            p->sla = inventory_sla(p->older, newest->key);
-        }
-        faults_free(faults);
-    }
-    PQclear(r);
-    return 0;
+    return instant_floor(p->from, span_of_ns(LINE_QUARTER_NS));
 }
 
-static int
-load_line(struct judgestore *s, const struct promise *p, struct line *l)
-{
-    struct instant until = l->quarter.ns < p->period_end.ns ? l->quarter : p->period_end;
-
-    l->period_start = p->period;
-    l->period_end = p->period_end;
-    return l->quarter.ns >= 0 ? judgestore_period(s, l, p->period, until) : 0;
-}
-
+/* Complete quarter hours of the period, into its lines. */
 static int
 load_lines(struct judgestore *s, struct promise *p)
 {
-    int err = 0;
+    struct line **lines = calloc(p->way_count * DIRECTIONS + p->whole_count + 1, sizeof *lines);
+    size_t count = 0;
 
-    for (size_t i = 0; i < p->way_count && !err; i++) {
-        for (enum direction d = DIR_FWD; d < DIRECTIONS && !err; d++) {
-            err = p->ways[i].lines[d] ? load_line(s, p, p->ways[i].lines[d]) : 0;
+    if (!lines) {
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < p->way_count; i++) {
+        for (enum direction d = DIR_FWD; d < DIRECTIONS; d++) {
+            if (p->ways[i].lines[d]) {
+                lines[count++] = p->ways[i].lines[d];
+            }
         }
     }
-    for (size_t i = 0; i < p->whole_count && !err; i++) {
-        err = load_line(s, p, p->wholes[i]->line);
+    for (size_t i = 0; i < p->whole_count; i++) {
+        lines[count++] = p->wholes[i]->line;
     }
+    for (size_t i = 0; i < count; i++) {
+        lines[i]->period_start = promise_from(p);
+        lines[i]->period_end = p->period_end;
+    }
+    int err = judgestore_periods(s, lines, count, promise_from(p), p->period_end);
+    free(lines);
     return err;
 }
 
@@ -115,11 +89,11 @@ find_waiting(struct judgestore *s, struct promise *p, struct instant *at)
 {
     const char *values[] = {p->service->key};
     PGresult *r =
-        ask(s,
-            "SELECT extract(epoch FROM period_start)::bigint, coalesce(reopened, '') "
-            "FROM plumbline_store.judged_period WHERE service = $1 "
-            "AND (revision IS NULL OR reopened IS NOT NULL) ORDER BY period_start LIMIT 1",
-            1, values);
+        promise_ask(s,
+                    "SELECT extract(epoch FROM period_start)::bigint, coalesce(reopened, '') "
+                    "FROM plumbline_store.judged_period WHERE service = $1 "
+                    "AND (revision IS NULL OR reopened IS NOT NULL) ORDER BY period_start LIMIT 1",
+                    1, values);
     p->why[0] = '\0';
     if (r && PQntuples(r) == 1 && atoll(PQgetvalue(r, 0, 0)) * NS_PER_S <= at->ns) {
         *at = instant_of_ns(atoll(PQgetvalue(r, 0, 0)) * NS_PER_S);
@@ -130,24 +104,48 @@ find_waiting(struct judgestore *s, struct promise *p, struct instant *at)
 }
 
 static int
-find_month(struct judgestore *s, struct promise *p, struct instant at, struct instant *valid)
+ask_month(struct judgestore *s, const struct promise *p, struct instant at)
 {
     char now[NUMBER_SIZE];
-    const char *values[] = {number(now, at.ns / NS_PER_S), timezone_of(p),
-                            p->service->sla ? p->service->sla->valid_from : NULL};
+    const char *values[] = {promise_number(now, at.ns / NS_PER_S), timezone_of(p)};
     PGresult *r =
-        ask(s,
-            "SELECT extract(epoch FROM start)::bigint, extract(epoch FROM until)::bigint, "
-            "extract(epoch FROM coalesce(($3::date)::timestamp AT TIME ZONE $2, start))"
-            "::bigint FROM plumbline_store.month_of(to_timestamp($1::bigint), $2)",
-            3, values);
+        promise_ask(s,
+                    "SELECT extract(epoch FROM start)::bigint, extract(epoch FROM until)::bigint "
+                    "FROM plumbline_store.month_of(to_timestamp($1::bigint), $2)",
+                    2, values);
     if (r) {
-        p->period = instant_of_ns(atoll(PQgetvalue(r, 0, 0)) * NS_PER_S);
-        p->month_end = instant_of_ns(atoll(PQgetvalue(r, 0, 1)) * NS_PER_S);
-        *valid = instant_of_ns(atoll(PQgetvalue(r, 0, 2)) * NS_PER_S);
+        s->month.start = instant_of_ns(atoll(PQgetvalue(r, 0, 0)) * NS_PER_S);
+        s->month.end = instant_of_ns(atoll(PQgetvalue(r, 0, 1)) * NS_PER_S);
+        s->month.at = at;
+        s->month.timezone = values[1];
     }
     PQclear(r);
     return r ? 0 : -EIO;
+}
+
+/* A service that goes out of service in the month is judged up to there. */
+static void
+settle_end(struct promise *p)
+{
+    struct instant end = p->service->out_of_service;
+    bool inside = end.ns && end.ns > p->period.ns && end.ns < p->month_end.ns;
+
+    p->period_end = inside ? end : p->month_end;
+}
+
+static int
+find_month(struct judgestore *s, struct promise *p, struct instant at)
+{
+    /* Names are the inventory's, which stays: the same one is in the same place. */
+    bool same = s->month.timezone == timezone_of(p) && s->month.at.ns == at.ns;
+    int err = same ? 0 : ask_month(s, p, at);
+
+    if (!err) {
+        p->period = s->month.start;
+        p->month_end = s->month.end;
+        settle_end(p);
+    }
+    return err;
 }
 
 /* Where the service went in or out of service at another time than it was judged by, that is to be
@@ -156,24 +154,24 @@ static int
 note_change(struct judgestore *s, const struct promise *p)
 {
     char times[3][NUMBER_SIZE];
-    const char *values[] = {p->service->key, number(times[0], p->period.ns / NS_PER_S),
-                            number(times[1], p->period_end.ns / NS_PER_S),
-                            number(times[2], p->from.ns / NS_PER_S)};
-    PGresult *r =
-        ask(s,
-            "WITH old AS (SELECT service, period_start, period_end, judged_from "
-            "FROM plumbline_store.judged_period WHERE service = $1 "
-            "AND period_start = to_timestamp($2::bigint) AND (period_end, judged_from) "
-            "IS DISTINCT FROM (to_timestamp($3::bigint), to_timestamp($4::bigint))), "
-            "told AS (INSERT INTO plumbline_store.rejudge (kind, key, from_at, why) "
-            "SELECT 'service', service, CASE WHEN judged_from <> to_timestamp($4::bigint) THEN "
-            "least(judged_from, to_timestamp($4::bigint)) ELSE "
-            "least(period_end, to_timestamp($3::bigint)) - interval '1 second' END, "
-            "'it was in service at other times' FROM old) "
-            "UPDATE plumbline_store.judged_period p SET period_end = to_timestamp($3::bigint), "
-            "judged_from = to_timestamp($4::bigint) FROM old "
-            "WHERE (p.service, p.period_start) = (old.service, old.period_start)",
-            4, values);
+    const char *values[] = {p->service->key, promise_number(times[0], p->period.ns / NS_PER_S),
+                            promise_number(times[1], p->period_end.ns / NS_PER_S),
+                            promise_number(times[2], p->from.ns / NS_PER_S)};
+    PGresult *r = promise_ask(
+        s,
+        "WITH old AS (SELECT service, period_start, period_end, judged_from "
+        "FROM plumbline_store.judged_period WHERE service = $1 "
+        "AND period_start = to_timestamp($2::bigint) AND (period_end, judged_from) "
+        "IS DISTINCT FROM (to_timestamp($3::bigint), to_timestamp($4::bigint))), "
+        "told AS (INSERT INTO plumbline_store.rejudge (kind, key, from_at, why) "
+        "SELECT 'service', service, CASE WHEN judged_from <> to_timestamp($4::bigint) THEN "
+        "least(judged_from, to_timestamp($4::bigint)) ELSE "
+        "least(period_end, to_timestamp($3::bigint)) - interval '1 second' END, "
+        "'it was in service at other times' FROM old) "
+        "UPDATE plumbline_store.judged_period p SET period_end = to_timestamp($3::bigint), "
+        "judged_from = to_timestamp($4::bigint) FROM old "
+        "WHERE (p.service, p.period_start) = (old.service, old.period_start)",
+        4, values);
     PQclear(r);
     return r ? 0 : -EIO;
 }
@@ -184,52 +182,64 @@ note_period(struct judgestore *s, const struct promise *p)
 {
     char times[3][NUMBER_SIZE], version[NUMBER_SIZE];
     const char *values[] = {p->service->key,
-                            number(times[0], p->period.ns / NS_PER_S),
-                            number(times[1], p->period_end.ns / NS_PER_S),
+                            promise_number(times[0], p->period.ns / NS_PER_S),
+                            promise_number(times[1], p->period_end.ns / NS_PER_S),
                             p->sla->key,
-                            number(version, p->sla->version),
-                            number(times[2], p->from.ns / NS_PER_S)};
-    PGresult *r = ask(s,
-                      "INSERT INTO plumbline_store.judged_period (service, period_start, "
-                      "period_end, sla, version, judged_from, judged_until) VALUES ($1, "
-                      "to_timestamp($2::bigint), to_timestamp($3::bigint), $4, $5::integer, "
-                      "to_timestamp($6::bigint), to_timestamp($6::bigint)) ON CONFLICT DO NOTHING",
-                      6, values);
+                            promise_number(version, p->sla->version),
+                            promise_number(times[2], p->from.ns / NS_PER_S)};
+    PGresult *r =
+        promise_ask(s,
+                    "INSERT INTO plumbline_store.judged_period (service, period_start, "
+                    "period_end, sla, version, judged_from, judged_until) VALUES ($1, "
+                    "to_timestamp($2::bigint), to_timestamp($3::bigint), $4, $5::integer, "
+                    "to_timestamp($6::bigint), to_timestamp($6::bigint)) ON CONFLICT DO NOTHING",
+                    6, values);
     PQclear(r);
     return r ? 0 : -EIO;
 }
 
-/* A service that went out of service in the month is judged up to there; one that did before it,
- * not at all. */
-static void
-settle_end(struct promise *p)
+/* The version that holds for the period, and what the lines go by from now on. */
+static int
+find_terms(struct judgestore *s, struct promise *p)
 {
-    struct instant end = p->service->out_of_service;
+    struct terms now = {0}, next = {0};
 
-    p->period_end =
-        end.ns && end.ns > p->period.ns && end.ns < p->month_end.ns ? end : p->month_end;
-    if (end.ns && end.ns <= p->period.ns) {
+    inventory_free(p->older);
+    p->older = NULL;
+    p->sla = p->service->sla;
+    p->from = p->period;
+    /* Out of service before the period: nothing of it is promised. */
+    if (p->service->out_of_service.ns && p->service->out_of_service.ns <= p->period.ns) {
         p->sla = NULL;
     }
+    if (!p->sla) {
+        return 0;
+    }
+    int err = terms_at(s, p->service, p->period, &now);
+    /* Of the newest there is none after it. */
+    next.sla = p->service->sla;
+    if (!err && (now.older || now.from.ns > p->period.ns)) {
+        err = terms_at(s, p->service, p->period_end, &next);
+    }
+    if (!err) {
+        terms_apply(p, now.sla, next.sla);
+        p->sla = now.sla;
+        p->from = now.from;
+        p->older = now.older;
+        now.older = NULL;
+    }
+    terms_fini(&now);
+    terms_fini(&next);
+    return err;
 }
 
 int
 promise_begin(struct judgestore *s, struct promise *p, struct instant at)
 {
-    struct instant valid = {0};
     int err = find_waiting(s, p, &at);
 
-    err = err ? err : find_month(s, p, at, &valid);
-    inventory_free(p->older);
-    p->older = NULL;
-    p->sla = p->service->sla;
-    p->from = p->period;
-    settle_end(p);
-    if (!err && p->sla && valid.ns > p->period.ns) {
-        err = find_older(s, p);
-        /* Its first version: what was before was not promised. */
-        p->from = p->older ? p->period : valid;
-    }
+    err = err ? err : find_month(s, p, at);
+    err = err ? err : find_terms(s, p);
     if (p->service->in_service.ns > p->from.ns) {
         p->from = p->service->in_service;
     }
@@ -244,7 +254,7 @@ int
 promise_decided(struct judgestore *s, struct promise *p, const char *json)
 {
     char start[NUMBER_SIZE], text[NUMBER_SIZE];
-    const char *values[] = {p->service->key, number(start, p->period.ns / NS_PER_S), json};
+    const char *values[] = {p->service->key, promise_number(start, p->period.ns / NS_PER_S), json};
     size_t size = strlen(json) + sizeof text;
     char *decided = NULL;
 
@@ -261,11 +271,11 @@ promise_decided(struct judgestore *s, struct promise *p, const char *json)
         free(decided);
         return 0;
     }
-    PGresult *r = ask(s,
-                      "UPDATE plumbline_store.judged_period SET windows = $3::jsonb "
-                      "WHERE service = $1 AND period_start = to_timestamp($2::bigint) "
-                      "AND windows <> $3::jsonb",
-                      3, values);
+    PGresult *r = promise_ask(s,
+                              "UPDATE plumbline_store.judged_period SET windows = $3::jsonb "
+                              "WHERE service = $1 AND period_start = to_timestamp($2::bigint) "
+                              "AND windows <> $3::jsonb",
+                              3, values);
     PQclear(r);
     free(p->decided);
     p->decided = decided;
@@ -276,11 +286,12 @@ int
 promise_reopen(struct judgestore *s, const struct promise *p, struct instant from, const char *why)
 {
     char at[NUMBER_SIZE];
-    const char *values[] = {p->service->key, number(at, from.ns / NS_PER_S), why};
-    PGresult *r = ask(s,
-                      "UPDATE plumbline_store.judged_period SET reopened = $3 WHERE service = $1 "
-                      "AND period_end > to_timestamp($2::bigint) AND revision IS NOT NULL",
-                      3, values);
+    const char *values[] = {p->service->key, promise_number(at, from.ns / NS_PER_S), why};
+    PGresult *r =
+        promise_ask(s,
+                    "UPDATE plumbline_store.judged_period SET reopened = $3 WHERE service = $1 "
+                    "AND period_end > to_timestamp($2::bigint) AND revision IS NOT NULL",
+                    3, values);
     PQclear(r);
     return r ? 0 : -EIO;
 }
@@ -311,20 +322,13 @@ promise_until(const struct promise *p)
 
 /* --- Judging -------------------------------------------------------------- */
 
-struct judged {
-    const struct inv_objective *objective;
-    struct objective_result result;
-    char worst[3 * SERIES_NAME_MAX];
-    bool any;
-};
-
 /* The whole period so far. */
 static int
-total(const struct promise *p, const struct line *l, struct tally *out)
+total(const struct line *l, struct tally *out)
 {
     int err = tally_merge(out, &l->period);
 
-    if (!err && l->quarter.ns >= p->period.ns && l->quarter.ns < p->period_end.ns) {
+    if (!err && l->quarter.ns >= l->period_start.ns && l->quarter.ns < l->period_end.ns) {
         err = tally_merge(out, &l->tally);
     }
     return err;
@@ -352,9 +356,10 @@ judge_line(const struct promise *p, const struct line *l, int index, bool over, 
     struct objective_period period = {.dt = l->dt, .packets_total = packets, .over = over};
     struct tally t;
 
-    period.dt_total = (uint64_t)((p->period_end.ns - p->from.ns) / l->dt.ns);
+    /* Of it the tally has excluded what is before the service came into force. */
+    period.dt_total = (uint64_t)((p->period_end.ns - promise_from(p).ns) / l->dt.ns);
     tally_init(&t);
-    int err = total(p, l, &t);
+    int err = total(l, &t);
     if (!err) {
         /* Samples of before the limit was counted: then the histogram says. */
         int counted = index >= 0 && t.not_compared[index] == 0 ? index : -1;
@@ -476,8 +481,8 @@ fill(struct texts *t, const struct promise *p, size_t place, const struct judged
     const struct objective_result *r = &j->result;
 
     t->values[AT_SERVICE] = p->service->key;
-    t->values[AT_PERIOD] = number(t->buf[AT_PERIOD], p->period.ns / NS_PER_S);
-    t->values[AT_NUMBER] = number(t->buf[AT_NUMBER], (int64_t)place + 1);
+    t->values[AT_PERIOD] = promise_number(t->buf[AT_PERIOD], p->period.ns / NS_PER_S);
+    t->values[AT_NUMBER] = promise_number(t->buf[AT_NUMBER], (int64_t)place + 1);
     t->values[AT_CLASS] = o->class_->key;
     t->values[AT_METRIC] = inv_metric_format(o->metric, t->metric, sizeof t->metric);
     t->values[AT_DIRECTION] = ways[o->direction];
@@ -485,7 +490,7 @@ fill(struct texts *t, const struct promise *p, size_t place, const struct judged
     t->values[AT_UNIT] = units[inv_metric_unit(o->metric.kind)];
     t->values[AT_VERDICT] = verdict_name(r->verdict);
     t->values[AT_DOUBT] = verdict_doubt_name(r->doubt);
-    t->values[AT_VALUE] = r->has_value ? number(t->buf[AT_VALUE], r->value) : NULL;
+    t->values[AT_VALUE] = r->has_value ? promise_number(t->buf[AT_VALUE], r->value) : NULL;
     t->values[AT_WORST] = j->any ? j->worst : NULL;
     t->values[AT_PART] = number_u(t->buf[AT_PART], r->part);
     t->values[AT_WHOLE] = number_u(t->buf[AT_WHOLE], r->whole);
@@ -498,151 +503,159 @@ fill(struct texts *t, const struct promise *p, size_t place, const struct judged
     t->values[AT_USED] = number_u(t->buf[AT_USED], r->used);
 }
 
+#define PERIOD_COLUMNS                                                                             \
+    "service, period_start, period_end, sla, version, judged_from, judged_until, revision"
+#define PERIOD_MERGE                                                                               \
+    " ON CONFLICT (service, period_start) DO UPDATE SET "                                          \
+    "judged_from = excluded.judged_from, judged_until = excluded.judged_until, "                   \
+    "sla = excluded.sla, version = excluded.version, "                                             \
+    "revision = coalesce(excluded.revision, p.revision), "                                         \
+    "reopened = CASE WHEN excluded.revision IS NULL THEN p.reopened END"
+
+struct period_texts {
+    char buf[6][NUMBER_SIZE];
+    const char *values[8]; /* In the order of PERIOD_COLUMNS. */
+};
+
 /* 'until' is how far it is judged; 'revision' < 0: the period runs. */
+static void
+fill_period(struct period_texts *t, const struct promise *p, struct instant until, int revision)
+{
+    t->values[0] = p->service->key;
+    t->values[1] = promise_number(t->buf[0], p->period.ns / NS_PER_S);
+    t->values[2] = promise_number(t->buf[1], p->period_end.ns / NS_PER_S);
+    t->values[3] = p->sla->key;
+    t->values[4] = promise_number(t->buf[2], p->sla->version);
+    t->values[5] = promise_number(t->buf[3], p->from.ns / NS_PER_S);
+    t->values[6] = promise_number(t->buf[4], until.ns / NS_PER_S);
+    t->values[7] = revision < 0 ? NULL : promise_number(t->buf[5], revision);
+}
+
 static int
 write_period(struct judgestore *s, const struct promise *p, struct instant until, int revision)
 {
-    char times[4][NUMBER_SIZE], version[NUMBER_SIZE], rev[NUMBER_SIZE];
-    const char *values[] = {p->service->key,
-                            number(times[0], p->period.ns / NS_PER_S),
-                            number(times[1], p->period_end.ns / NS_PER_S),
-                            p->sla->key,
-                            number(version, p->sla->version),
-                            number(times[2], p->from.ns / NS_PER_S),
-                            number(times[3], until.ns / NS_PER_S),
-                            revision < 0 ? NULL : number(rev, revision)};
-    PGresult *r = ask(s,
-                      "INSERT INTO plumbline_store.judged_period AS p (service, period_start, "
-                      "period_end, sla, version, judged_from, judged_until, revision) VALUES ($1, "
-                      "to_timestamp($2::bigint), to_timestamp($3::bigint), $4, $5::integer, "
-                      "to_timestamp($6::bigint), to_timestamp($7::bigint), $8::integer) "
-                      "ON CONFLICT (service, period_start) DO UPDATE SET "
-                      "judged_from = excluded.judged_from, judged_until = excluded.judged_until, "
-                      "sla = excluded.sla, version = excluded.version, "
-                      "revision = coalesce(excluded.revision, p.revision), "
-                      "reopened = CASE WHEN excluded.revision IS NULL THEN p.reopened END",
-                      8, values);
+    struct period_texts t;
+
+    fill_period(&t, p, until, revision);
+    PGresult *r =
+        promise_ask(s,
+                    "INSERT INTO plumbline_store.judged_period AS p (" PERIOD_COLUMNS
+                    ") VALUES ($1, to_timestamp($2::bigint), to_timestamp($3::bigint), $4, "
+                    "$5::integer, to_timestamp($6::bigint), to_timestamp($7::bigint), "
+                    "$8::integer)" PERIOD_MERGE,
+                    8, t.values);
     PQclear(r);
     return r ? 0 : -EIO;
 }
 
+/* --- States, of many at once ---------------------------------------------- */
+
+void
+promise_states_fini(struct promise_states *all)
+{
+    bytes_fini(&all->periods);
+    bytes_fini(&all->objectives);
+}
+
+/* A line as COPY takes it: keys and names hold nothing that would have to be escaped. */
+static void
+add_values(struct bytes *b, const char *const *values, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        bytes_text(b, i ? "\t" : "");
+        bytes_text(b, values[i] ? values[i] : "\\N");
+    }
+    bytes_text(b, "\n");
+}
+
 int
-promise_state(struct judgestore *s, struct promise *p)
+promise_state(struct judgestore *s, struct promise *p, struct promise_states *all)
 {
     struct instant until = promise_until(p);
+    struct period_texts period;
     struct texts t;
     struct judged j;
-    int err;
+    int err = 0;
 
+    (void)s;
     if (!p->sla || until.ns < p->period.ns || p->from.ns >= p->period_end.ns) {
         return 0;
     }
-    err = write_period(s, p, until.ns < p->period_end.ns ? until : p->period_end, -1);
+    fill_period(&period, p, until.ns < p->period_end.ns ? until : p->period_end, -1);
+    add_values(&all->periods, period.values, sizeof period.values / sizeof period.values[0]);
     for (size_t i = 0; i < p->sla->objective_count && !err; i++) {
         err = judge_objective(p, &p->sla->objectives[i], false, &j);
-        if (err) {
-            break;
+        if (!err) {
+            fill(&t, p, i, &j);
+            add_values(&all->objectives, t.values, AT_WHY);
         }
-        fill(&t, p, i, &j);
-        PGresult *r =
-            ask(s,
-                "INSERT INTO plumbline_store.objective_state AS o (" RESULT_COLUMNS
-                ") VALUES (" RESULT_VALUES ") ON CONFLICT (service, period_start, number) "
-                "DO UPDATE SET class = excluded.class, metric = excluded.metric, "
-                "direction = excluded.direction, limit_value = excluded.limit_value, "
-                "unit = excluded.unit, verdict = excluded.verdict, doubt = excluded.doubt, "
-                "value = excluded.value, worst = excluded.worst, part = excluded.part, "
-                "whole = excluded.whole, low = excluded.low, high = excluded.high, "
-                "needed = excluded.needed, budget = excluded.budget, used = excluded.used, "
-                "updated_at = now()",
-                AT_WHY, t.values);
-        PQclear(r);
-        err = r ? 0 : -EIO;
     }
-    return err;
-}
-
-/* --- Credits -------------------------------------------------------------- */
-
-static void
-add_claim(struct credit_claim *claims, size_t *count, struct credit_claim claim)
-{
-    if (claim.credit_milli) {
-        claims[(*count)++] = claim;
-    }
-}
-
-/* What the missed objective gives by its value, or by how far it missed. */
-static void
-claim_objective(const struct promise *p, const struct judged *j, struct credit_claim *claims,
-                size_t *count)
-{
-    uint64_t value = j->result.value < 0 ? 0 : (uint64_t)j->result.value;
-
-    if (j->result.verdict != VERDICT_MISSED || !j->result.has_value) {
-        return;
-    }
-    for (size_t i = 0; i < p->sla->credit_count; i++) {
-        const struct inv_credit *c = &p->sla->credits[i];
-        if (c->metric.kind != j->objective->metric.kind ||
-            c->metric.quantile_milli != j->objective->metric.quantile_milli) {
-            continue;
-        }
-        uint32_t milli = c->by == INV_CREDIT_BY_VALUE ? credit_by_value(c, value)
-                         : c->by == INV_CREDIT_BY_EXCESS
-                             ? credit_by_excess(c, value, j->objective->limit)
-                             : 0;
-        add_claim(claims, count, (struct credit_claim){.metric = c->metric, .credit_milli = milli});
-    }
-}
-
-static char *
-reasons_text(const struct credit_claim *claims, size_t count)
-{
-    cJSON *list = cJSON_CreateArray();
-    char name[INV_METRIC_SIZE];
-
-    for (size_t i = 0; i < count; i++) {
-        cJSON *o = cJSON_CreateObject();
-        cJSON_AddStringToObject(o, "metric",
-                                inv_metric_format(claims[i].metric, name, sizeof name));
-        cJSON_AddNumberToObject(o, "credit_milli", claims[i].credit_milli);
-        cJSON_AddItemToArray(list, o);
-    }
-    char *text = cJSON_PrintUnformatted(list);
-    cJSON_Delete(list);
-    return text;
+    all->count++;
+    return err ? err : bytes_ok(&all->periods) && bytes_ok(&all->objectives) ? 0 : -ENOMEM;
 }
 
 static int
-write_credit(struct judgestore *s, const struct promise *p, const struct credit_claim *claims,
-             size_t count, int revision)
+run(struct judgestore *s, const char *sql)
 {
-    char texts[4][NUMBER_SIZE], *reasons = reasons_text(claims, count);
-    uint32_t milli = credit_sum(claims, count, p->sla->cap_milli);
-    const char *values[] = {
-        p->service->key,
-        number(texts[0], p->period.ns / NS_PER_S),
-        number(texts[1], revision),
-        number(texts[2], milli),
-        reasons,
-        p->sla->claim_within.ns ? number(texts[3], p->sla->claim_within.ns / NS_PER_S) : NULL};
-    PGresult *r = NULL;
+    return pg_run(s->conn, sql, 0, NULL, s->why, sizeof s->why) < 0 ? -EIO : 0;
+}
 
-    if (reasons) {
-        r = ask(s,
-                "WITH c AS (INSERT INTO plumbline_store.credit (service, period_start, revision, "
-                "credit_milli, reasons, claim_until) VALUES ($1, to_timestamp($2::bigint), "
-                "$3::integer, $4::integer, $5::jsonb, now() + make_interval(secs => $6::bigint)) "
-                "RETURNING service, period_start, credit_milli) "
-                "INSERT INTO plumbline_store.credit_step (service, period_start, number, state) "
-                "SELECT service, period_start, 1, 'eligible' FROM c WHERE credit_milli > 0 "
-                "ON CONFLICT DO NOTHING",
-                6, values);
-    }
-    PQclear(r);
-    free(reasons);
-    return r ? 0 : reasons ? -EIO : -ENOMEM;
+static int
+flush_periods(struct judgestore *s, const struct bytes *lines)
+{
+    int err = run(s, "CREATE TEMPORARY TABLE IF NOT EXISTS period_in (service text, "
+                     "period_start bigint, period_end bigint, sla text, version integer, "
+                     "judged_from bigint, judged_until bigint, revision integer) "
+                     "ON COMMIT DELETE ROWS");
+
+    err = err ? err
+              : pg_copy(s->conn, "COPY pg_temp.period_in (" PERIOD_COLUMNS ") FROM STDIN",
+                        lines->at, lines->size, s->why, sizeof s->why);
+    return err ? err
+               : run(s, "INSERT INTO plumbline_store.judged_period AS p (" PERIOD_COLUMNS
+                        ") SELECT service, to_timestamp(period_start), to_timestamp(period_end), "
+                        "sla, version, to_timestamp(judged_from), to_timestamp(judged_until), "
+                        "revision FROM pg_temp.period_in" PERIOD_MERGE);
+}
+
+static int
+flush_objectives(struct judgestore *s, const struct bytes *lines)
+{
+    int err = run(s, "CREATE TEMPORARY TABLE IF NOT EXISTS objective_in (service text, "
+                     "period_start bigint, number integer, class text, metric text, "
+                     "direction text, limit_value bigint, unit text, verdict text, doubt text, "
+                     "value bigint, worst text, part bigint, whole bigint, low float8, "
+                     "high float8, needed bigint, budget bigint, used bigint) "
+                     "ON COMMIT DELETE ROWS");
+
+    err = err ? err
+              : pg_copy(s->conn, "COPY pg_temp.objective_in (" RESULT_COLUMNS ") FROM STDIN",
+                        lines->at, lines->size, s->why, sizeof s->why);
+    return err ? err
+               : run(s, "INSERT INTO plumbline_store.objective_state AS o (" RESULT_COLUMNS
+                        ") SELECT service, to_timestamp(period_start), number, class, metric, "
+                        "direction, limit_value, unit, verdict, doubt, value, worst, part, whole, "
+                        "low, high, needed, budget, used FROM pg_temp.objective_in "
+                        "ON CONFLICT (service, period_start, number) "
+                        "DO UPDATE SET class = excluded.class, metric = excluded.metric, "
+                        "direction = excluded.direction, limit_value = excluded.limit_value, "
+                        "unit = excluded.unit, verdict = excluded.verdict, doubt = excluded.doubt, "
+                        "value = excluded.value, worst = excluded.worst, part = excluded.part, "
+                        "whole = excluded.whole, low = excluded.low, high = excluded.high, "
+                        "needed = excluded.needed, budget = excluded.budget, used = excluded.used, "
+                        "updated_at = now()");
+}
+
+int
+promise_flush(struct judgestore *s, struct promise_states *all)
+{
+    int err = all->count ? flush_periods(s, &all->periods) : 0;
+
+    err = err || !all->objectives.size ? err : flush_objectives(s, &all->objectives);
+    bytes_clear(&all->periods);
+    bytes_clear(&all->objectives);
+    all->count = 0;
+    return err;
 }
 
 /* --- Verdicts ------------------------------------------------------------- */
@@ -653,14 +666,14 @@ is_published(struct judgestore *s, const struct promise *p, const struct judged 
              int *newest)
 {
     char start[NUMBER_SIZE];
-    const char *values[] = {p->service->key, number(start, p->period.ns / NS_PER_S)};
-    PGresult *r = ask(s,
-                      "SELECT revision, verdict, doubt, value, part, whole, limit_value "
-                      "FROM plumbline_store.verdict v WHERE service = $1 "
-                      "AND period_start = to_timestamp($2::bigint) AND revision = (SELECT "
-                      "max(revision) FROM plumbline_store.verdict m WHERE (m.service, "
-                      "m.period_start) = (v.service, v.period_start)) ORDER BY number",
-                      2, values);
+    const char *values[] = {p->service->key, promise_number(start, p->period.ns / NS_PER_S)};
+    PGresult *r = promise_ask(s,
+                              "SELECT revision, verdict, doubt, value, part, whole, limit_value "
+                              "FROM plumbline_store.verdict v WHERE service = $1 "
+                              "AND period_start = to_timestamp($2::bigint) AND revision = (SELECT "
+                              "max(revision) FROM plumbline_store.verdict m WHERE (m.service, "
+                              "m.period_start) = (v.service, v.period_start)) ORDER BY number",
+                              2, values);
     if (!r) {
         return -EIO;
     }
@@ -692,11 +705,11 @@ write_verdicts(struct judgestore *s, const struct promise *p, const struct judge
         fill(&t, p, i, &all[i]);
         memcpy(values, t.values, sizeof t.values);
         values[AT_WHY] = why;
-        values[COLUMNS] = number(rev, revision);
-        PGresult *r = ask(s,
-                          "INSERT INTO plumbline_store.verdict (" RESULT_COLUMNS
-                          ", why, revision) VALUES (" RESULT_VALUES ", $20, $21::integer)",
-                          COLUMNS + 1, values);
+        values[COLUMNS] = promise_number(rev, revision);
+        PGresult *r = promise_ask(s,
+                                  "INSERT INTO plumbline_store.verdict (" RESULT_COLUMNS
+                                  ", why, revision) VALUES (" RESULT_VALUES ", $20, $21::integer)",
+                                  COLUMNS + 1, values);
         PQclear(r);
         err = r ? 0 : -EIO;
     }
@@ -706,24 +719,23 @@ write_verdicts(struct judgestore *s, const struct promise *p, const struct judge
 static int
 publish(struct judgestore *s, struct promise *p, const struct judged *all, int *revision)
 {
-    struct credit_claim *claims =
-        calloc(p->sla->objective_count * (p->sla->credit_count + 1) + 1, sizeof *claims);
-    size_t claim_count = 0;
+    struct promise_claims claims;
     bool same = false;
-    int err = claims ? is_published(s, p, all, &same, revision) : -ENOMEM;
+    int err = promise_claims(s, p, all, &claims);
 
+    err = err ? err : is_published(s, p, all, &same, revision);
+    if (!err && same) {
+        err = promise_claims_same(s, p, &claims, *revision, &same);
+    }
     if (!err && !same) {
         ++*revision;
-        for (size_t i = 0; i < p->sla->objective_count; i++) {
-            claim_objective(p, &all[i], claims, &claim_count);
-        }
         err = write_verdicts(s, p, all, *revision,
                              *revision == 0 ? "the period is over"
                              : p->why[0]    ? p->why
                                             : "judged again");
-        err = err ? err : write_credit(s, p, claims, claim_count, *revision);
+        err = err ? err : promise_claims_write(s, p, &claims, *revision);
     }
-    free(claims);
+    promise_claims_free(&claims);
     return err ? err : write_period(s, p, p->period_end, *revision);
 }
 

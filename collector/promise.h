@@ -15,7 +15,7 @@
 int promise_begin(struct judgestore *s, struct promise *p, struct instant at);
 
 /* Keeps what was decided about each window that concerns the service in this period, for whoever
- * explains it: 'json' is a list as plumbline.v_judged_window (sql/0012-in-force.sql) opens it. */
+ * explains it: 'json' is a list as plumbline.v_judged_window (sql/0016-in-force.sql) opens it. */
 int promise_decided(struct judgestore *s, struct promise *p, const char *json);
 
 /* What was judged of the service from 'from' on is to be published again. */
@@ -25,8 +25,16 @@ int promise_reopen(struct judgestore *s, const struct promise *p, struct instant
 /* Up to when all that it consists of is judged; ns < 0: something is not judged at all. */
 struct instant promise_until(const struct promise *p);
 
-/* Each objective as it stands. */
-int promise_state(struct judgestore *s, struct promise *p);
+/* States that are collected, to be written together. */
+struct promise_states {
+    struct bytes periods, objectives;
+    size_t count; /* Promises. */
+};
+void promise_states_fini(struct promise_states *all);
+
+/* Adds each objective as it stands; promise_flush() writes them, once in a transaction. */
+int promise_state(struct judgestore *s, struct promise *p, struct promise_states *all);
+int promise_flush(struct judgestore *s, struct promise_states *all);
 
 /* Whether the period is over, and judged. */
 bool promise_is_over(const struct promise *p);

@@ -242,20 +242,6 @@ ids_text(struct rollwrite *r, size_t from, size_t count)
     return bytes_ok(&r->ids) ? (const char *)r->ids.at : NULL;
 }
 
-static PGresult *
-ask(PGconn *conn, const char *sql, int count, const char *const *values, int binary, char *why,
-    size_t why_size)
-{
-    PGresult *r = PQexecParams(conn, sql, count, NULL, values, NULL, NULL, binary);
-
-    if (PQresultStatus(r) != PGRES_TUPLES_OK) {
-        pg_error(conn, r, why, why_size);
-        PQclear(r);
-        return NULL;
-    }
-    return r;
-}
-
 /* Merges what the series have in [start, start + the level's seconds), and writes
  * it. */
 static int
@@ -274,7 +260,7 @@ merge(struct rollwrite *r, PGconn *conn, const struct level *level, int64_t star
         if (!values[0]) {
             return -ENOMEM;
         }
-        PGresult *rows = ask(conn, level->read, 3, values, 1, why, why_size);
+        PGresult *rows = pg_rows(conn, level->read, 3, values, true, why, why_size);
         if (!rows) {
             return -EIO;
         }
@@ -330,10 +316,10 @@ load_series(struct rollwrite *r, PGconn *conn, int64_t source_id, char *why, siz
 {
     char id[NUMBER_SIZE];
     const char *values[] = {number(id, source_id)};
-    PGresult *rows = ask(conn,
-                         "SELECT DISTINCT unnest(ARRAY[fwd_series, bwd_series, rt_series]) "
-                         "FROM plumbline_store.session WHERE source_id = $1 ORDER BY 1",
-                         1, values, 1, why, why_size);
+    PGresult *rows = pg_rows(conn,
+                             "SELECT DISTINCT unnest(ARRAY[fwd_series, bwd_series, rt_series]) "
+                             "FROM plumbline_store.session WHERE source_id = $1 ORDER BY 1",
+                             1, values, true, why, why_size);
     if (!rows) {
         return -EIO;
     }
@@ -359,7 +345,7 @@ take_back(struct rollwrite *r, PGconn *conn, const struct level *level, int64_t 
              "DELETE FROM plumbline_store.%s WHERE series_id = ANY($1::bigint[]) "
              "AND start = to_timestamp($2::bigint) RETURNING series_id, params_id, revision",
              level->name);
-    PGresult *rows = values[0] ? ask(conn, sql, 2, values, 1, why, why_size) : NULL;
+    PGresult *rows = values[0] ? pg_rows(conn, sql, 2, values, true, why, why_size) : NULL;
     if (!rows) {
         return values[0] ? -EIO : -ENOMEM;
     }

@@ -10,6 +10,8 @@
 #include "log.h"
 #include "promise.h"
 
+/* So many promises are written in one transaction. */
+#define PROMISES_AT_ONCE 500
 /* Up to so many lines their open quarter hours are stored every round; of more, those that tell
  * something. */
 #define OPEN_LINES 3000
@@ -86,19 +88,12 @@ list_lines(struct rounds *r)
 }
 
 static int
-list_series(struct rounds *r)
+make_lists(struct rounds *r)
 {
-    int err = 0;
-
-    for (size_t i = 0; i < r->plan->way_count && !err; i++) {
-        struct way *w = r->plan->ways[i];
-        for (size_t k = 0; k < w->series_count && !err; k++) {
-            err = map_add(&r->series,
-                          (struct entry){.id = w->series[k].series_id, .series = &w->series[k]});
-        }
-    }
-    map_sort(&r->series);
-    return err;
+    r->ready = calloc(r->plan->way_count + 1, sizeof(struct way *));
+    r->moved = calloc(r->plan->way_count + 1, sizeof(struct way *));
+    r->moved_bonds = calloc(r->plan->bond_count + 1, sizeof(struct bond *));
+    return r->ready && r->moved && r->moved_bonds ? list_lines(r) : -ENOMEM;
 }
 
 /* --- Storing -------------------------------------------------------------- */
@@ -151,19 +146,35 @@ store_ways_lines(struct rounds *r, struct way *w)
 }
 
 static int
+store_open_line(struct rounds *r, struct line *l)
+{
+    int err = 0;
+
+    if (l->quarter.ns >= 0 && l->until.ns > l->quarter.ns && l->until.ns != l->stored_until.ns &&
+        (r->line_count <= OPEN_LINES || tells_something(l))) {
+        err = day_of(r, l->quarter);
+        err = err ? err : judgestore_add(r->store, l);
+        err = err ? err : judgestore_next(r->store);
+        l->stored_until = l->until;
+    }
+    return err;
+}
+
+/* Of what was judged in this round. */
+static int
 store_open(struct rounds *r)
 {
     int err = judgestore_begin(r->store);
 
-    for (size_t i = 0; i < r->line_count && !err; i++) {
-        struct line *l = r->lines[i];
-        if (l->quarter.ns >= 0 && l->until.ns > l->quarter.ns &&
-            l->until.ns != l->stored_until.ns &&
-            (r->line_count <= OPEN_LINES || tells_something(l))) {
-            err = day_of(r, l->quarter);
-            err = err ? err : judgestore_add(r->store, l);
-            l->stored_until = l->until;
+    for (size_t i = 0; i < r->moved_count && !err; i++) {
+        for (enum direction d = DIR_FWD; d < DIRECTIONS && !err; d++) {
+            for (struct line *l = r->moved[i]->lines[d]; l && !err; l = l->next) {
+                err = store_open_line(r, l);
+            }
         }
+    }
+    for (size_t i = 0; i < r->moved_bond_count && !err; i++) {
+        err = store_open_line(r, r->moved_bonds[i]->line);
     }
     err = err ? err : judgestore_flush(r->store);
     return err ? err : judgestore_commit(r->store);
@@ -192,7 +203,9 @@ judge_way(struct rounds *r, const PGresult *rows, size_t slot, struct way *w, un
         done += n > 0 ? (unsigned)n : 0;
     }
     counter_add(&r->counters[JUDGE_INTERVALS], done);
-    r->advanced = r->advanced || done;
+    if (done) {
+        r->moved[r->moved_count++] = w;
+    }
     return err;
 }
 
@@ -207,6 +220,7 @@ judge_chunk(struct rounds *r, struct way *const *ways, size_t count, unsigned in
     err = err ? err : judgestore_begin(r->store);
     for (size_t i = 0; i < count && !err; i++) {
         err = judge_way(r, rows, i, ways[i], intervals);
+        err = err ? err : judgestore_next(r->store);
         ways[i]->tried = until;
     }
     PQclear(rows);
@@ -225,27 +239,48 @@ ready(const struct way *w)
     return n < 0 ? 0 : n > WAY_INTERVALS_MAX ? WAY_INTERVALS_MAX : (unsigned)n;
 }
 
+/* By how far they are, so that those that are equally far lie together. */
+static int
+compare_ready(const void *a, const void *b)
+{
+    const struct way *x = *(struct way *const *)a, *y = *(struct way *const *)b;
+    int64_t left[] = {x->next.ns, ready(x), x->interval.ns};
+    int64_t right[] = {y->next.ns, ready(y), y->interval.ns};
+
+    for (size_t i = 0; i < sizeof left / sizeof left[0]; i++) {
+        if (left[i] != right[i]) {
+            return left[i] < right[i] ? -1 : 1;
+        }
+    }
+    return 0;
+}
+
 /* Ways that are equally far are read together.  Whether there may be more. */
 static int
 judge_ways(struct rounds *r, bool *more)
 {
+    size_t count = 0;
     int err = 0;
 
     *more = false;
-    for (size_t i = 0; i < r->plan->way_count && !err;) {
-        struct way *chunk[ROUNDS_CHUNK] = {NULL};
-        size_t count = 0;
-        unsigned intervals = ready(r->plan->ways[i]);
-        if (!intervals) {
+    r->moved_count = 0;
+    for (size_t i = 0; i < r->plan->way_count; i++) {
+        if (ready(r->plan->ways[i])) {
+            r->ready[count++] = r->plan->ways[i];
+        }
+    }
+    if (count) {
+        qsort(r->ready, count, sizeof(struct way *), compare_ready);
+    }
+    for (size_t i = 0; i < count && !err;) {
+        unsigned intervals = ready(r->ready[i]);
+        size_t first = i, most = ROUNDS_CHUNK_INTERVALS / intervals;
+        most = most < ROUNDS_CHUNK ? most : ROUNDS_CHUNK;
+        while (i < count && i < first + most &&
+               compare_ready(&r->ready[first], &r->ready[i]) == 0) {
             i++;
-            continue;
         }
-        while (i < r->plan->way_count && count < ROUNDS_CHUNK &&
-               ready(r->plan->ways[i]) == intervals &&
-               (count == 0 || r->plan->ways[i]->next.ns == chunk[0]->next.ns)) {
-            chunk[count++] = r->plan->ways[i++];
-        }
-        err = judge_chunk(r, chunk, count, intervals);
+        err = judge_chunk(r, r->ready + first, i - first, intervals);
         *more = *more || intervals == WAY_INTERVALS_MAX;
     }
     return err;
@@ -282,11 +317,15 @@ horizons(struct rounds *r, struct instant now)
         struct way *w = r->plan->ways[i];
         int64_t until = now.ns;
         for (size_t k = 0; k < w->series_count; k++) {
-            const struct entry *s = map_find(&r->sources, w->series[k].source_id);
-            const struct entry *p = map_find(&r->pending, w->series[k].series_id);
-            int64_t here = s ? s->ns : -1;
-            here = p && p->ns < here ? p->ns : here;
-            until = here < until ? here : until;
+            const struct way_series *one = &w->series[k];
+            if (k == 0 || one->source_id != w->series[k - 1].source_id) {
+                const struct entry *s = map_find(&r->sources, one->source_id);
+                until = !s ? -1 : s->ns < until ? s->ns : until;
+            }
+            /* The session's name for what it waits for. */
+            const struct entry *p =
+                one->direction == DIR_RT ? map_find(&r->pending, one->series_id) : NULL;
+            until = p && p->ns < until ? p->ns : until;
         }
         w->horizon = instant_of_ns(until / w->interval.ns * w->interval.ns);
     }
@@ -300,8 +339,10 @@ judge_bonds(struct rounds *r)
 {
     int err = judgestore_begin(r->store);
 
+    r->moved_bond_count = 0;
     for (size_t i = 0; i < r->plan->bond_count && !err; i++) {
         struct bond *b = r->plan->bonds[i];
+        bool moved = false;
         int n = 1;
         if (b->next.ns < 0) {
             rounds_begin_bond(b);
@@ -309,7 +350,11 @@ judge_bonds(struct rounds *r)
         while (n > 0 && !err && b->next.ns >= 0) {
             n = bond_step(b);
             err = n < 0 ? n : store_line(r, b->line);
-            r->advanced = r->advanced || n > 0;
+            moved = moved || n > 0;
+        }
+        if (moved) {
+            r->moved_bonds[r->moved_bond_count++] = b;
+            err = err ? err : judgestore_next(r->store);
         }
     }
     err = err ? err : judgestore_flush(r->store);
@@ -329,7 +374,8 @@ trim(struct rounds *r)
     }
     for (size_t i = 0; i < r->plan->bond_count; i++) {
         const struct bond *b = r->plan->bonds[i];
-        for (size_t k = 0; k < b->part_count; k++) {
+        /* One that was not begun needs nothing of what is there. */
+        for (size_t k = 0; k < b->part_count && b->next.ns >= 0; k++) {
             const struct bond_part *p = &b->parts[k];
             struct instant *keep = p->way ? &p->way->keep : &p->bond->keep;
             keep->ns = b->next.ns < keep->ns ? b->next.ns : keep->ns;
@@ -349,21 +395,57 @@ trim(struct rounds *r)
     }
 }
 
-/* Publishes what is over, a month after the other, and says how the one that runs stands. */
+/* Publishes what is over, a month after the other, and says how the one that runs stands. '*began':
+ * another month runs now. */
 static int
-judge_promise(struct rounds *r, struct promise *p, struct instant now)
+judge_promise(struct rounds *r, struct promise *p, bool *began)
 {
-    int err = judgestore_begin(r->store), revision;
+    int err = 0, revision;
 
     while (!err && promise_is_over(p)) {
         struct instant end = p->month_end;
         err = promise_close(r->store, p, &revision);
         counter_add(&r->counters[JUDGE_VERDICTS], !err && revision >= 0);
         err = err ? err : promise_begin(r->store, p, end);
-        err = err ? err : rounds_windows(r, now);
+        *began = true;
     }
-    err = err ? err : promise_state(r->store, p);
+    return err ? err : promise_state(r->store, p, &r->states);
+}
+
+static int
+commit_promises(struct rounds *r)
+{
+    int err = promise_flush(r->store, &r->states);
+
     return err ? err : judgestore_commit(r->store);
+}
+
+static int
+judge_promises(struct rounds *r, struct instant now)
+{
+    bool began = false;
+    size_t count = 0;
+    int err = 0;
+
+    for (size_t i = 0; i < r->plan->promise_count && !err; i++) {
+        struct promise *p = &r->plan->promises[i];
+        int64_t seen = rounds_stamp(p);
+        bool moved = p->seen != seen || (p->fresh && promise_is_over(p));
+        p->seen = seen;
+        p->fresh = false;
+        if (!moved) {
+            continue;
+        }
+        err = count ? 0 : judgestore_begin(r->store);
+        err = err ? err : judge_promise(r, p, &began);
+        if (!err && ++count == PROMISES_AT_ONCE) {
+            err = commit_promises(r);
+            count = 0;
+        }
+    }
+    err = err || !count ? err : commit_promises(r);
+    /* The notice of a window is another one's in another version of the contract. */
+    return err || !began ? err : rounds_windows(r, now);
 }
 
 /* --- A round -------------------------------------------------------------- */
@@ -382,8 +464,7 @@ rounds_new(const struct inventory *inv, struct judgestore *store, struct counter
         r->day = -1;
         err = judgeplan_new(inv, &r->plan, &left_out);
     }
-    err = err ? err : list_lines(r);
-    err = err ? err : list_series(r);
+    err = err ? err : make_lists(r);
     if (!err) {
         counter_set(&counters[JUDGE_LEFT_OUT], left_out);
         err = rounds_begin(r, instant_now());
@@ -411,12 +492,16 @@ rounds_free(struct rounds *r)
         free(r->params.list[i].params);
     }
     judgeplan_free(r->plan);
-    free(r->series.list);
     free(r->sources.list);
     free(r->pending.list);
     free(r->params.list);
     free(r->lines);
     free(r->next);
+    free(r->ready);
+    free(r->moved);
+    free(r->moved_bonds);
+    free(r->asked);
+    promise_states_fini(&r->states);
     free(r);
 }
 
@@ -426,33 +511,24 @@ rounds_run(struct rounds *r, struct instant now)
     bool changed = false, more = true;
     int err = rounds_changes(r, &changed);
 
+    if (!err && now.ns >= r->look_again.ns) {
+        bool found = false;
+        err = changed ? 0 : rounds_look_again(r, now, &found);
+        changed = changed || found;
+        r->look_again = instant_of_ns(now.ns + 10 * NS_PER_S);
+    }
     if (!err && changed) {
         err = rounds_begin(r, now);
     }
-    /* What was not measured when we began may be now. */
-    for (size_t i = 0; i < r->plan->way_count && !err; i++) {
-        if (r->plan->ways[i]->next.ns < 0 && now.ns >= r->look_again.ns) {
-            err = rounds_begin(r, now);
-            break;
-        }
-    }
-    if (now.ns >= r->look_again.ns) {
-        r->look_again = instant_of_ns(now.ns + 10 * NS_PER_S);
-    }
-    r->advanced = false;
     while (!err && more) {
         err = horizons(r, now);
         err = err ? err : judge_ways(r, &more);
-        err = err ? err : judge_bonds(r);
-        trim(r);
-        if (!err && r->advanced) {
-            err = store_open(r);
+        if (!err && r->moved_count) {
+            err = judge_bonds(r);
+            trim(r);
+            err = err ? err : store_open(r);
         }
-        for (size_t i = 0; i < r->plan->promise_count && !err; i++) {
-            if (r->advanced || promise_is_over(&r->plan->promises[i])) {
-                err = judge_promise(r, &r->plan->promises[i], now);
-            }
-        }
+        err = err ? err : judge_promises(r, now);
     }
     return err;
 }

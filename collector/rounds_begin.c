@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "promise.h"
+#define FIRST_AT_ONCE 4096 /* Ways whose first rows are asked for. */
 
 static int64_t
 quarter_of(int64_t ns)
@@ -20,6 +20,7 @@ begin_line(struct line *l, const struct judgestore_quarter *q)
 {
     bool whole = !q->stale && q->until.ns == q->start.ns + LINE_QUARTER_NS;
 
+    l->stored_until = instant_of_ns(-1); /* Judged again, it is stored though it is no further. */
     if (whole) {
         line_begin(l, q->until, q->available_after, q->high_loss_after);
     } else {
@@ -41,6 +42,7 @@ begin_stored(struct rounds *r)
     for (size_t i = 0; i < r->line_count && !err; i++) {
         r->lines[i]->quarter = instant_of_ns(-1);
         if (found[i].found) {
+            r->lines[i]->stored = true;
             begin_line(r->lines[i], &found[i]);
         }
     }
@@ -49,32 +51,74 @@ begin_stored(struct rounds *r)
     return err;
 }
 
-/* Lines of which nothing is stored begin with the first row, or where what they belong to came
- * into service. */
-static int
-begin_new(struct rounds *r, struct way *w, struct instant now)
+/* First rows of ways that have a line which was never begun and is in service, into 'out' beside
+ * them; how many such ways there are, or a negative errno. */
+static int64_t
+find_first(struct rounds *r, struct instant now, struct way **ways, struct instant *out)
 {
-    struct instant first = instant_of_ns(-1);
-    bool asked = false;
-    int err = 0;
+    size_t count = 0;
 
-    for (enum direction d = DIR_FWD; d < DIRECTIONS && !err; d++) {
-        for (struct line *l = w->lines[d]; l && !err; l = l->next) {
-            if (l->quarter.ns >= 0) {
-                continue;
+    for (size_t i = 0; i < r->plan->way_count; i++) {
+        bool new = false;
+        for (enum direction d = DIR_FWD; d < DIRECTIONS && !new; d++) {
+            for (const struct line *l = r->plan->ways[i]->lines[d]; l && !new; l = l->next) {
+                new = l->quarter.ns < 0 && l->in_service.ns <= now.ns;
             }
-            if (!asked) {
-                err = judgestore_first_row(r->store, w, instant_of_ns(now.ns - ROUNDS_BACK_NS),
-                                           &first);
-                asked = true;
-            }
-            int64_t from = first.ns > l->in_service.ns ? first.ns : l->in_service.ns;
-            if (!err && first.ns >= 0 && from <= now.ns) {
-                line_begin(l, instant_of_ns(quarter_of(from)), true, 0);
+        }
+        if (new) {
+            ways[count++] = r->plan->ways[i];
+        }
+    }
+    for (size_t i = 0; i < count; i += FIRST_AT_ONCE) {
+        size_t some = count - i < FIRST_AT_ONCE ? count - i : FIRST_AT_ONCE;
+        int err = judgestore_first_rows(r->store, ways + i, some,
+                                        instant_of_ns(now.ns - ROUNDS_BACK_NS), out + i);
+        if (err) {
+            return err;
+        }
+    }
+    return (int64_t)count;
+}
+
+/* Lines of which nothing is stored begin with the first row, or where what they belong to came
+ * into service; with 'first' one that can.  Whether it can. */
+static bool
+can_begin(const struct line *l, struct instant first, struct instant now, int64_t *from)
+{
+    *from = first.ns > l->in_service.ns ? first.ns : l->in_service.ns;
+    return l->quarter.ns < 0 && first.ns >= 0 && *from <= now.ns;
+}
+
+/* Begins them, or ('any' not NULL) only says whether any can. */
+static int
+begin_new(struct rounds *r, struct instant now, bool *any)
+{
+    size_t room = r->plan->way_count + 1;
+    struct way **ways = calloc(room, sizeof *ways);
+    struct instant *first = calloc(room, sizeof *first);
+    int64_t count = ways && first ? find_first(r, now, ways, first) : -ENOMEM;
+
+    for (int64_t i = 0; i < count; i++) {
+        for (enum direction d = DIR_FWD; d < DIRECTIONS; d++) {
+            for (struct line *l = ways[i]->lines[d]; l; l = l->next) {
+                int64_t from;
+                if (can_begin(l, first[i], now, &from) && any) {
+                    *any = true;
+                } else if (can_begin(l, first[i], now, &from)) {
+                    line_begin(l, instant_of_ns(quarter_of(from)), true, 0);
+                }
             }
         }
     }
-    return err;
+    free(ways);
+    free(first);
+    return count < 0 ? (int)count : 0;
+}
+
+int
+rounds_look_again(struct rounds *r, struct instant now, bool *any)
+{
+    return begin_new(r, now, any);
 }
 
 static void
@@ -99,9 +143,11 @@ rounds_begin_bond(struct bond *b)
             }
             last = at.ns > last ? at.ns : last;
         }
-        int64_t begin = quarter_of(last + LINE_QUARTER_NS - 1);
-        int64_t in_service = quarter_of(b->line->in_service.ns);
-        line_begin(b->line, instant_of_ns(in_service > begin ? in_service : begin), true, 0);
+        /* Its parts may be inside a quarter hour; what came into service inside one counts from
+         * there on. */
+        int64_t at = quarter_of(last + LINE_QUARTER_NS - 1);
+        int64_t own = quarter_of(b->line->in_service.ns);
+        line_begin(b->line, instant_of_ns(own > at ? own : at), true, 0);
     }
     b->next = b->line->quarter;
 }
@@ -119,29 +165,58 @@ pull_parts(const struct bond *b)
     }
 }
 
-/* Ways and wholes whose own lines are further than somebody who needs their states. */
-static int
-begin_behind(struct rounds *r)
-{
-    int err = 0;
+/* Lines of ways whose own line is further than somebody who needs their states. */
+struct behind {
+    int64_t *ids;
+    struct instant *from;
+    bool **available; /* A right before that, as it is to be found. */
+    struct judgestore_quarter *found;
+    size_t count;
+};
 
-    for (size_t i = 0; i < r->plan->way_count && !err; i++) {
+static void
+find_behind(struct rounds *r, struct behind *b)
+{
+    for (size_t i = 0; i < r->plan->way_count; i++) {
         struct way *w = r->plan->ways[i];
-        for (enum direction d = DIR_FWD; d < DIRECTIONS && !err; d++) {
+        for (enum direction d = DIR_FWD; d < DIRECTIONS; d++) {
             const struct line *l = w->lines[d];
-            struct judgestore_quarter q;
             w->available[d] = l ? l->available_before : true;
-            if (!l || w->next.ns < 0 || l->quarter.ns == w->next.ns) {
-                continue;
-            }
-            err = judgestore_quarters(r->store, &l->id, &w->next, 1, &q);
-            if (!err && q.found) {
-                w->available[d] = q.start.ns == w->next.ns ? q.available_before : q.available_after;
-            } else if (!err) {
-                w->available[d] = true;
+            if (l && w->next.ns >= 0 && l->quarter.ns != w->next.ns) {
+                b->ids[b->count] = l->id;
+                b->from[b->count] = w->next;
+                b->available[b->count++] = &w->available[d];
             }
         }
     }
+}
+
+static int
+begin_behind(struct rounds *r)
+{
+    size_t room = r->plan->way_count * DIRECTIONS + 1;
+    struct behind b = {.ids = calloc(room, sizeof *b.ids),
+                       .from = calloc(room, sizeof *b.from),
+                       .available = calloc(room, sizeof(bool *)),
+                       .found = calloc(room, sizeof *b.found)};
+    int err = b.ids && b.from && b.available && b.found ? 0 : -ENOMEM;
+
+    if (!err) {
+        find_behind(r, &b);
+    }
+    if (!err && b.count) {
+        err = judgestore_quarters(r->store, b.ids, b.from, b.count, b.found);
+    }
+    for (size_t i = 0; i < b.count && !err; i++) {
+        const struct judgestore_quarter *q = &b.found[i];
+        *b.available[i] = !q->found                     ? true
+                          : q->start.ns == b.from[i].ns ? q->available_before
+                                                        : q->available_after;
+    }
+    free(b.ids);
+    free(b.from);
+    free(b.available);
+    free(b.found);
     return err;
 }
 
@@ -186,22 +261,38 @@ first_quarter(const struct promise *p)
     return first;
 }
 
+int64_t
+rounds_stamp(const struct promise *p)
+{
+    int64_t sum = 0;
+
+    for (size_t i = 0; i < p->way_count; i++) {
+        sum += p->ways[i].way->next.ns / NS_PER_S;
+    }
+    for (size_t i = 0; i < p->whole_count; i++) {
+        sum += p->wholes[i]->next.ns / NS_PER_S;
+    }
+    return sum;
+}
+
 int
 rounds_begin(struct rounds *r, struct instant now)
 {
     int err = begin_stored(r);
 
-    for (size_t i = 0; i < r->plan->way_count && !err; i++) {
-        err = begin_new(r, r->plan->ways[i], now);
-    }
+    err = err ? err : begin_new(r, now, NULL);
     if (!err) {
         begin_ways(r);
         err = begin_behind(r);
     }
+    err = err ? err : judgestore_begin(r->store);
     for (size_t i = 0; i < r->plan->promise_count && !err; i++) {
         struct promise *p = &r->plan->promises[i];
         struct instant at = first_quarter(p);
         err = promise_begin(r->store, p, at.ns >= 0 ? at : now);
+        p->seen = rounds_stamp(p);
+        p->fresh = true;
     }
+    err = err ? err : judgestore_commit(r->store);
     return err ? err : rounds_windows(r, now);
 }

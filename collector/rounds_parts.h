@@ -6,10 +6,12 @@
 
 #include "judgeplan.h"
 #include "judgestore.h"
+#include "promise.h"
 #include "rounds.h"
 
-/* Ways whose rows are read at once: bounds what is held of them. */
-#define ROUNDS_CHUNK 64
+/* Ways, and of all of them intervals, whose rows are read at once: bounds what is held of them. */
+#define ROUNDS_CHUNK 256
+#define ROUNDS_CHUNK_INTERVALS 4096
 /* What was never judged is judged from so long ago on. */
 #define ROUNDS_BACK_NS (62 * 86400 * NS_PER_S)
 
@@ -19,7 +21,6 @@ struct entry {
     int64_t id;
     union {
         int64_t ns;
-        struct way_series *series;
         struct judgestore_params *params;
     };
 };
@@ -38,9 +39,16 @@ struct rounds {
     struct judgestore *store;
     struct counter *counters;
     struct judgeplan *plan;
-    struct map series, sources, pending, params;
+    struct map sources, pending, params;
     struct line **lines; /* All. */
     size_t line_count;
+    /* Of this round: those that have something to judge, and those of which something was. */
+    struct way **ready, **moved;
+    struct bond **moved_bonds;
+    size_t moved_count, moved_bond_count;
+    const struct way_series **asked; /* Series whose rows are read, in their order. */
+    size_t asked_count, asked_room;
+    struct promise_states states;
     struct measured *measured[DIRECTIONS][WAY_INTERVALS_MAX];
     int heads[ROUNDS_CHUNK][DIRECTIONS]
              [WAY_INTERVALS_MAX]; /* Rows by way, direction, interval ... */
@@ -48,11 +56,14 @@ struct rounds {
     size_t next_room;
     int64_t day;               /* Whose partitions there are. */
     struct instant look_again; /* For ways that were never measured. */
-    bool advanced;
 };
 
 /* Where what is stored ends, for everything.  0 or a negative errno, as all of these. */
 int rounds_begin(struct rounds *r, struct instant now);
+/* Whether what was never measured is now, so that it can begin. */
+int rounds_look_again(struct rounds *r, struct instant now, bool *any);
+/* How far all of a promise is, in one number: it grows whenever something of it was judged. */
+int64_t rounds_stamp(const struct promise *p);
 /* The same for a whole whose parts have begun meanwhile. */
 void rounds_begin_bond(struct bond *b);
 

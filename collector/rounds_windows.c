@@ -256,6 +256,84 @@ concerned(const struct promise *p, const struct judgestore_change *c, int64_t *i
     return count;
 }
 
+/* A window or an exclusion: whose time it takes out. */
+static int
+on_window_change(struct rounds *r, const struct judgestore_change *c, int64_t *ids, size_t *count)
+{
+    int err = 0;
+
+    for (size_t i = 0; i < r->line_count; i++) {
+        struct line *l = r->lines[i];
+        if (l->scope_kind != LINE_SERVICE && concerns(l, NULL, c->kind, c->key)) {
+            ids[(*count)++] = l->id;
+        }
+    }
+    for (size_t i = 0; i < r->plan->promise_count && !err; i++) {
+        const struct promise *p = &r->plan->promises[i];
+        size_t before = *count;
+        *count += concerned(p, c, ids + *count);
+        err = *count > before ? promise_reopen(r->store, p, c->from, c->why) : 0;
+    }
+    return err;
+}
+
+static bool
+has_link(const struct bond *b, const char *link)
+{
+    for (size_t i = 0; i < b->part_count; i++) {
+        const struct bond_part *p = &b->parts[i];
+        if (p->way ? strcmp(p->way->link->key, link) == 0 : has_link(p->bond, link)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool
+is_sold_over(const struct promise *p, const char *link)
+{
+    bool found = false;
+
+    for (size_t i = 0; i < p->way_count && !found; i++) {
+        found = strcmp(p->ways[i].way->link->key, link) == 0;
+    }
+    for (size_t i = 0; i < p->whole_count && !found; i++) {
+        found = has_link(p->wholes[i], link);
+    }
+    return found;
+}
+
+/* Rows of a link that came after it was judged without them: all that hangs on them, and from
+ * '*from' on, for they decide the n - 1 delta-t before them. */
+static int
+on_data_change(struct rounds *r, const struct judgestore_change *c, int64_t *ids, size_t *count,
+               struct instant *from)
+{
+    int err = 0;
+
+    for (size_t i = 0; i < r->plan->way_count; i++) {
+        const struct way *w = r->plan->ways[i];
+        bool theirs = strcmp(w->link->key, c->key) == 0;
+        int64_t first = c->from.ns - (int64_t)(w->class_->n - 1) * w->class_->dt.ns;
+        from->ns = theirs && first < from->ns ? (first < 0 ? 0 : first) : from->ns;
+        for (enum direction d = DIR_FWD; d < DIRECTIONS && theirs; d++) {
+            for (const struct line *l = w->lines[d]; l; l = l->next) {
+                ids[(*count)++] = l->id;
+            }
+        }
+    }
+    for (size_t i = 0; i < r->plan->bond_count; i++) {
+        if (has_link(r->plan->bonds[i], c->key)) {
+            ids[(*count)++] = r->plan->bonds[i]->line->id;
+        }
+    }
+    for (size_t i = 0; i < r->plan->promise_count && !err; i++) {
+        const struct promise *p = &r->plan->promises[i];
+        err = is_sold_over(p, c->key) ? promise_reopen(r->store, p, *from, c->why) : 0;
+    }
+    return err;
+}
+
 static int
 on_change(const struct judgestore_change *c, void *aux)
 {
@@ -267,20 +345,10 @@ on_change(const struct judgestore_change *c, void *aux)
     if (!ids) {
         return -ENOMEM;
     }
-    for (size_t i = 0; i < r->line_count; i++) {
-        struct line *l = r->lines[i];
-        if (l->scope_kind != LINE_SERVICE && concerns(l, NULL, c->kind, c->key)) {
-            ids[count++] = l->id;
-        }
-    }
-    int err = 0;
-    for (size_t i = 0; i < r->plan->promise_count && !err; i++) {
-        const struct promise *p = &r->plan->promises[i];
-        size_t before = count;
-        count += concerned(p, c, ids + count);
-        err = count > before ? promise_reopen(r->store, p, c->from, c->why) : 0;
-    }
-    err = err ? err : count ? judgestore_stale(r->store, ids, count, c->from) : 0;
+    struct instant from = c->from;
+    int err = strcmp(c->kind, "data") == 0 ? on_data_change(r, c, ids, &count, &from)
+                                           : on_window_change(r, c, ids, &count);
+    err = err ? err : count ? judgestore_stale(r->store, ids, count, from) : 0;
     s->any = s->any || count;
     counter_add(&r->counters[JUDGE_CHANGES], 1);
     free(ids);

@@ -105,14 +105,7 @@ run(struct store *s, const char *sql, int count, const char *const *values)
 static PGresult *
 ask(struct store *s, const char *sql, int count, const char *const *values)
 {
-    PGresult *r = pg_call(s->conn, sql, count, values);
-
-    if (PQresultStatus(r) != PGRES_TUPLES_OK) {
-        pg_error(s->conn, r, s->why, sizeof s->why);
-        PQclear(r);
-        return NULL;
-    }
-    return r;
+    return pg_rows(s->conn, sql, count, values, false, s->why, sizeof s->why);
 }
 
 static const char *

@@ -125,7 +125,7 @@ static struct hist *
 hist_of(struct hist **h, enum hist_layout layout)
 {
     if (!*h) {
-        *h = hist_new(layout);
+        *h = hist_new_packed(layout);
     }
     return *h;
 }

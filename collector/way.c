@@ -22,9 +22,8 @@ on_session(const struct inv_link *link, const struct inv_class *class_, unsigned
     struct collecting *c = aux;
     struct way *w = c->way;
 
-    if (link != w->link || class_ != w->class_) {
-        return 0;
-    }
+    (void)link;
+    (void)class_;
     struct way_series *more =
         realloc(w->series, (w->series_count + DIRECTIONS) * sizeof *w->series);
     if (!more) {
@@ -93,9 +92,7 @@ way_new(const struct inventory *inv, const struct inv_link *link, const struct i
     struct collecting c = {.way = w};
     int err = 0;
     for (unsigned end = 0; end < 2 && !err; end++) {
-        if (link->ends[end].probe && (end == 0 || link->probe_from_both)) {
-            err = inventory_sessions(inv, link->ends[end].probe->key, on_session, &c);
-        }
+        err = inventory_link_sessions(link, class_, end, on_session, &c);
     }
     take_limits(w);
     for (enum direction d = DIR_FWD; d < DIRECTIONS && !err; d++) {

@@ -50,6 +50,7 @@ struct way {
     /* rounds.c's: rows before 'horizon' are final, up to 'tried' they were read in vain, and states
      * from 'keep' on are needed. */
     struct instant horizon, tried, keep;
+    size_t slot;              /* rounds.c's: its place among those that are read at once. */
     struct way_states states; /* Of both ways together. */
     unsigned users;           /* Groups and services that need them. */
 };

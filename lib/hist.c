@@ -3,8 +3,9 @@
  *
  * Most histograms live for one delta-t and hold ten samples: they cost a few
  * hundred bytes.  What merges many of them turns to chunks, where adding to a
- * bucket is two loads and a store. */
-#include "hist.h"
+ * bucket is two loads and a store.  What there are very many of is kept as it is
+ * encoded (hist_packed.c). */
+#include "hist_parts.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -12,50 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "wire.h"
-
 #define SPARSE_MAX 64u
-#define CHUNK 64u
 #define ROOM_FIRST 8u
-
-/* Buckets of one sign, a multiple of CHUNK: the index of INT64_MAX is less. */
-#define DELAY_HALF 25088
-#define IFDV_HALF 1600
-
-struct bucket {
-    int32_t index;
-    uint32_t count;
-};
-
-struct chunk {
-    uint64_t present; /* Bit i: counts[i] is not 0. */
-    uint32_t slot;    /* Its place in the directory. */
-    uint64_t counts[CHUNK];
-};
-
-struct dense {
-    uint32_t low, high; /* Slots in use lie in [low, high). */
-    uint16_t used, room;
-    struct chunk *chunks;
-    uint16_t directory[]; /* 1 + number in 'chunks', 0: none. */
-};
-
-struct hist {
-    enum hist_layout layout;
-    uint32_t buckets; /* Not empty. */
-    uint64_t count;   /* Samples. */
-    uint32_t room;    /* Of 'sparse'. */
-    struct bucket *sparse;
-    struct dense *dense; /* Not NULL: everything is in here, 'sparse' is NULL. */
-};
-
-/* Walks the buckets upwards. */
-struct walk {
-    const struct hist *h;
-    uint32_t next; /* In 'sparse', or the slot after the current one. */
-    uint64_t bits; /* Left of the current chunk. */
-    const struct chunk *chunk;
-};
 
 static inline uint32_t
 octave_shift(enum hist_layout layout)
@@ -67,18 +26,6 @@ static inline uint64_t
 floor_ns(enum hist_layout layout)
 {
     return layout == HIST_DELAY ? 64 : 1000;
-}
-
-static inline int32_t
-half_of(enum hist_layout layout)
-{
-    return layout == HIST_DELAY ? DELAY_HALF : IFDV_HALF;
-}
-
-static inline int32_t
-index_max(enum hist_layout layout)
-{
-    return layout == HIST_DELAY ? DELAY_HALF - 1 : 1568; /* That of INT64_MAX. */
 }
 
 static int32_t
@@ -159,6 +106,7 @@ hist_free(struct hist *h)
         free(h->dense);
     }
     free(h->sparse);
+    free(h->packed);
     free(h);
 }
 
@@ -177,6 +125,7 @@ hist_clear(struct hist *h)
     }
     h->buckets = 0;
     h->count = 0;
+    h->packed_size = 0;
 }
 
 /* A cleared chunk for 'slot'; NULL when memory is out. */
@@ -280,7 +229,31 @@ make_dense(struct hist *h)
 static struct walk
 walk_of(const struct hist *h)
 {
+    if (h->is_packed) {
+        struct rd r = rd_of(h->packed, h->packed_size);
+        uint64_t n = 0;
+        enum hist_verdict v = h->packed_size ? hist_read_head(&r, h->layout, &n) : HIST_OK;
+        assert(v == HIST_OK && n == h->buckets);
+        (void)v;
+        return (struct walk){.h = h, .coded = hist_decode_of(&r, h->layout, 0), .left = h->buckets};
+    }
     return (struct walk){.h = h, .next = h->dense ? h->dense->low : 0};
+}
+
+/* The next of a packed one. */
+static bool
+walk_coded(struct walk *w, int32_t *index, uint64_t *count)
+{
+    if (w->left == 0) {
+        return false;
+    }
+    enum hist_verdict v = hist_decode_next(&w->coded);
+    assert(v == HIST_OK);
+    (void)v;
+    w->left--;
+    *index = w->coded.index;
+    *count = w->coded.count;
+    return true;
 }
 
 static inline bool
@@ -288,6 +261,9 @@ walk_next(struct walk *w, int32_t *index, uint64_t *count)
 {
     const struct dense *d = w->h->dense;
 
+    if (w->h->is_packed) {
+        return walk_coded(w, index, count);
+    }
     if (!d) {
         if (w->next == w->h->buckets) {
             return false;
@@ -421,6 +397,9 @@ hist_add(struct hist *h, int64_t value_ns, uint64_t count)
     if (count > HIST_COUNT_MAX - h->count) {
         return -EOVERFLOW;
     }
+    if (h->is_packed) {
+        return hist_packed_add(h, index, count);
+    }
     if (!h->dense && count <= UINT32_MAX) {
         struct bucket one = {.index = index, .count = (uint32_t)count};
         return add_sorted(h, &one, 1, count);
@@ -430,6 +409,27 @@ hist_add(struct hist *h, int64_t value_ns, uint64_t count)
     }
     h->count += count;
     return 0;
+}
+
+/* By their encodings; layouts and sums are fine. */
+static int
+merge_coded(struct hist *h, const struct hist *from)
+{
+    size_t size = from->is_packed ? 0 : hist_encoded_size(from);
+    uint8_t *coded = size ? malloc(size) : NULL;
+    enum hist_verdict v;
+
+    if (size && !coded) {
+        return -ENOMEM;
+    }
+    if (from->is_packed) {
+        v = hist_merge_encoded(h, from->packed, from->packed_size);
+    } else {
+        v = hist_merge_encoded(h, coded, hist_encode(from, coded, size));
+    }
+    free(coded);
+    assert(v == HIST_OK || v == HIST_NO_MEMORY);
+    return v == HIST_OK ? 0 : -ENOMEM;
 }
 
 int
@@ -444,6 +444,9 @@ hist_merge(struct hist *h, const struct hist *from)
     }
     if (from->count > HIST_COUNT_MAX - h->count) {
         return -EOVERFLOW;
+    }
+    if (h->is_packed || from->is_packed) {
+        return merge_coded(h, from);
     }
     if (!from->dense) {
         return add_sorted(h, from->sparse, from->buckets, from->count);
@@ -466,79 +469,6 @@ hist_merge(struct hist *h, const struct hist *from)
     return 0;
 }
 
-/* The head of an encoding: '*n' buckets follow in 'r'. */
-static enum hist_verdict
-read_head(struct rd *r, enum hist_layout layout, uint64_t *n)
-{
-    uint8_t byte = rd_u8(r);
-
-    if (byte != HIST_DELAY && byte != HIST_IFDV) {
-        return HIST_BAD_LAYOUT;
-    }
-    if (byte != (uint8_t)layout) {
-        return HIST_OTHER_LAYOUT;
-    }
-    *n = rd_varint(r);
-    if (!rd_ok(r)) {
-        return HIST_SHORT;
-    }
-    if (*n == 0) {
-        return HIST_BAD_COUNT;
-    }
-    return *n > r->left ? HIST_SHORT : HIST_OK;
-}
-
-/* What a walk over an encoding carries from bucket to bucket. */
-struct decode {
-    struct rd r;
-    bool first;
-    int32_t min, max; /* Valid indices. */
-    int32_t index;
-    uint64_t count;
-    uint64_t total; /* Samples up to and with this bucket. */
-};
-
-static struct decode
-decode_of(const struct rd *r, enum hist_layout layout, uint64_t total)
-{
-    int32_t max = index_max(layout);
-    return (struct decode){.r = *r, .first = true, .min = -1 - max, .max = max, .total = total};
-}
-
-static inline enum hist_verdict
-decode_next(struct decode *d)
-{
-    uint64_t v = rd_varint(&d->r);
-    uint64_t step = v >> 1;
-    uint64_t more = v & 1 ? rd_varint(&d->r) : 0;
-
-    if (!rd_ok(&d->r)) {
-        return HIST_SHORT;
-    }
-    if (d->first) {
-        int64_t index = (int64_t)(step >> 1 ^ (0 - (step & 1)));
-        if (index < d->min || index > d->max) {
-            return HIST_BAD_ORDER;
-        }
-        d->index = (int32_t)index;
-        d->first = false;
-    } else {
-        if (step >= (uint64_t)(d->max - d->index)) {
-            return HIST_BAD_ORDER;
-        }
-        d->index += (int32_t)step + 1;
-    }
-    if (more > HIST_COUNT_MAX - 2) {
-        return HIST_BAD_COUNT;
-    }
-    d->count = v & 1 ? more + 2 : 1;
-    if (d->count > HIST_COUNT_MAX - d->total) {
-        return HIST_BAD_COUNT;
-    }
-    d->total += d->count;
-    return HIST_OK;
-}
-
 enum hist_verdict
 hist_check_encoded(enum hist_layout layout, const void *bytes, size_t size, uint64_t *count)
 {
@@ -550,13 +480,13 @@ hist_check_encoded(enum hist_layout layout, const void *bytes, size_t size, uint
         *count = 0;
         return HIST_OK;
     }
-    v = read_head(&r, layout, &n);
+    v = hist_read_head(&r, layout, &n);
     if (v != HIST_OK) {
         return v;
     }
-    struct decode d = decode_of(&r, layout, 0);
+    struct decode d = hist_decode_of(&r, layout, 0);
     for (uint64_t i = 0; i < n && v == HIST_OK; i++) {
-        v = decode_next(&d);
+        v = hist_decode_next(&d);
     }
     if (v == HIST_OK && d.r.left) {
         v = HIST_TRAILING;
@@ -572,13 +502,13 @@ static enum hist_verdict
 merge_few(struct hist *h, const struct rd *r, uint32_t n)
 {
     struct bucket few[SPARSE_MAX];
-    struct decode d = decode_of(r, h->layout, h->count);
+    struct decode d = hist_decode_of(r, h->layout, h->count);
     enum hist_verdict v = HIST_OK;
     bool small = true;
 
     assert(n <= SPARSE_MAX);
     for (uint32_t i = 0; i < n; i++) {
-        v = decode_next(&d);
+        v = hist_decode_next(&d);
         if (v != HIST_OK) {
             return v;
         }
@@ -598,12 +528,12 @@ merge_few(struct hist *h, const struct rd *r, uint32_t n)
 static enum hist_verdict
 merge_dense(struct hist *h, const struct rd *r, uint64_t n)
 {
-    struct decode d = decode_of(r, h->layout, h->count);
+    struct decode d = hist_decode_of(r, h->layout, h->count);
     enum hist_verdict v = HIST_OK;
     uint64_t added = 0;
 
     while (added < n) {
-        v = decode_next(&d);
+        v = hist_decode_next(&d);
         if (v != HIST_OK) {
             break;
         }
@@ -620,9 +550,9 @@ merge_dense(struct hist *h, const struct rd *r, uint64_t n)
         h->count = d.total;
         return HIST_OK;
     }
-    d = decode_of(r, h->layout, h->count);
+    d = hist_decode_of(r, h->layout, h->count);
     while (added-- > 0) {
-        enum hist_verdict again = decode_next(&d);
+        enum hist_verdict again = hist_decode_next(&d);
         assert(again == HIST_OK);
         (void)again;
         dense_take(h, d.index, d.count);
@@ -640,7 +570,10 @@ hist_merge_encoded(struct hist *h, const void *bytes, size_t size)
     if (size == 0) {
         return HIST_OK;
     }
-    v = read_head(&r, h->layout, &n);
+    if (h->is_packed) {
+        return hist_packed_merge(h, bytes, size);
+    }
+    v = hist_read_head(&r, h->layout, &n);
     if (v != HIST_OK) {
         return v;
     }
@@ -701,37 +634,21 @@ hist_each(const struct hist *h, hist_bucket_fn *fn, void *aux)
     }
 }
 
-/* What stands for a bucket: its step from 'previous' (ignored for the first)
- * with the lowest bit telling whether a count follows. */
-static uint64_t
-bucket_word(bool first, int32_t index, int32_t previous, uint64_t count)
-{
-    uint64_t step = first ? (uint64_t)(((int64_t)index * 2) ^ (index < 0 ? -1 : 0))
-                          : (uint64_t)(index - previous - 1);
-    return step << 1 | (count > 1);
-}
-
-static size_t
-varint_size(uint64_t v)
-{
-    return (size_t)(70 - (uint32_t)__builtin_clzll(v | 1)) / 7;
-}
-
 size_t
 hist_encoded_size(const struct hist *h)
 {
     struct walk w = walk_of(h);
     int32_t index, previous = 0;
     uint64_t count;
-    size_t size = 1 + varint_size(h->buckets);
+    size_t size = 1 + hist_varint_size(h->buckets);
     bool first = true;
 
-    if (h->count == 0) {
-        return 0;
+    if (h->count == 0 || h->is_packed) {
+        return h->packed_size;
     }
     while (walk_next(&w, &index, &count)) {
-        size += varint_size(bucket_word(first, index, previous, count));
-        size += count > 1 ? varint_size(count - 2) : 0;
+        size += hist_varint_size(hist_bucket_word(first, index, previous, count));
+        size += count > 1 ? hist_varint_size(count - 2) : 0;
         previous = index;
         first = false;
     }
@@ -750,10 +667,14 @@ hist_encode(const struct hist *h, void *bytes, size_t size)
     if (h->count == 0) {
         return 0;
     }
+    if (h->is_packed) {
+        wr_copy(&out, h->packed, h->packed_size);
+        return wr_ok(&out) ? wr_size(&out) : 0;
+    }
     wr_u8(&out, (uint8_t)h->layout);
     wr_varint(&out, h->buckets);
     while (walk_next(&w, &index, &count)) {
-        wr_varint(&out, bucket_word(first, index, previous, count));
+        wr_varint(&out, hist_bucket_word(first, index, previous, count));
         if (count > 1) {
             wr_varint(&out, count - 2);
         }

@@ -45,6 +45,11 @@ struct hist;
 struct hist *hist_new(enum hist_layout layout);
 void hist_free(struct hist *h);
 
+/* The same for all callers, but kept as it is encoded: a few hundred bytes where another has
+ * thousands.  Adding to it costs what it holds: for what is added to seldom, and there are many
+ * of. */
+struct hist *hist_new_packed(enum hist_layout layout);
+
 /* Empties 'h'; costs what it held, not what it could hold. */
 void hist_clear(struct hist *h);
 

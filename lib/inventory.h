@@ -258,6 +258,9 @@ bool inv_link_has_directions(const struct inv_link *link);
  * foreign end sends none. */
 typedef int inventory_session_fn(const struct inv_link *link, const struct inv_class *class_,
                                  unsigned end, const struct session_key *key, void *aux);
+/* The same of one link and class, that the link's end 'end' sends. */
+int inventory_link_sessions(const struct inv_link *link, const struct inv_class *class_,
+                            unsigned end, inventory_session_fn *fn, void *aux);
 int inventory_sessions(const struct inventory *inv, const char *probe, inventory_session_fn *fn,
                        void *aux);
 

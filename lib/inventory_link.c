@@ -12,8 +12,6 @@
 #define STAMP_PORT 862
 
 static const struct bind_word from_words[] = {{"first", false}, {"both", true}, {NULL, 0}};
-static const struct bind_word protocol_words[] = {
-    {"stamp", INV_STAMP}, {"twamp-light", INV_TWAMP_LIGHT}, {"icmp", INV_ICMP}, {NULL, 0}};
 static const struct bind_word timestamp_words[] = {
     {"ntp", INV_TIMESTAMP_NTP}, {"ptp", INV_TIMESTAMP_PTP}, {NULL, 0}};
 static const struct bind_word reflector_words[] = {
@@ -22,19 +20,6 @@ static const struct bind_word use_words[] = {
     {"sla", INV_USE_SLA}, {"evidence", INV_USE_EVIDENCE}, {NULL, 0}};
 static const struct bind_word auth_words[] = {
     {"packet", INV_AUTH_PACKET}, {"tlv", INV_AUTH_TLV}, {NULL, 0}};
-
-const char *
-inv_protocol_name(enum inv_protocol p)
-{
-    return protocol_words[p].word;
-}
-
-bool
-inv_link_has_directions(const struct inv_link *link)
-{
-    const struct inv_end *far = &link->ends[1];
-    return far->probe || (far->protocol != INV_ICMP && far->reflector == INV_STATEFUL);
-}
 
 /* --- Authentication ------------------------------------------------------- */
 
@@ -101,7 +86,7 @@ struct end_draft {
 
 static const struct bind_key end_keys[] = {
     {.key = "probe", .type = BIND_NODE, END(probe)},
-    {.key = "protocol", .type = BIND_WORD, END(end.protocol), .words = protocol_words},
+    {.key = "protocol", .type = BIND_WORD, END(end.protocol), .words = inventory_protocol_words},
     {.key = "address", .type = BIND_ADDRESS, END(end.address)},
     {.key = "router", .type = BIND_NODE, END(router)},
     {.key = "interface", .type = BIND_STRING, END(end.interface)},
@@ -115,7 +100,7 @@ static const struct bind_key test_keys[] = {
     {.key = "protocol",
      .type = BIND_WORD,
      END(end.protocol),
-     .words = protocol_words,
+     .words = inventory_protocol_words,
      .required = true},
     {.key = "address", .type = BIND_ADDRESS, END(end.address), .required = true},
     {.key = "class", .type = BIND_NODE, END(class_), .required = true},

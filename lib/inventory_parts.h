@@ -1,11 +1,15 @@
 /* inventory_parts.h - what the files of inventory.h share, and nobody else.
  *
- * inventory_files.c merges files into one tree; inventory.c goes through its
- * sections in the order in which they need each other; inventory_net.c,
- * inventory_link.c, inventory_sold.c, inventory_sla.c (with inventory_metric.c and
- * inventory_credit.c) and inventory_told.c read them; inventory_check.c, inventory_nat.c,
- * inventory_cross.c, inventory_promise.c and inventory_carry.c judge; inventory_print.c,
- * inventory_print_sold.c, inventory_print_sla.c and inventory_slice.c write. */
+ * Each calls those above it, and no other:
+ *   inventory.c                       objects by kind and key
+ *   inventory_ref.c, inventory_text.c what readers have in common, and what writers have
+ *   inventory_session.c               what a probe sends
+ *   inventory_nat.c, _check.c         judge one object; then links among each other
+ *   inventory_metric.c, _credit.c, _limit.c, _net.c, _link.c, _sold.c, _sla.c, _told.c  read
+ *   inventory_cross.c, _carry.c, _promise.c  judge what needs several kinds
+ *   inventory_print_sla.c, _print_sold.c, _print.c  write
+ *   inventory_compile.c               from one tree to the whole
+ *   inventory_files.c, inventory_slice.c  from files to one tree; one probe's part */
 #ifndef PLUMBLINE_INVENTORY_PARTS_H
 #define PLUMBLINE_INVENTORY_PARTS_H
 
@@ -66,9 +70,33 @@ struct draft_link {
     struct inv_attachment *attachment; /* NULL: from 'links'. */
 };
 
-/* --- inventory.c: what all readers use ------------------------------------ */
+/* --- inventory.c: objects by kind and key ---------------------------------- */
 
-extern const struct bind_word inventory_state_words[];
+extern const struct bind_word inventory_state_words[], inventory_protocol_words[];
+
+const char *inventory_kind_name(enum kind kind);
+const char *inventory_kind_section(enum kind kind);
+
+/* Where 'inv' holds the objects of a kind, how many, of which size each. */
+struct inventory_slot {
+    void **list;
+    size_t *count, size;
+};
+struct inventory_slot inventory_slot(struct inventory *inv, enum kind kind);
+
+size_t inventory_count(const struct inventory *inv, enum kind kind);
+const void *inventory_object(const struct inventory *inv, enum kind kind, size_t i);
+/* They are sorted by key. */
+const void *inventory_find(const struct inventory *inv, enum kind kind, const char *key);
+
+/* Every object begins with its key. */
+static inline const char *
+inventory_key_of(const void *object)
+{
+    return *(const char *const *)object;
+}
+
+/* --- inventory_ref.c: what all readers use ---------------------------------- */
 
 /* The table lines of struct inv_head, for a draft that begins with its object. */
 #define HEAD_KEYS                                                                                  \
@@ -87,9 +115,6 @@ const char *inventory_key(struct loader *l, const struct yaml_node *member);
 /* Reads one object whose key is set. */
 typedef void inventory_reader(struct loader *l, const struct yaml_node *member, void *object);
 
-/* All objects of a section, sorted by key. */
-void inventory_read_kind(struct loader *l, enum kind kind, inventory_reader *read);
-
 /* The object of 'kind' that 'node' names, or NULL (told, with the nearest). */
 const void *inventory_resolve(struct loader *l, const struct yaml_node *node, enum kind kind);
 
@@ -106,13 +131,8 @@ void inventory_resolve_classes(struct loader *l, const struct yaml_node *list,
 /* Free text by name.  'map' may be NULL. */
 void inventory_read_labels(struct loader *l, const struct yaml_node *map, struct inv_labels *out);
 
-size_t inventory_count(const struct inventory *inv, enum kind kind);
-const void *inventory_object(const struct inventory *inv, enum kind kind, size_t i);
-const char *inventory_kind_name(enum kind kind);
-const char *inventory_kind_section(enum kind kind);
-
-/* From the merged tree: binds, resolves, checks.  0, or -EINVAL when the loader's
- * faults have an error. */
+/* inventory_compile.c: from the merged tree: binds, resolves, checks.  0, or -EINVAL when the
+ * loader's faults have an error. */
 int inventory_compile(struct loader *l, struct inventory **out);
 
 /* --- Readers of one kind each --------------------------------------------- */
@@ -168,20 +188,24 @@ const char *round_trip_instead(const struct inv_objective *o, char *buf, size_t 
 void check_carried(struct loader *l, struct place at, const struct inv_service *service,
                    const struct inv_objective *o, const struct inv_link *link);
 
-/* --- Writing --------------------------------------------------------------- */
+/* --- Writing: inventory_text.c ---------------------------------------------- */
 
 void print_head(FILE *to, const void *object);
 void print_quoted(FILE *to, const char *text);
 void print_text(FILE *to, const char *indent, const char *key, const char *text);
 void print_span(FILE *to, const char *indent, const char *key, struct span s);
+void print_address(FILE *to, const char *indent, const char *key, const struct address *address);
 void print_labels(FILE *to, const char *key, const struct inv_labels *labels);
 void print_class_list(FILE *to, const struct inv_class *const *classes, size_t count);
 void print_far(FILE *to, const char *indent, const struct inv_end *e);
 void print_auth(FILE *to, const char *indent, const struct inv_auth *auth);
-void print_sold(FILE *to, const struct inventory *inv);
-void print_slas(FILE *to, const struct inventory *inv); /* Profiles, and SLAs. */
 /* A value in the metric's own unit. */
 const char *print_limit(struct inv_metric metric, uint64_t value, char *buf, size_t size);
+
+/* --- Writing: a part each --------------------------------------------------- */
+
+void print_sold(FILE *to, const struct inventory *inv);
+void print_slas(FILE *to, const struct inventory *inv); /* Profiles, and SLAs. */
 
 /* First 63 bits of SHA-256 over the canonical text. */
 int64_t inventory_generation(const struct inventory *inv);

@@ -1,6 +1,6 @@
-/* inventory_print.c - the canonical text of an inventory: what is measured; its
- * generation, and the sessions that follow from it.  What is sold is in
- * inventory_print_sold.c. */
+/* inventory_print.c - the canonical text of an inventory, what is measured first; its generation.
+ *
+ * After inventory_text.c, inventory_print_sold.c. */
 #include "inventory_parts.h"
 
 #include <assert.h>
@@ -16,84 +16,6 @@
 
 static const char *const clock_names[] = {"ntp", "ptp", "gnss"};
 static const char *const metric_names[] = {"delay", "ifdv"};
-
-/* Free text, always in double quotes. */
-void
-print_quoted(FILE *to, const char *text)
-{
-    fputc('"', to);
-    for (const char *c = text; *c; c++) {
-        if (*c == '"' || *c == '\\') {
-            fputc('\\', to);
-        }
-        fputc(*c, to);
-    }
-    fputc('"', to);
-}
-
-void
-print_text(FILE *to, const char *indent, const char *key, const char *text)
-{
-    if (text) {
-        fprintf(to, "%s%s: ", indent, key);
-        print_quoted(to, text);
-        fputc('\n', to);
-    }
-}
-
-/* Not if it is 0: then it was not given. */
-void
-print_span(FILE *to, const char *indent, const char *key, struct span s)
-{
-    char buf[VALUE_TEXT_SIZE];
-
-    if (s.ns) {
-        fprintf(to, "%s%s: %s\n", indent, key, value_format_span(s, buf, sizeof buf));
-    }
-}
-
-void
-print_head(FILE *to, const void *object)
-{
-    struct inv_head head;
-
-    memcpy(&head, object, sizeof head);
-    fprintf(to, "  \"%s\":\n    state: %s\n", head.key, inventory_state_words[head.state].word);
-    print_text(to, "    ", "label", head.label);
-}
-
-void
-print_labels(FILE *to, const char *key, const struct inv_labels *labels)
-{
-    if (labels->count) {
-        fprintf(to, "    %s:\n", key);
-    }
-    for (size_t i = 0; i < labels->count; i++) {
-        fprintf(to, "      \"%s\": ", labels->list[i].name);
-        print_quoted(to, labels->list[i].value);
-        fputc('\n', to);
-    }
-}
-
-static void
-print_address(FILE *to, const char *indent, const char *key, const struct address *address)
-{
-    char buf[VALUE_TEXT_SIZE];
-
-    if (address_is_set(address)) {
-        fprintf(to, "%s%s: \"%s\"\n", indent, key, value_format_address(address, buf, sizeof buf));
-    }
-}
-
-void
-print_class_list(FILE *to, const struct inv_class *const *classes, size_t count)
-{
-    fputs("    classes: [", to);
-    for (size_t i = 0; i < count; i++) {
-        fprintf(to, "%s\"%s\"", i ? ", " : "", classes[i]->key);
-    }
-    fputs("]\n", to);
-}
 
 static void
 print_site(FILE *to, const struct inv_site *s)
@@ -150,40 +72,6 @@ print_class(FILE *to, const struct inv_class *c)
         fprintf(to, "      - { metric: %s, direction: %s, limit: %s }\n", metric_names[l->metric],
                 direction_name(l->direction), value_format_span(l->limit, buf, sizeof buf));
     }
-}
-
-/* What a foreign end is. */
-void
-print_far(FILE *to, const char *indent, const struct inv_end *e)
-{
-    fprintf(to, "%sprotocol: %s\n", indent, inv_protocol_name(e->protocol));
-    print_address(to, indent, "address", &e->address);
-    if (e->protocol != INV_ICMP) {
-        fprintf(to, "%sport: %u\n", indent, e->port);
-        if (e->source_port) {
-            fprintf(to, "%ssource_port: %u\n", indent, e->source_port);
-        }
-        fprintf(to, "%sreflector: %s\n%stimestamp: %s\n", indent,
-                e->reflector == INV_STATELESS ? "stateless" : "stateful", indent,
-                e->timestamp == INV_TIMESTAMP_PTP ? "ptp" : "ntp");
-    }
-    fprintf(to, "%suse: %s\n", indent, e->use == INV_USE_EVIDENCE ? "evidence" : "sla");
-}
-
-void
-print_auth(FILE *to, const char *indent, const struct inv_auth *auth)
-{
-    if (auth->mode == INV_AUTH_NONE) {
-        return;
-    }
-    fprintf(to, "%sauth: { mode: %s, key_file: ", indent,
-            auth->mode == INV_AUTH_TLV ? "tlv" : "packet");
-    print_quoted(to, auth->key_file);
-    if (auth->next_key_file) {
-        fputs(", next_key_file: ", to);
-        print_quoted(to, auth->next_key_file);
-    }
-    fputs(" }\n", to);
 }
 
 static void
@@ -308,74 +196,4 @@ inventory_generation(const struct inventory *inv)
     free(text);
     struct rd r = rd_of(digest, size);
     return (int64_t)(rd_be64(&r) >> 1);
-}
-
-static void
-copy_name(char to[SERIES_NAME_MAX + 1], const char *name)
-{
-    size_t length = strlen(name);
-    assert(length <= SERIES_NAME_MAX);
-    memcpy(to, name, length + 1);
-}
-
-static void
-session_key_of(const struct inv_link *link, const struct inv_class *class_, unsigned end,
-               uint16_t flow, struct session_key *key)
-{
-    const struct inv_probe *far = link->ends[1 - end].probe;
-    const char *protocol = inv_protocol_name(far ? INV_STAMP : link->ends[1 - end].protocol);
-
-    memset(key, 0, sizeof *key);
-    copy_name(key->object, link->key);
-    copy_name(key->observer, link->ends[end].probe->key);
-    copy_name(key->far, far ? far->key : "");
-    copy_name(key->class_name, class_->key);
-    snprintf(key->protocol, sizeof key->protocol, "%s", protocol);
-    key->flow = flow;
-    key->family = link->ends[1].address.family;
-    key->observer_end = (uint8_t)end;
-    key->dt = class_->dt;
-    key->tmax = class_->tmax;
-    key->period = class_->period;
-    key->size = class_->size;
-    key->dscp = class_->dscp;
-    key->ifdv = class_->ifdv;
-    key->rt_only = !inv_link_has_directions(link);
-    for (unsigned i = 0; i < class_->limit_count; i++) {
-        key->limits[key->limit_count++] = class_->limits[i];
-    }
-    for (size_t i = 0; i < link->limit_count && key->limit_count < SERIES_LIMITS_MAX; i++) {
-        if (link->limits[i].class_ == class_) {
-            key->limits[key->limit_count++] = link->limits[i].limit;
-        }
-    }
-    for (unsigned i = 0; i < key->limit_count; i++) {
-        key->limits[i].direction = session_direction(key, key->limits[i].direction);
-    }
-}
-
-int
-inventory_sessions(const struct inventory *inv, const char *probe, inventory_session_fn *fn,
-                   void *aux)
-{
-    for (size_t i = 0; i < inv->link_count; i++) {
-        const struct inv_link *link = &inv->links[i];
-        unsigned end = strcmp(link->ends[0].probe->key, probe) == 0 ? 0 : 1;
-        const struct inv_probe *near = link->ends[end].probe;
-        if (link->state == INV_RETIRED || !near || strcmp(near->key, probe) != 0 ||
-            (end == 1 && !link->probe_from_both)) {
-            continue;
-        }
-        for (size_t c = 0; c < link->class_count; c++) {
-            for (uint16_t flow = 0; flow < link->flows; flow++) {
-                struct session_key key;
-                session_key_of(link, link->classes[c], end, flow, &key);
-                int stop = fn(link, link->classes[c], end, &key, aux);
-                if (stop) {
-                    return stop;
-                }
-            }
-        }
-    }
-    return 0;
 }

@@ -1,4 +1,6 @@
-/* inventory_print_sla.c - the canonical text of what is promised: profiles and SLAs. */
+/* inventory_print_sla.c - the canonical text of what is promised: profiles and SLAs.
+ *
+ * After inventory_text.c. */
 #include "inventory_parts.h"
 
 #include <inttypes.h>
@@ -8,21 +10,6 @@
 /* In the order of the enumerations. */
 static const char *const direction_names[] = {"fwd", "bwd", "both", "rt"};
 static const char *const undetermined_names[] = {"last", "available", "unavailable", "excluded"};
-
-const char *
-print_limit(struct inv_metric metric, uint64_t value, char *buf, size_t size)
-{
-    switch (inv_metric_unit(metric.kind)) {
-    case INV_NS:
-        return value_format_span(span_of_ns((int64_t)value), buf, size);
-    case INV_MILLI_PERCENT:
-        return value_format_percent(value, buf, size);
-    case INV_COUNT:
-        break;
-    }
-    snprintf(buf, size, "%" PRIu64, value);
-    return buf;
-}
 
 static void
 print_objectives(FILE *to, const struct inv_objective *list, size_t count)

@@ -1,5 +1,7 @@
 /* inventory_print_sold.c - the canonical text of what is sold and who is told; profiles and SLAs
- * are in inventory_print_sla.c. */
+ * are in inventory_print_sla.c.
+ *
+ * After inventory_text.c. */
 #include "inventory_parts.h"
 
 #include <inttypes.h>

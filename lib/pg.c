@@ -115,6 +115,20 @@ pg_call(PGconn *conn, const char *sql, int count, const char *const *values)
     return PQexecParams(conn, sql, count, NULL, values, NULL, NULL, 0);
 }
 
+PGresult *
+pg_rows(PGconn *conn, const char *sql, int count, const char *const *values, bool binary, char *why,
+        size_t why_size)
+{
+    PGresult *r = PQexecParams(conn, sql, count, NULL, values, NULL, NULL, binary);
+
+    if (PQresultStatus(r) != PGRES_TUPLES_OK) {
+        pg_error(conn, r, why, why_size);
+        PQclear(r);
+        return NULL;
+    }
+    return r;
+}
+
 int64_t
 pg_run(PGconn *conn, const char *sql, int count, const char *const *values, char *why,
        size_t why_size)

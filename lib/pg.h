@@ -6,6 +6,7 @@
 #ifndef PLUMBLINE_PG_H
 #define PLUMBLINE_PG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,6 +28,11 @@ PGconn *pg_connect(const struct config_postgresql *config, const struct pg_optio
 /* Runs one statement with text parameters.  The result is the caller's; never
  * NULL (PQresultStatus() of NULL is a fatal error). */
 PGresult *pg_call(PGconn *conn, const char *sql, int count, const char *const *values);
+
+/* Asks for rows, 'binary' ones or text.  The result is the caller's; NULL with the reason in
+ * 'why'. */
+PGresult *pg_rows(PGconn *conn, const char *sql, int count, const char *const *values, bool binary,
+                  char *why, size_t why_size);
 
 /* Runs it for its effect: rows affected, or -EIO with the reason in 'why'. */
 int64_t pg_run(PGconn *conn, const char *sql, int count, const char *const *values, char *why,

@@ -4,26 +4,11 @@
 # PostgreSQL: revisions, when something was announced, what is refused, calendars, the
 # judge's inbox.
 here=$(cd "$(dirname "$0")" && pwd)
-# shellcheck source=tests/lib/base.sh
-. "$here/../lib/base.sh"
-# shellcheck source=tests/lib/servers.sh
-. "$here/../lib/servers.sh"
-build=${PLUMBLINE_BUILD:-.}
-build=$(cd "$build" && pwd)
-top=$(cd "$here/../.." && pwd)
+# shellcheck source=tests/lib/store.sh
+. "$here/../lib/store.sh"
+build=$STORE_BUILD top=$STORE_TOP
+store_begin maintenance python3
 
-[[ $(id -u) -eq 0 ]] || { echo "skipped: PostgreSQL of one's own is started by root as user postgres" >&2; exit 77; }
-need_program setpriv python3
-pg_bin >/dev/null || need_program postgres
-test_init maintenance
-
-sql() { pg_sql plumbline "$1"; }
-# does VERB ARG ...: its status in $status, what it said in out and err.
-does() {
-    PLUMBLINE_SQLDIR=$top/sql "$build/plumbline" "$@" --config "$TEST_DIR/plumbline.yaml" >"$TEST_DIR/out" 2>"$TEST_DIR/err"
-    status=$?
-}
-says() { grep -qE -- "$2" "$TEST_DIR/$1" || { cat "$TEST_DIR/out" "$TEST_DIR/err" >&2; return 1; }; }
 # json PYTHON: of the object that was printed, o.
 json() { python3 -c "import json,sys; o=json.load(open('$TEST_DIR/out')); print($1)"; }
 revisions() { sql 'SELECT count(*) FROM plumbline_store.maintenance'; }
@@ -59,8 +44,6 @@ ics() {
     } >"$TEST_DIR/$name.ics"
 }
 
-check 'PostgreSQL starts' pg_start "$TEST_DIR/pg" || test_end
-pg_sql postgres 'CREATE DATABASE plumbline'
 # More groups: of which one, two, all are needed.
 python3 - "$top/tests/fixtures/inventory-example.yaml" "$TEST_DIR/net.yaml" <<'END'
 import sys
@@ -72,7 +55,8 @@ text = text.replace("groups:                         #", """groups:
   #""", 1)
 open(sys.argv[2], "w").write(text)
 END
-printf '%s\n' "inventory: $TEST_DIR/net.yaml" "postgresql: { conninfo: \"$PG_CONNINFO dbname=plumbline\" }" >"$TEST_DIR/plumbline.yaml"
+STORE_INVENTORY=$TEST_DIR/net.yaml
+store_servers
 
 does maintenance list
 check_equal 'without a schema: status' 3 "$status"

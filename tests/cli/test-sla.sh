@@ -3,27 +3,17 @@
 # test-sla.sh - `plumbline sla`, `explain` and `credits` over a real PostgreSQL with rows as
 # a collector's judge leaves them: what stands first, budgets, runs, each refusal.
 here=$(cd "$(dirname "$0")" && pwd)
-# shellcheck source=tests/lib/base.sh
-. "$here/../lib/base.sh"
-# shellcheck source=tests/lib/servers.sh
-. "$here/../lib/servers.sh"
-build=${PLUMBLINE_BUILD:-.}
-build=$(cd "$build" && pwd)
-top=$(cd "$here/../.." && pwd)
-
-[[ $(id -u) -eq 0 ]] || { echo "skipped: PostgreSQL of one's own is started by root as user postgres" >&2; exit 77; }
-need_program setpriv python3
-pg_bin >/dev/null || need_program postgres
-test_init sla
+# shellcheck source=tests/lib/store.sh
+. "$here/../lib/store.sh"
+build=$STORE_BUILD top=$STORE_TOP
+store_begin sla python3
 
 service=acme-hq-azure
-sql() { pg_sql plumbline "$1"; }
 # run VERB ARG ...: its status in $status, what it said in out and err.
 run() {
     "$build/plumbline" "$1" --config "$TEST_DIR/${config:-plumbline}.yaml" "${@:2}" >"$TEST_DIR/out" 2>"$TEST_DIR/err"
     status=$?
 }
-says() { grep -qE -- "$2" "$TEST_DIR/$1" || { cat "$TEST_DIR/out" "$TEST_DIR/err" >&2; return 1; }; }
 says_not() { ! grep -qE -- "$2" "$TEST_DIR/$1" || { cat "$TEST_DIR/out" >&2; return 1; }; }
 # refused SENTENCE STATUS PATTERN VERB ARG ...
 refused() {
@@ -85,13 +75,12 @@ credit() {
 eligible() { sql "INSERT INTO plumbline_store.credit_step (service, period_start, number, state) VALUES ('$service', '$1', 1, 'eligible')"; }
 steps() { sql "SELECT string_agg(state, ' ' ORDER BY number) FROM plumbline_store.credit_step WHERE period_start = '$1'"; }
 
-check 'PostgreSQL starts' pg_start "$TEST_DIR/pg" || test_end
-pg_sql postgres 'CREATE DATABASE plumbline'
 cp "$top/tests/fixtures/inventory-example.yaml" "$TEST_DIR/net.yaml"
-printf '%s\n' "inventory: $TEST_DIR/net.yaml" "postgresql: { conninfo: \"$PG_CONNINFO dbname=plumbline\" }" >"$TEST_DIR/plumbline.yaml"
+STORE_INVENTORY=$TEST_DIR/net.yaml
+store_servers
 
 refused 'without a schema' 3 'run .plumbline migrate' sla
-PLUMBLINE_SQLDIR=$top/sql run migrate
+run migrate
 check_equal 'migrated' 0 "$status"
 run apply --yes "$TEST_DIR/net.yaml"
 check_equal 'applied' 0 "$status"

@@ -203,6 +203,11 @@ add_summary(struct feed *f, size_t i, const struct second *s)
     m->duplicate_fwd = s->duplicates;
     m->stamped[TS_KERNEL] = m->received;
     m->clock_error_ns = 1500;
+    /* Delays hang on the session and the second alone: a script may be cut anywhere. */
+    f->random = ((uint64_t)f->ids[i] ^ (uint64_t)s->at * UINT64_C(0x9e3779b97f4a7c15)) | 1;
+    for (int k = 0; k < 4; k++) {
+        draw(f);
+    }
     for (uint64_t k = 0; k < m->received; k++) {
         int64_t jitter = (int64_t)(draw(f) % 20000);
         summary_add_delay(m, &f->keys[i], DIR_FWD, span_of_ns(2000000 + jitter));

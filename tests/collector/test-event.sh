@@ -3,25 +3,11 @@
 # Redis: changes on a session's way and what was refused by name are written once, with the
 # rows of their time, whoever is killed meanwhile; what cannot be is counted.
 here=$(cd "$(dirname "$0")" && pwd)
-# shellcheck source=tests/lib/base.sh
-. "$here/../lib/base.sh"
-# shellcheck source=tests/lib/servers.sh
-. "$here/../lib/servers.sh"
-build=${PLUMBLINE_BUILD:-.}
-top=$(cd "$here/../.." && pwd)
+# shellcheck source=tests/lib/store.sh
+. "$here/../lib/store.sh"
+store_begin event redis-server redis-cli
 
-[[ $(id -u) -eq 0 ]] || { echo "skipped: PostgreSQL of one's own is started by root as user postgres" >&2; exit 77; }
-need_program redis-server redis-cli setpriv
-pg_bin >/dev/null || need_program postgres
-test_init event
-
-sql() { pg_sql plumbline "$1"; }
-plumbline() { "$build/plumbline" "$@" --config "$TEST_DIR/plumbline.yaml"; }
-feed() { "$build/tests/collector/feed" "$REDIS_DIR/redis.sock" >/dev/null; }
-answers() { [[ $(sql "$1" 2>/dev/null) == "$2" ]]; }
-# becomes SENTENCE WANTED SQL: in time.
-becomes() { wait_for 30 answers "$3" "$2" 2>/dev/null || true; check_equal "$1" "$2" "$(sql "$3" 2>&1)"; }
-collector() { start one "$build/plumbline-collector" --config "$TEST_DIR/one.yaml"; }
+collector() { store_collector one "metrics: { listen: \"127.0.0.1:$port\" }"; }
 # counts SOURCE NAME: of the page for Prometheus.
 counts() {
     python3 "$here/../netns/metrics.py" get "http://127.0.0.1:$port/metrics" >"$TEST_DIR/page" &&
@@ -37,14 +23,8 @@ status_is() { [[ $(plumbline status --json | python3 -c "import json,sys; o=json
     echo 'classes: { c0: { dscp: ef, period: 100ms, size: 128, dt: 1s } }'
     echo 'links: { l1: { state: active, probe_from: both, classes: [c0], ends: [ { probe: p1, address: 10.1.1.1 }, { probe: p2, address: 10.1.1.2 } ] } }'
 } >"$TEST_DIR/inventory.yaml"
-check 'Redis starts' redis_start "$TEST_DIR/redis" || test_end
-check 'PostgreSQL starts' pg_start "$TEST_DIR/pg" || test_end
-pg_sql postgres 'CREATE DATABASE plumbline'
+store_start
 port=$(free_port)
-printf '%s\n' "inventory: $TEST_DIR/inventory.yaml" "redis: { address: \"$REDIS_ADDRESS\" }" \
-    "postgresql: { conninfo: \"$PG_CONNINFO dbname=plumbline\" }" >"$TEST_DIR/plumbline.yaml"
-{ cat "$TEST_DIR/plumbline.yaml"; printf '%s\n' 'collector: one' "metrics: { listen: \"127.0.0.1:$port\" }"; } >"$TEST_DIR/one.yaml"
-PLUMBLINE_SQLDIR=$top/sql plumbline migrate >/dev/null
 collector
 
 now=$(date +%s)

@@ -3,25 +3,11 @@
 # of links, groups and services, exclusions, the month's end, late data, and whoever is
 # killed meanwhile.
 here=$(cd "$(dirname "$0")" && pwd)
-# shellcheck source=tests/lib/base.sh
-. "$here/../lib/base.sh"
-# shellcheck source=tests/lib/servers.sh
-. "$here/../lib/servers.sh"
-build=${PLUMBLINE_BUILD:-.}
-top=$(cd "$here/../.." && pwd)
+# shellcheck source=tests/lib/store.sh
+. "$here/../lib/store.sh"
+store_begin judge redis-server redis-cli
 
-[[ $(id -u) -eq 0 ]] || { echo "skipped: PostgreSQL of one's own is started by root as user postgres" >&2; exit 77; }
-need_program redis-server redis-cli setpriv
-pg_bin >/dev/null || need_program postgres
-test_init judge
-
-sql() { pg_sql plumbline "$1"; }
-plumbline() { "$build/plumbline" "$@" --config "$TEST_DIR/plumbline.yaml"; }
-feed() { "$build/tests/collector/feed" "$REDIS_DIR/redis.sock" >/dev/null; }
-answers() { [[ $(sql "$1" 2>/dev/null) == "$2" ]]; }
-# becomes SENTENCE WANTED SQL: in time.
-becomes() { wait_for 60 answers "$3" "$2" 2>/dev/null || true; check_equal "$1" "$2" "$(sql "$3" 2>&1)"; }
-collector() { start one "$build/plumbline-collector" --config "$TEST_DIR/one.yaml"; }
+collector() { store_collector one; }
 
 # The month of Paris that began two hours ago or more; one hour of service before it.
 now=$(date +%s)
@@ -61,14 +47,8 @@ slas:
     credits: { availability: [ { below: 99.9%, credit: 10% }, { below: 99%, credit: 25% } ], cap: 100% }
 END
 } >"$TEST_DIR/inventory.yaml"
-check 'Redis starts' redis_start "$TEST_DIR/redis" || test_end
-check 'PostgreSQL starts' pg_start "$TEST_DIR/pg" || test_end
-pg_sql postgres 'CREATE DATABASE plumbline'
-printf '%s\n' "inventory: $TEST_DIR/inventory.yaml" "redis: { address: \"$REDIS_ADDRESS\" }" \
-    "postgresql: { conninfo: \"$PG_CONNINFO dbname=plumbline\" }" >"$TEST_DIR/plumbline.yaml"
-{ cat "$TEST_DIR/plumbline.yaml"; echo 'collector: one'; } >"$TEST_DIR/one.yaml"
+store_start
 check 'the inventory is right' plumbline check "$TEST_DIR/inventory.yaml"
-PLUMBLINE_SQLDIR=$top/sql plumbline migrate >/dev/null
 plumbline apply --yes >/dev/null 2>&1
 collector
 

@@ -3,36 +3,14 @@
 # scripts (feed) in, rows out.  What comes twice, too late, torn, foreign or from two
 # owners changes nothing; what is killed goes on where it was.
 here=$(cd "$(dirname "$0")" && pwd)
-# shellcheck source=tests/lib/base.sh
-. "$here/../lib/base.sh"
-# shellcheck source=tests/lib/servers.sh
-. "$here/../lib/servers.sh"
-build=${PLUMBLINE_BUILD:-.}
-top=$(cd "$here/../.." && pwd)
+# shellcheck source=tests/lib/store.sh
+. "$here/../lib/store.sh"
+build=$STORE_BUILD top=$STORE_TOP
+store_begin store redis-server redis-cli
 
-[[ $(id -u) -eq 0 ]] || { echo "skipped: PostgreSQL of one's own is started by root as user postgres" >&2; exit 77; }
-need_program redis-server redis-cli setpriv
-pg_bin >/dev/null || need_program postgres
-test_init store
-
-sql() { pg_sql plumbline "$1"; }
-plumbline() { PLUMBLINE_SQLDIR=$top/sql "$build/plumbline" "$@" --config "$TEST_DIR/plumbline.yaml"; }
-feed() { "$build/tests/collector/feed" "$REDIS_DIR/redis.sock" >/dev/null; }
-# answers SQL WANTED: whether the database says so now.
-answers() { [[ $(sql "$1" 2>/dev/null) == "$2" ]]; }
-# becomes SENTENCE WANTED SQL: in time.
-becomes() { wait_for 20 answers "$3" "$2" 2>/dev/null || true; check_equal "$1" "$2" "$(sql "$3" 2>&1)"; }
 ack() { redis_do get "pl:{$1}:ack"; }
 wants() { [[ $(ack "$1" | cut -d' ' -f3) == "$2" ]]; }
 logged() { grep -q "$2" "$TEST_DIR/$1.log"; }
-collector() {
-    local name=$1
-    {
-        printf '%s\n' "collector: $name" "inventory: $TEST_DIR/inventory.yaml" \
-            "redis: { address: \"$REDIS_ADDRESS\" }" "postgresql: { conninfo: \"$PG_CONNINFO dbname=plumbline\" }"
-    } >"$TEST_DIR/$name.yaml"
-    start "$name" "$build/plumbline-collector" --config "$TEST_DIR/$name.yaml"
-}
 # rt SOURCE: sums over the round-trip rows it observed.
 rt() {
     sql "SELECT count(*), sum(sent), sum(received), sum(lost), sum(dt_count), sum(unknown_dt)
@@ -53,11 +31,7 @@ rt() {
     echo '  l9: { state: active, classes: [c0], ends: [ { probe: p9, address: 10.9.1.1 }, { probe: p1, address: 10.9.1.2 } ] }'
 } >"$TEST_DIR/inventory.yaml"
 
-check 'Redis starts' redis_start "$TEST_DIR/redis" || test_end
-check 'PostgreSQL starts' pg_start "$TEST_DIR/pg" || test_end
-pg_sql postgres 'CREATE DATABASE plumbline'
-printf '%s\n' "inventory: $TEST_DIR/inventory.yaml" "redis: { address: \"$REDIS_ADDRESS\" }" \
-    "postgresql: { conninfo: \"$PG_CONNINFO dbname=plumbline\" }" >"$TEST_DIR/plumbline.yaml"
+store_servers
 
 # --- Migrations ---
 check 'a dry run applies nothing' test "$(plumbline migrate --dry-run | grep -c '^would apply')" -ge 2
@@ -77,7 +51,7 @@ check_equal 'but the view' 0 "$(sql 'SET ROLE plumbline_reader; SELECT count(*) 
 
 # --- Rows ---
 now=$(date +%s); t=$((now / 60 * 60 - 600))
-collector one
+store_collector one
 feed <<END
 source p1
 link l1 p2 0
@@ -270,7 +244,7 @@ done) &
 feeding=$!
 for ((k = 0; k < 6; k++)); do
     stop one KILL 5
-    collector one
+    store_collector one
     sleep "0.$((RANDOM % 9))"
 done
 wait "$feeding"
@@ -296,11 +270,11 @@ check_equal 'and what it wrote late changed nothing' t \
     "$(sql "SELECT position = '1000-119' OR claimed_at > '$ghosted' FROM plumbline.source_position WHERE source = 'p1'")"
 sql "UPDATE plumbline_store.source_position SET owner_run = NULL WHERE source = 'p1'" >/dev/null
 stop one KILL 5
-collector one
+store_collector one
 becomes 'whoever owns it next writes it' 3 "SELECT count(*) FROM plumbline.v_interval WHERE observer = 'p1' AND object = 'l1' AND direction = 'rt'"
 
 # --- Sharing ---
-collector two
+store_collector two
 check 'a second collector takes its share' wait_for 20 answers "SELECT count(*) >= 3 FROM plumbline.source_position WHERE collector = 'two'" t
 stop two TERM 10
 check 'and the first has all when it ends' wait_for 20 answers "SELECT count(*) FROM plumbline.source_position WHERE collector = 'one' AND source <> 'p7'" 8
@@ -343,7 +317,7 @@ redis_do del 'pl:{p3}:t' >/dev/null
 # --- Days that are over ---
 sql "SELECT plumbline_store.make_day(current_date - 3)" >/dev/null
 stop one TERM 10
-collector one
+store_collector one
 check 'a day that is over is put in order' wait_for 15 answers "SELECT count(*) FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid
     WHERE i.indisclustered AND c.relname = 'interval_row_' || to_char(current_date - 3, 'YYYYMMDD')" 1
 check_equal 'and only such' 0 "$(sql "SELECT count(*) FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid WHERE i.indisclustered AND c.relname NOT LIKE '%' || to_char(current_date - 3, 'YYYYMMDD')")"

@@ -4,23 +4,11 @@
 # is said.  Streams made of scripts (feed), a real PostgreSQL and Redis.
 # shellcheck disable=SC2317
 here=$(cd "$(dirname "$0")" && pwd)
-# shellcheck source=tests/lib/base.sh
-. "$here/../lib/base.sh"
-# shellcheck source=tests/lib/servers.sh
-. "$here/../lib/servers.sh"
-build=${PLUMBLINE_BUILD:-.}
-top=$(cd "$here/../.." && pwd)
+# shellcheck source=tests/lib/store.sh
+. "$here/../lib/store.sh"
+build=$STORE_BUILD
+store_begin witness redis-server redis-cli
 
-[[ $(id -u) -eq 0 ]] || { echo "skipped: PostgreSQL of one's own is started by root as user postgres" >&2; exit 77; }
-need_program redis-server redis-cli setpriv
-pg_bin >/dev/null || need_program postgres
-test_init witness
-
-sql() { pg_sql plumbline "$1"; }
-feed() { "$build/tests/collector/feed" "$REDIS_DIR/redis.sock" >/dev/null; }
-answers() { [[ $(sql "$1" 2>/dev/null) == "$2" ]]; }
-# becomes SENTENCE WANTED SQL: in time.
-becomes() { wait_for 30 answers "$3" "$2" 2>/dev/null || true; check_equal "$1" "$2" "$(sql "$3" 2>&1)"; }
 
 cat >"$TEST_DIR/inventory.yaml" <<'END'
 inventory: 1
@@ -32,15 +20,8 @@ links:
   l1: { probe_from: both, classes: [c0], ends: [ { probe: p1, address: 10.1.1.1 }, { probe: p2, address: 10.1.1.2 } ] }
   l3: { classes: [c0], ends: [ { probe: p3, address: 10.3.1.1 }, { probe: p2, address: 10.3.1.2 } ] }
 END
-check 'Redis starts' redis_start "$TEST_DIR/redis" || test_end
-check 'PostgreSQL starts' pg_start "$TEST_DIR/pg" || test_end
-pg_sql postgres 'CREATE DATABASE plumbline'
-for program in plumbline collector; do
-    printf '%s\n' "inventory: $TEST_DIR/inventory.yaml" "redis: { address: \"$REDIS_ADDRESS\" }" \
-        "postgresql: { conninfo: \"$PG_CONNINFO dbname=plumbline\" }" >"$TEST_DIR/$program.yaml"
-done
-PLUMBLINE_SQLDIR=$top/sql "$build/plumbline" migrate --config "$TEST_DIR/plumbline.yaml" >"$TEST_DIR/migrate.log" 2>&1
-start collector "$build/plumbline-collector" --config "$TEST_DIR/collector.yaml"
+store_start
+store_collector collector
 
 # judged T: of the round trip of l1 in the interval that begins then.
 judged() {

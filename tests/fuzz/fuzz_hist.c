@@ -1,6 +1,6 @@
 /* fuzz_hist.c - histogram encodings: what is accepted encodes again to something
- * that means the same, in a small and in a large histogram; what is not changes
- * nothing.  The first byte chooses the layout. */
+ * that means the same, in a small, a large and a packed histogram; what is not
+ * changes nothing.  The first byte chooses the layout. */
 #include <assert.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -59,14 +59,18 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size--;
     enum hist_verdict v = hist_check_encoded(layout, data, size, &count);
     struct hist *small = hist_new(layout), *large = hist_new(layout);
-    assert(small && large);
+    struct hist *packed = hist_new_packed(layout);
+    assert(small && large && packed);
     for (int64_t i = 0; i < 100; i++) {
         int err = hist_add(large, i * 4000, 1);
+        assert(err == 0);
+        err = hist_add(packed, i * 4000, 1);
         assert(err == 0);
     }
     enum hist_verdict s = hist_merge_encoded(small, data, size);
     enum hist_verdict l = hist_merge_encoded(large, data, size);
-    assert(s == v);
+    enum hist_verdict p = hist_merge_encoded(packed, data, size);
+    assert(s == v && p == l);
     assert(l == v || l == HIST_BAD_COUNT);
     if (v == HIST_OK) {
         check_accepted(layout, small, count);
@@ -74,7 +78,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         assert(hist_count(small) == 0 && hist_encoded_size(small) == 0);
     }
     check_accepted(layout, large, 100 + (l == HIST_OK ? count : 0));
+    check_accepted(layout, packed, hist_count(large));
     hist_free(small);
     hist_free(large);
+    hist_free(packed);
     return 0;
 }

@@ -49,19 +49,30 @@ same(const struct tally *a, const struct tally *b)
     return equal;
 }
 
-/* The tally of one row, all available, none excluded. */
+/* The tally of one row, of which 'rows' (1 or 0) is there of the way. */
+static inline void
+tally_as(struct tally *t, const struct tally_config *c, struct world_row *row, size_t rows,
+         const uint8_t *available, const uint8_t *excluded)
+{
+    struct tally_state s = tally_state_begin(true);
+
+    tally_init(t);
+    world_make(row, maker);
+    world_measure(measured, row, rows, row->dt_count);
+    CU_ASSERT_EQUAL(tally_add(t, &s, c, params, measured, available, excluded), 0);
+    world_free(row);
+}
+
+static const uint8_t none_excluded[WORLD_DTS];
+
+/* The same, all available, none excluded. */
 static inline void
 tally_of(struct tally *t, const struct tally_config *c, struct world_row *row)
 {
-    static uint8_t available[WORLD_DTS], excluded[WORLD_DTS];
-    struct tally_state s = tally_state_begin(true);
+    uint8_t available[WORLD_DTS];
 
     memset(available, 1, sizeof available);
-    tally_init(t);
-    world_make(row, maker);
-    world_measure(measured, row, 1, row->dt_count);
-    CU_ASSERT_EQUAL(tally_add(t, &s, c, params, measured, available, excluded), 0);
-    world_free(row);
+    tally_as(t, c, row, 1, available, none_excluded);
 }
 
 #endif

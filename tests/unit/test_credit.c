@@ -129,10 +129,35 @@ tier_above_nothing_is_any_excess(void)
 
 /* --- A month -------------------------------------------------------------------- */
 
+/* 'outage' > 0: its start, and it is 10 long. */
 static struct credit_claim
 claim(enum inv_metric_kind kind, int64_t outage, uint32_t credit)
 {
-    return (struct credit_claim){{kind, 0}, {outage}, credit};
+    struct credit_claim c = {.metric = {kind, 0}, .class_name = "gold", .credit_milli = credit};
+
+    if (outage) {
+        c.outage = (struct outage){{outage}, {outage + 10}, {10}};
+    }
+    return c;
+}
+
+/* Of claims that stay as they are. */
+static uint32_t
+credit_sum(const struct credit_claim *claims, size_t count, uint32_t cap_milli)
+{
+    struct credit_claim copy[64];
+    uint32_t sum = 0, counted = 0;
+
+    if (count) {
+        memcpy(copy, claims, count * sizeof *claims);
+    }
+    size_t left = credit_settle(copy, count, cap_milli, &sum);
+    CU_ASSERT_TRUE(left <= count);
+    for (size_t i = 0; i < left; i++) {
+        counted += copy[i].counts ? copy[i].credit_milli : 0;
+    }
+    CU_ASSERT_EQUAL(sum, counted < cap_milli ? counted : cap_milli);
+    return sum;
 }
 
 static void
@@ -169,6 +194,51 @@ outage_is_not_paid_again_as_availability(void)
     CU_ASSERT_EQUAL(credit_sum(claims + 2, 1, 100000), 12000);
 }
 
+/* The same outage, as two classes saw it: it begins and ends with the one and lasts with the other.
+ */
+static void
+outages_of_classes_that_overlap_are_one(void)
+{
+    struct credit_claim claims[] = {
+        claim(INV_AVAILABILITY, 1000, 5000), claim(INV_AVAILABILITY, 1009, 7000),
+        claim(INV_AVAILABILITY, 1018, 6000), claim(INV_AVAILABILITY, 1028, 4000)};
+    uint32_t sum;
+
+    CU_ASSERT_EQUAL(credit_sum(claims, 4, 100000), 11000);
+    CU_ASSERT_EQUAL(credit_settle(claims, 4, 100000, &sum), 2);
+    CU_ASSERT_EQUAL(claims[0].outage.start.ns, 1009);
+    CU_ASSERT_EQUAL(claims[0].credit_milli, 7000);
+    CU_ASSERT_EQUAL(claims[1].outage.start.ns, 1028);
+}
+
+/* What stands beside each other, and of what shows in one another only one way counts. */
+static void
+settled_claims_say_which_of_them_count(void)
+{
+    struct credit_claim claims[] = {claim(INV_FLR, 0, 3000),
+                                    claim(INV_AVAILABILITY, 0, 12000),
+                                    claim(INV_AVAILABILITY, 2000, 10000),
+                                    claim(INV_AVAILABILITY, 1000, 5000),
+                                    claim(INV_FLR_RAW, 0, 14000),
+                                    claim(INV_FLR, 0, 2000)};
+    uint32_t sum;
+
+    CU_ASSERT_EQUAL(credit_settle(claims, COUNT(claims), 100000, &sum), 5);
+    CU_ASSERT_EQUAL(sum, 18000);
+    CU_ASSERT_EQUAL(claims[0].outage.start.ns, 1000);
+    CU_ASSERT_EQUAL(claims[1].outage.start.ns, 2000);
+    for (size_t i = 0; i < 5; i++) {
+        bool counts = claims[i].outage.length.ns > 0 || claims[i].metric.kind == INV_FLR;
+        CU_ASSERT_EQUAL(claims[i].counts, counts);
+    }
+    claims[2].credit_milli = 15001; /* INV_AVAILABILITY or INV_FLR_RAW: past the outages. */
+    CU_ASSERT_TRUE(claims[2].outage.length.ns == 0);
+    bool flr = claims[2].metric.kind == INV_FLR;
+    CU_ASSERT_EQUAL(credit_settle(claims, 5, 100000, &sum), 5);
+    CU_ASSERT_EQUAL(sum, flr ? 30001 : 18001);
+    CU_ASSERT_EQUAL(claims[0].counts, flr);
+}
+
 /* Both directions are over the limit: one metric, one credit; another metric is another. */
 static void
 one_metric_gives_one_credit(void)
@@ -192,7 +262,8 @@ cap_bounds_the_sum(void)
     struct credit_claim claims[40];
 
     for (int i = 0; i < 40; i++) {
-        claims[i] = claim(INV_AVAILABILITY, 1 + i, 10000);
+        claims[i] =
+            claim(INV_AVAILABILITY, 1 + 10 * i, 10000); /* One ends where the next begins. */
     }
     CU_ASSERT_EQUAL(credit_sum(claims, 40, 100000), 100000);
     CU_ASSERT_EQUAL(credit_sum(claims, 10, 100000), 100000);
@@ -209,9 +280,9 @@ order_of_claims_changes_nothing(void)
     for (int i = 0; i < 500; i++) {
         size_t count = 1 + random_below(12);
         for (size_t c = 0; c < count; c++) {
-            int64_t outage = (int64_t)random_below(4);
+            int64_t outage = 20 * (int64_t)random_below(4);
             claims[c] = claim(outage || random_chance(500) ? INV_AVAILABILITY : INV_FLR, outage,
-                              1000 * (uint32_t)random_below(5));
+                              1000 * (1 + (uint32_t)random_below(5)));
         }
         uint32_t sum = credit_sum(claims, count, 100000);
         for (size_t c = count - 1; c > 0; c--) {
@@ -241,6 +312,8 @@ main(void)
         {"nothing_is_claimed", nothing_is_claimed},
         {"one_outage_gives_one_credit", one_outage_gives_one_credit},
         {"outage_is_not_paid_again_as_availability", outage_is_not_paid_again_as_availability},
+        {"outages_of_classes_that_overlap_are_one", outages_of_classes_that_overlap_are_one},
+        {"settled_claims_say_which_of_them_count", settled_claims_say_which_of_them_count},
         {"one_metric_gives_one_credit", one_metric_gives_one_credit},
         {"cap_bounds_the_sum", cap_bounds_the_sum},
         {"order_of_claims_changes_nothing", order_of_claims_changes_nothing},

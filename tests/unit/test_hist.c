@@ -390,6 +390,59 @@ ten_samples_encode_to_the_bytes_of_the_format_page(void)
     hist_free(h);
 }
 
+/* Adds the same to both, in one of the ways that there are. */
+static void
+add_to_both(struct hist *plain, struct hist *packed, enum hist_layout layout)
+{
+    struct hist *more = random_below(2) ? hist_new(layout) : hist_new_packed(layout);
+    uint8_t *bytes;
+
+    for (uint64_t i = random_below(3) ? random_below(12) : random_below(300); i > 0; i--) {
+        uint64_t count = random_below(4) ? 1 : random_u64() >> (20 + random_below(44));
+        CU_ASSERT_EQUAL(hist_add(more, random_value(), count), 0);
+    }
+    size_t size = encode_new(more, &bytes);
+    uint64_t how = random_below(3);
+    if (size && how == 0) {
+        bytes[random_below(size)] = (uint8_t)random_u64();
+    }
+    if (how < 2) {
+        CU_ASSERT_EQUAL(hist_merge_encoded(packed, bytes, size),
+                        hist_merge_encoded(plain, bytes, size));
+    } else {
+        CU_ASSERT_EQUAL(hist_merge(packed, more), hist_merge(plain, more));
+    }
+    free(bytes);
+    hist_free(more);
+}
+
+static void
+a_packed_one_is_the_same_for_all_who_ask(void)
+{
+    for (unsigned round = 0; round < 400; round++) {
+        enum hist_layout layout = layouts[round % 2];
+        struct hist *plain = hist_new(layout), *packed = hist_new_packed(layout);
+        for (uint64_t i = random_below(20); i > 0; i--) {
+            add_to_both(plain, packed, layout);
+        }
+        CU_ASSERT(same(plain, packed));
+        for (uint32_t q = 1; hist_count(plain) && q <= 1000000; q = q * 7 + 3) {
+            CU_ASSERT_EQUAL(hist_quantile(packed, q, INT64_MIN, INT64_MAX),
+                            hist_quantile(plain, q, INT64_MIN, INT64_MAX));
+        }
+        struct hist *sum = hist_new(layout);
+        CU_ASSERT_EQUAL(hist_merge(sum, packed), 0);
+        CU_ASSERT(same(sum, plain));
+        hist_clear(packed);
+        CU_ASSERT_EQUAL(hist_count(packed), 0);
+        CU_ASSERT_EQUAL(hist_merge(packed, plain), 0);
+        CU_ASSERT(same(packed, plain));
+        hist_free(sum);
+        hist_free(plain);
+        hist_free(packed);
+    }
+}
+
 int
 main(void)
 {
@@ -413,6 +466,7 @@ main(void)
         {"samples_never_pass_their_greatest_number", samples_never_pass_their_greatest_number},
         {"ten_samples_encode_to_the_bytes_of_the_format_page",
          ten_samples_encode_to_the_bytes_of_the_format_page},
+        {"a_packed_one_is_the_same_for_all_who_ask", a_packed_one_is_the_same_for_all_who_ask},
         CU_TEST_INFO_NULL};
     return run_suite("hist", tests);
 }

@@ -2,6 +2,16 @@
  * fall into: each has a test that bears its name. */
 #include "tally_world.h"
 
+/* 'count' delta-t, all alike. */
+static void
+row_of(struct world_row *row, size_t count, unsigned received, unsigned lost)
+{
+    *row = (struct world_row){.dt_count = count};
+    for (size_t k = 0; k < count; k++) {
+        world_set(&row->dt[k], received, lost);
+    }
+}
+
 /* --- Clocks and doubt ------------------------------------------------------ */
 
 static void
@@ -15,9 +25,7 @@ a_clock_error_over_the_bound_makes_one_way_delay_suspect(void)
             struct tally t;
             bool out = by > 0 && !rt;
             c.direction = rt ? DIR_RT : DIR_BWD;
-            row = (struct world_row){.dt_count = 2};
-            world_set(&row.dt[0], 10, 0);
-            world_set(&row.dt[1], 10, 0);
+            row_of(&row, 2, 10, 0);
             row.dt[1].record.clock_error_ns =
                 by == 2 ? UINT64_MAX : c.suspect_clock_error_ns + by; /* 2: not known. */
             tally_of(&t, &c, &row);
@@ -46,10 +54,8 @@ a_clean_row_with_a_bad_clock_gives_no_one_way_delay(void)
         struct tally_config c = config;
         struct tally t;
         c.suspect_clock_error_ns = 1000 - by;
-        row = (struct world_row){.dt_count = 3, .clean = true};
-        for (int k = 0; k < 3; k++) {
-            world_set(&row.dt[k], 10, 0);
-        }
+        row_of(&row, 3, 10, 0);
+        row.clean = true;
         tally_of(&t, &c, &row);
         CU_ASSERT_EQUAL(t.suspect, by ? 3 : 0);
         CU_ASSERT_EQUAL(t.delay_count, by ? 0 : 30);
@@ -66,9 +72,8 @@ suspect_delta_t_still_count_for_loss_and_availability(void)
     static struct world_row row;
     struct tally t;
 
-    row = (struct world_row){.dt_count = 2};
+    row_of(&row, 2, 10, 0);
     world_set(&row.dt[0], 7, 3);
-    world_set(&row.dt[1], 10, 0);
     row.dt[0].record.flags = DT_OVERRUN;
     tally_of(&t, &config, &row);
     CU_ASSERT_EQUAL(t.suspect, 1);
@@ -87,20 +92,14 @@ outages_of(const char *available, const char *excluded)
 {
     static struct world_row row;
     struct tally t;
-    struct tally_state s = tally_state_begin(true);
     uint8_t a[WORLD_DTS], x[WORLD_DTS];
 
-    row = (struct world_row){.dt_count = strlen(available)};
+    row_of(&row, strlen(available), 10, 0);
     for (size_t k = 0; k < row.dt_count; k++) {
-        world_set(&row.dt[k], 10, 0);
         a[k] = available[k] == '1';
         x[k] = excluded[k] == 'm' ? EXCLUSION_MAINTENANCE : EXCLUSION_NONE;
     }
-    tally_init(&t);
-    world_make(&row, maker);
-    world_measure(measured, &row, 1, row.dt_count);
-    CU_ASSERT_EQUAL(tally_add(&t, &s, &config, params, measured, a, x), 0);
-    world_free(&row);
+    tally_as(&t, &config, &row, 1, a, x);
     uint64_t outages = t.outages;
     tally_fini(&t);
     return outages;
@@ -126,8 +125,7 @@ trap_03_late_packet_counted_twice(void)
     static struct world_row row;
     struct tally t;
 
-    row = (struct world_row){.dt_count = 1};
-    world_set(&row.dt[0], 9, 1);
+    row_of(&row, 1, 9, 1);
     row.dt[0].record.late = 1; /* The lost one came after Tmax. */
     tally_of(&t, &config, &row);
     CU_ASSERT_EQUAL(t.sent, 10);
@@ -142,10 +140,9 @@ trap_03_late_packet_counted_twice(void)
 static void
 outage_row(struct world_row *row)
 {
-    *row = (struct world_row){.dt_count = 30};
-    for (size_t k = 0; k < 30; k++) {
-        bool bad = k >= 10 && k < 20;
-        world_set(&row->dt[k], bad ? 0 : 10, bad ? 10 : 0);
+    row_of(row, 30, 10, 0);
+    for (size_t k = 10; k < 20; k++) {
+        world_set(&row->dt[k], 0, 10);
     }
     row->dt[25].record.lost = 1; /* And one packet elsewhere. */
     row->dt[25].record.received = 9;
@@ -155,18 +152,13 @@ static void
 outage_tally(struct tally *t)
 {
     static struct world_row row;
-    struct tally_state s = tally_state_begin(true);
-    uint8_t available[30], excluded[30] = {0};
+    uint8_t available[30];
 
     outage_row(&row);
     for (size_t k = 0; k < 30; k++) {
         available[k] = k < 10 || k >= 20;
     }
-    tally_init(t);
-    world_make(&row, maker);
-    world_measure(measured, &row, 1, 30);
-    CU_ASSERT_EQUAL(tally_add(t, &s, &config, params, measured, available, excluded), 0);
-    world_free(&row);
+    tally_as(t, &config, &row, 1, available, none_excluded);
 }
 
 static void
@@ -209,11 +201,9 @@ trap_09_dead_probe_is_not_an_outage(void)
     static struct world_row row;
     struct tally t;
 
-    row = (struct world_row){.dt_count = 40};
-    for (size_t k = 0; k < 40; k++) {
-        if (k < 10 || k >= 30) {
-            world_set(&row.dt[k], 10, 0);
-        } else if (k < 20) { /* The far end was found not to serve. */
+    row_of(&row, 40, 10, 0);
+    for (size_t k = 10; k < 30; k++) {
+        if (k < 20) { /* The far end was found not to serve. */
             world_set(&row.dt[k], 0, 10);
             row.dt[k].record.flags = DT_UNDETERMINED;
         } else { /* The probe itself told nothing. */
@@ -244,9 +234,7 @@ trap_10_clamped_negative_delays(void)
     struct tally t;
 
     for (int excluded = 0; excluded < 2; excluded++) {
-        row = (struct world_row){.dt_count = 2};
-        world_set(&row.dt[0], 10, 0);
-        world_set(&row.dt[1], 10, 0);
+        row_of(&row, 2, 10, 0);
         row.dt[1].delay[4] = -300;
         world_samples(&row.dt[1]);
         row.dt[1].record.flags = DT_NEGATIVE;
@@ -267,8 +255,7 @@ trap_12_duplicates_inflating_received(void)
     static struct world_row row;
     struct tally t;
 
-    row = (struct world_row){.dt_count = 1};
-    world_set(&row.dt[0], 8, 2);
+    row_of(&row, 1, 8, 2);
     row.dt[0].record.duplicate = 5;
     tally_of(&t, &config, &row);
     CU_ASSERT_EQUAL(t.sent, 10);
@@ -281,34 +268,57 @@ trap_12_duplicates_inflating_received(void)
 
 /* A far end that tells no direction: rows of the round trip alone.  What the other two ways have is
  * not known, whatever the round trip lost. */
+/* A probe that begins anew: what it had out is unknown, what it did not measure is not told, the
+ * reflector's new start is marked.  None of it is loss, nor bad. */
+static void
+trap_13_a_restart_is_no_loss(void)
+{
+    static struct world_row row;
+    struct tally t;
+
+    row = (struct world_row){.dt_count = 30};
+    for (size_t k = 0; k < 30; k++) {
+        world_set(&row.dt[k], 10, 0);
+        if (k >= 10 && k < 22) {
+            row.dt[k] =
+                (struct world_dt){.record = {.kind = DT_NOT_TOLD, .clock_error_ns = UINT64_MAX}};
+        }
+    }
+    world_set(&row.dt[9], 3, 0);
+    row.dt[9].record.unknown = 7;
+    row.dt[25].record.flags = DT_FAR_EPOCH;
+    tally_of(&t, &config, &row);
+    CU_ASSERT_EQUAL(t.sent_raw, 17 * 10 + 3);
+    CU_ASSERT_EQUAL(t.lost_raw, 0);
+    CU_ASSERT_EQUAL(t.undetermined_available, 12);
+    CU_ASSERT_EQUAL(t.outages, 0);
+    CU_ASSERT_EQUAL(t.high_loss.intervals, 0);
+    for (size_t k = 0; k < 30; k++) {
+        const struct measured_dt *d = &measured_dts(measured)[k];
+        CU_ASSERT_NOT_EQUAL(availability_input(params, d->sent, d->lost), AVAILABILITY_BAD);
+    }
+    tally_fini(&t);
+}
+
 static void
 trap_18_direction_guessed_from_round_trip(void)
 {
     static struct world_row row;
-    static const uint8_t excluded[10];
     uint8_t available[10];
     struct tally_config c = config;
     struct tally t;
 
     memset(available, 1, sizeof available);
     for (int d = 0; d < DIRECTIONS; d++) {
-        struct tally_state s = tally_state_begin(true);
-        row = (struct world_row){.dt_count = 10};
-        for (int k = 0; k < 10; k++) {
-            world_set(&row.dt[k], 6, 4);
-        }
+        row_of(&row, 10, 6, 4);
         c.direction = (enum direction)d;
-        tally_init(&t);
-        world_make(&row, maker);
-        world_measure(measured, &row, d == DIR_RT, 10);
-        CU_ASSERT_EQUAL(tally_add(&t, &s, &c, params, measured, available, excluded), 0);
+        tally_as(&t, &c, &row, d == DIR_RT, available, none_excluded);
         CU_ASSERT_EQUAL(t.sent, d == DIR_RT ? 100 : 0);
         CU_ASSERT_EQUAL(t.sent_raw, d == DIR_RT ? 100 : 0);
         CU_ASSERT_EQUAL(t.lost, d == DIR_RT ? 40 : 0);
         CU_ASSERT_EQUAL(t.delay_count, d == DIR_RT ? 60 : 0);
         CU_ASSERT_EQUAL(t.undetermined_available, d == DIR_RT ? 0 : 10);
         CU_ASSERT_TRUE(d == DIR_RT || t.hist == NULL);
-        world_free(&row);
         tally_fini(&t);
     }
 }
@@ -331,6 +341,7 @@ main(void)
         {"trap 09: dead probe is not an outage", trap_09_dead_probe_is_not_an_outage},
         {"trap 10: clamped negative delays", trap_10_clamped_negative_delays},
         {"trap 12: duplicates inflating received", trap_12_duplicates_inflating_received},
+        {"trap 13: a restart is no loss", trap_13_a_restart_is_no_loss},
         {"trap 18: direction guessed from round trip", trap_18_direction_guessed_from_round_trip},
         CU_TEST_INFO_NULL};
 

@@ -1,4 +1,4 @@
--- 0012-in-force.sql - services that go out of service, which windows were found to count,
+-- 0016-in-force.sql - services that go out of service, which windows were found to count,
 -- and sums over very many lines.
 
 SET LOCAL ROLE plumbline_owner;
