@@ -225,14 +225,18 @@ judgestore_windows(struct judgestore *s, struct instant from, judgestore_window_
     char first[NUMBER_SIZE];
     const char *values[] = {number(first, from.ns / NS_PER_S)};
     PGresult *r = ask(s,
-                      "SELECT kind, key, exclusion, start_at, end_at, announced_at, tenant FROM "
+                      "SELECT kind, key, exclusion, start_at, end_at, announced_at, tenant, id, "
+                      "revision::bigint FROM "
                       "plumbline_store.windows(to_timestamp($1::bigint), 'infinity') "
                       "WHERE exclude_from_sla",
                       1, values);
     int err = r ? 0 : -EIO;
 
     for (int i = 0; !err && i < PQntuples(r); i++) {
-        struct judgestore_window w = {.kind = PQgetvalue(r, i, 0),
+        struct judgestore_window w = {.id = cell_i8(r, i, 7),
+                                      .revision = cell_i8(r, i, 8),
+                                      .exclusion = PQgetvalue(r, i, 2),
+                                      .kind = PQgetvalue(r, i, 0),
                                       .key = PQgetvalue(r, i, 1),
                                       .tenant = PQgetisnull(r, i, 6) ? NULL : PQgetvalue(r, i, 6)};
         w.window = (struct exclusion_window){.start = cell_instant(r, i, 3),

@@ -63,6 +63,7 @@ struct line {
     struct line_terms terms, next_terms; /* Before terms_until, and from there on. */
     struct instant terms_until;
     struct instant in_service;        /* 0: since ever. */
+    struct instant out_of_service;    /* Nothing counts from then on; 0: without end. */
     struct exclusion_window *windows; /* Its own; that count, sorted by start. */
     size_t window_count;
     bool stored;                 /* judged_line has it. */
