@@ -16,6 +16,8 @@
 
 /* So many lines are written at once: it bounds what is held of them. */
 #define ADDED_MAX 2000
+/* Lines whose month is read at once: 3000 tallies each. */
+#define PERIODS_AT_ONCE 16
 #define NUMBER_SIZE 24
 #define TIMESTAMP_SIZE 48
 
@@ -104,11 +106,13 @@ judgestore_sources(struct judgestore *s, judgestore_source_fn *fn, void *aux)
                       "closed FROM plumbline_store.source_position "
                       "WHERE written_until IS NOT NULL OR closed",
                       0, NULL);
-    for (int i = 0; r && i < PQntuples(r); i++) {
-        fn(cell_i8(r, i, 0), cell_bool(r, i, 2) ? INT64_MAX : cell_instant(r, i, 1).ns, aux);
+    int err = r ? 0 : -EIO;
+
+    for (int i = 0; !err && i < PQntuples(r); i++) {
+        err = fn(cell_i8(r, i, 0), cell_bool(r, i, 2) ? INT64_MAX : cell_instant(r, i, 1).ns, aux);
     }
     PQclear(r);
-    return r ? 0 : -EIO;
+    return err;
 }
 
 int
@@ -118,11 +122,13 @@ judgestore_pending(struct judgestore *s, judgestore_pending_fn *fn, void *aux)
                       "SELECT s.rt_series, min(p.start) FROM plumbline_store.far_pending p "
                       "JOIN plumbline_store.session s USING (source_id, session_id) GROUP BY 1",
                       0, NULL);
-    for (int i = 0; r && i < PQntuples(r); i++) {
-        fn(cell_i8(r, i, 0), cell_instant(r, i, 1).ns, aux);
+    int err = r ? 0 : -EIO;
+
+    for (int i = 0; !err && i < PQntuples(r); i++) {
+        err = fn(cell_i8(r, i, 0), cell_instant(r, i, 1).ns, aux);
     }
     PQclear(r);
-    return r ? 0 : -EIO;
+    return err;
 }
 
 /* --- Where to begin ------------------------------------------------------- */
@@ -219,14 +225,18 @@ judgestore_windows(struct judgestore *s, struct instant from, judgestore_window_
     char first[NUMBER_SIZE];
     const char *values[] = {number(first, from.ns / NS_PER_S)};
     PGresult *r = ask(s,
-                      "SELECT kind, key, exclusion, start_at, end_at, announced_at, tenant FROM "
+                      "SELECT kind, key, exclusion, start_at, end_at, announced_at, tenant, id, "
+                      "revision::bigint FROM "
                       "plumbline_store.windows(to_timestamp($1::bigint), 'infinity') "
                       "WHERE exclude_from_sla",
                       1, values);
     int err = r ? 0 : -EIO;
 
     for (int i = 0; !err && i < PQntuples(r); i++) {
-        struct judgestore_window w = {.kind = PQgetvalue(r, i, 0),
+        struct judgestore_window w = {.id = cell_i8(r, i, 7),
+                                      .revision = cell_i8(r, i, 8),
+                                      .exclusion = PQgetvalue(r, i, 2),
+                                      .kind = PQgetvalue(r, i, 0),
                                       .key = PQgetvalue(r, i, 1),
                                       .tenant = PQgetisnull(r, i, 6) ? NULL : PQgetvalue(r, i, 6)};
         w.window = (struct exclusion_window){.start = cell_instant(r, i, 3),
@@ -277,39 +287,102 @@ judgestore_first_rows(struct judgestore *s, struct way *const *ways, size_t coun
     return r ? 0 : -EIO;
 }
 
-int
-judgestore_period(struct judgestore *s, struct line *l, struct instant from, struct instant until)
+/* A quarter hour that was judged under another inventory counted other limits, or these in another
+ * order. */
+static void
+sort_limits(const struct line *l, const uint8_t *stored, size_t size, struct tally *t)
 {
-    char id[NUMBER_SIZE], first[NUMBER_SIZE], last[NUMBER_SIZE];
-    const char *values[] = {number(id, l->id), number(first, from.ns / NS_PER_S),
-                            number(last, until.ns / NS_PER_S)};
+    int8_t map[SERIES_LIMITS_MAX];
+    struct rd rd = rd_of(stored, stored ? size : 0);
+
+    memset(map, -1, sizeof map);
+    for (int8_t k = 0; k < (int8_t)SERIES_LIMITS_MAX && rd.left >= 8; k++) {
+        int64_t id = (int64_t)rd_be64(&rd);
+        for (unsigned i = 0; i < l->limit_count; i++) {
+            map[i] = id == l->limit_ids[i] ? k : map[i];
+        }
+    }
+    tally_map_limits(t, map, l->config.ifdv_limits);
+}
+
+/* Merges the tallies of 'r' (place, start, tally, limits) into the lines' periods. */
+static int
+merge_tallies(struct judgestore *s, struct line *const *lines, const PGresult *r)
+{
     struct tally one;
     int err = 0;
 
-    tally_fini(&l->period);
-    tally_init(&l->period);
-    PGresult *r = ask(s,
-                      "SELECT tally FROM plumbline_store.judged_quarter WHERE line_id = $1 "
-                      "AND start >= to_timestamp($2::bigint) AND start < to_timestamp($3::bigint) "
-                      "AND until = start + interval '15 minutes' ORDER BY start",
-                      3, values);
-    if (!r) {
-        return -EIO;
-    }
     tally_init(&one);
     for (int i = 0; i < PQntuples(r) && !err; i++) {
+        struct line *l = lines[cell_i8(r, i, 0)];
         size_t size;
-        const uint8_t *bytes = cell_bytes(r, i, 0, &size);
+        const uint8_t *bytes = cell_bytes(r, i, 2, &size);
+        if (cell_instant(r, i, 1).ns >= l->quarter.ns) {
+            continue;
+        }
         err = tally_decode(&one, bytes, size);
+        bytes = cell_bytes(r, i, 3, &size);
+        sort_limits(l, bytes, size, &one);
         err = err ? err : tally_merge(&l->period, &one);
+        if (err == -EBADMSG) {
+            snprintf(s->why, sizeof s->why, "a tally of %s does not decode", l->scope);
+            err = -EIO;
+        }
     }
     tally_fini(&one);
-    PQclear(r);
-    if (err == -EBADMSG) {
-        snprintf(s->why, sizeof s->why, "a tally of %s does not decode", l->scope);
-        err = -EIO;
-    }
     return err;
+}
+
+/* Of some lines. */
+static int
+load_periods(struct judgestore *s, struct line *const *lines, size_t count, struct instant from,
+             struct instant until)
+{
+    char first[TIMESTAMP_SIZE], last[TIMESTAMP_SIZE];
+
+    bytes_clear(&s->ids);
+    for (size_t i = 0; i < count; i++) {
+        array_add(&s->ids, lines[i]->id);
+    }
+    const char *values[] = {array_end(&s->ids), timestamp(first, from), timestamp(last, until)};
+    if (!values[0]) {
+        return -ENOMEM;
+    }
+    PGresult *r =
+        ask(s,
+            "SELECT w.place - 1, q.start, q.tally, q.limits FROM unnest($1::bigint[]) WITH "
+            "ORDINALITY w(id, place) CROSS JOIN LATERAL (SELECT start, tally, limits FROM "
+            "plumbline_store.judged_quarter j WHERE j.line_id = w.id "
+            "AND j.start >= $2::timestamptz AND j.start < $3::timestamptz "
+            "AND j.until = j.start + interval '15 minutes' OFFSET 0) q",
+            3, values);
+    int err = r ? merge_tallies(s, lines, r) : -EIO;
+
+    PQclear(r);
+    return err;
+}
+
+int
+judgestore_periods(struct judgestore *s, struct line *const *lines, size_t count,
+                   struct instant from, struct instant until)
+{
+    struct line *some[PERIODS_AT_ONCE];
+    size_t n = 0;
+    int err = 0;
+
+    for (size_t i = 0; i < count && !err; i++) {
+        tally_fini(&lines[i]->period);
+        tally_init(&lines[i]->period);
+        /* Of one that was never stored there is nothing. */
+        if (lines[i]->stored && lines[i]->quarter.ns > from.ns) {
+            some[n++] = lines[i];
+        }
+        if (n == PERIODS_AT_ONCE) {
+            err = load_periods(s, some, n, from, until);
+            n = 0;
+        }
+    }
+    return err || !n ? err : load_periods(s, some, n, from, until);
 }
 
 int
@@ -382,12 +455,16 @@ judgestore_params_id(const PGresult *r, int row)
     return cell_i8(r, row, ROW_PARAMS);
 }
 
-static void
+/* 'text' is PostgreSQL's own JSON, so memory is all that can fail. */
+static int
 read_limits(const char *text, struct judgestore_params *out)
 {
     cJSON *list = cJSON_Parse(text);
     const cJSON *o;
 
+    if (!list) {
+        return -ENOMEM;
+    }
     cJSON_ArrayForEach(o, list)
     {
         const char *metric = cJSON_GetStringValue(cJSON_GetObjectItem(o, "metric"));
@@ -405,6 +482,7 @@ read_limits(const char *text, struct judgestore_params *out)
         l->limit = span_of_ns((int64_t)cJSON_GetNumberValue(limit));
     }
     cJSON_Delete(list);
+    return 0;
 }
 
 int
@@ -416,13 +494,15 @@ judgestore_params(struct judgestore *s, int64_t params_id, struct judgestore_par
         ask(s, "SELECT dt_ns, limits::text FROM plumbline_store.params WHERE params_id = $1", 1,
             values);
 
+    int err = r ? 0 : -EIO;
+
     *out = (struct judgestore_params){.params_id = params_id};
-    if (r && PQntuples(r) == 1) {
+    if (!err && PQntuples(r) == 1) {
         out->dt = span_of_ns(cell_i8(r, 0, 0));
-        read_limits(PQgetvalue(r, 0, 1), out);
+        err = read_limits(PQgetvalue(r, 0, 1), out);
     }
     PQclear(r);
-    return r ? 0 : -EIO;
+    return err;
 }
 
 /* Where each of the way's limits is in over[] of these rows: -1 where they do not count it.  'p' is
@@ -530,8 +610,8 @@ judgestore_day(struct judgestore *s, struct instant at)
     "line_id, start, until, available_before, available_after, high_loss_run, high_loss_after, "   \
     "dt_total, dt_counted, dt_available, dt_undetermined, dt_suspect, dt_witness, outages, hli, "  \
     "chli_runs, chli_intervals, sent, lost, lost_undirected, sent_raw, lost_raw, duplicate, "      \
-    "reordered, delay_count, tally, states"
-#define QUARTER_COLUMN_COUNT 27
+    "reordered, delay_count, tally, states, limits"
+#define QUARTER_COLUMN_COUNT 28
 #define LINE_COLUMNS "line_id, scope_kind, scope, object, class, direction, dt_ns"
 
 static uint64_t
@@ -557,7 +637,7 @@ add_quarter(struct judgestore *s, struct line *l)
         t->high_loss.runs, t->high_loss.run_intervals};
     const uint64_t great[] = {t->sent,     t->lost,      t->lost_undirected, t->sent_raw,
                               t->lost_raw, t->duplicate, t->reordered,       t->delay_count};
-    struct bytes *b = &s->quarters, tally = {0};
+    struct bytes *b = &s->quarters, tally = {0}, limits = {0};
     const uint8_t *states;
     size_t size;
     int err = line_states(l, &states, &size);
@@ -579,7 +659,12 @@ add_quarter(struct judgestore *s, struct line *l)
     tally_encode(t, &tally);
     copy_bytes(b, tally.at, tally.size);
     copy_bytes(b, states, size);
-    bool good = bytes_ok(&tally) && bytes_ok(b);
+    for (unsigned i = 0; i < l->limit_count; i++) {
+        bytes_be64(&limits, (uint64_t)l->limit_ids[i]);
+    }
+    copy_bytes(b, limits.at ? limits.at : (const uint8_t *)"", limits.size);
+    bool good = bytes_ok(&tally) && bytes_ok(&limits) && bytes_ok(b);
+    bytes_fini(&limits);
     bytes_fini(&tally);
     return err ? err : good ? 0 : -ENOMEM;
 }
@@ -639,7 +724,8 @@ static const char merge_sql[] =
     "sent = excluded.sent, lost = excluded.lost, lost_undirected = excluded.lost_undirected, "
     "sent_raw = excluded.sent_raw, lost_raw = excluded.lost_raw, "
     "duplicate = excluded.duplicate, reordered = excluded.reordered, "
-    "delay_count = excluded.delay_count, tally = excluded.tally, states = excluded.states "
+    "delay_count = excluded.delay_count, tally = excluded.tally, states = excluded.states, "
+    "limits = excluded.limits "
     "WHERE (q.stale OR (q.until, q.available_before, q.tally, q.states) IS DISTINCT FROM "
     "(excluded.until, excluded.available_before, excluded.tally, excluded.states)) "
     /* One that is judged again is stored when it is as far as it was. */

@@ -19,19 +19,25 @@ struct judgestore {
     char why[256];
     struct bytes ids, caps, quarters, transitions, lines; /* Used again for each call. */
     size_t added, added_lines;                            /* Quarter hours, lines in them. */
+    /* promise.c's last month: of neighbours it is the same. */
+    struct {
+        const char *timezone; /* The inventory's own text. */
+        struct instant at, start, end;
+    } month;
 };
 
 void judgestore_fini(struct judgestore *s);
 
 /* --- Horizons ------------------------------------------------------------- */
 
-/* Calls 'fn' with each source's written_until (closed: INT64_MAX), ns. */
-typedef void judgestore_source_fn(int64_t source_id, int64_t until_ns, void *aux);
+/* Calls 'fn' with each source's written_until (closed: INT64_MAX), ns.  What it returns but 0 ends
+ * it and is returned, here and below. */
+typedef int judgestore_source_fn(int64_t source_id, int64_t until_ns, void *aux);
 int judgestore_sources(struct judgestore *s, judgestore_source_fn *fn, void *aux);
 
 /* Calls 'fn' with each session that has rows whose far end has not spoken, and the first's start.
  */
-typedef void judgestore_pending_fn(int64_t session_id, int64_t start_ns, void *aux);
+typedef int judgestore_pending_fn(int64_t session_id, int64_t start_ns, void *aux);
 int judgestore_pending(struct judgestore *s, judgestore_pending_fn *fn, void *aux);
 
 /* --- Where to begin ------------------------------------------------------- */
@@ -63,6 +69,8 @@ int judgestore_changes(struct judgestore *s, judgestore_change_fn *fn, void *aux
 
 /* Calls 'fn' with each window that excludes something from 'from' on. */
 struct judgestore_window {
+    int64_t id, revision;
+    const char *exclusion;           /* "maintenance", "customer", ... */
     const char *kind, *key, *tenant; /* NULL: all tenants. */
     struct exclusion_window window;
 };
@@ -75,9 +83,10 @@ int judgestore_windows(struct judgestore *s, struct instant from, judgestore_win
 int judgestore_first_rows(struct judgestore *s, struct way *const *ways, size_t count,
                           struct instant since, struct instant *out);
 
-/* Merges the complete quarter hours of [from, until) into line->period, which is emptied before. */
-int judgestore_period(struct judgestore *s, struct line *l, struct instant from,
-                      struct instant until);
+/* Merges the complete quarter hours of [from, until) that are before the open one into each line's
+ * period, which is emptied before. */
+int judgestore_periods(struct judgestore *s, struct line *const *lines, size_t count,
+                       struct instant from, struct instant until);
 
 /* Calls 'fn' with the states (line_states()) of each complete quarter hour in [from, until) that
  * was not available and known all through. */

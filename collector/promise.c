@@ -54,29 +54,32 @@ promise_from(const struct promise *p)
     return instant_floor(p->from, span_of_ns(LINE_QUARTER_NS));
 }
 
-static int
-load_line(struct judgestore *s, const struct promise *p, struct line *l)
-{
-    struct instant until = l->quarter.ns < p->period_end.ns ? l->quarter : p->period_end;
-
-    l->period_start = promise_from(p);
-    l->period_end = p->period_end;
-    return l->quarter.ns >= 0 ? judgestore_period(s, l, l->period_start, until) : 0;
-}
-
+/* Complete quarter hours of the period, into its lines. */
 static int
 load_lines(struct judgestore *s, struct promise *p)
 {
-    int err = 0;
+    struct line **lines = calloc(p->way_count * DIRECTIONS + p->whole_count + 1, sizeof *lines);
+    size_t count = 0;
 
-    for (size_t i = 0; i < p->way_count && !err; i++) {
-        for (enum direction d = DIR_FWD; d < DIRECTIONS && !err; d++) {
-            err = p->ways[i].lines[d] ? load_line(s, p, p->ways[i].lines[d]) : 0;
+    if (!lines) {
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < p->way_count; i++) {
+        for (enum direction d = DIR_FWD; d < DIRECTIONS; d++) {
+            if (p->ways[i].lines[d]) {
+                lines[count++] = p->ways[i].lines[d];
+            }
         }
     }
-    for (size_t i = 0; i < p->whole_count && !err; i++) {
-        err = load_line(s, p, p->wholes[i]->line);
+    for (size_t i = 0; i < p->whole_count; i++) {
+        lines[count++] = p->wholes[i]->line;
     }
+    for (size_t i = 0; i < count; i++) {
+        lines[i]->period_start = promise_from(p);
+        lines[i]->period_end = p->period_end;
+    }
+    int err = judgestore_periods(s, lines, count, promise_from(p), p->period_end);
+    free(lines);
     return err;
 }
 
@@ -101,7 +104,7 @@ find_waiting(struct judgestore *s, struct promise *p, struct instant *at)
 }
 
 static int
-find_month(struct judgestore *s, struct promise *p, struct instant at)
+ask_month(struct judgestore *s, const struct promise *p, struct instant at)
 {
     char now[NUMBER_SIZE];
     const char *values[] = {promise_number(now, at.ns / NS_PER_S), timezone_of(p)};
@@ -111,9 +114,64 @@ find_month(struct judgestore *s, struct promise *p, struct instant at)
                     "FROM plumbline_store.month_of(to_timestamp($1::bigint), $2)",
                     2, values);
     if (r) {
-        p->period = instant_of_ns(atoll(PQgetvalue(r, 0, 0)) * NS_PER_S);
-        p->period_end = instant_of_ns(atoll(PQgetvalue(r, 0, 1)) * NS_PER_S);
+        s->month.start = instant_of_ns(atoll(PQgetvalue(r, 0, 0)) * NS_PER_S);
+        s->month.end = instant_of_ns(atoll(PQgetvalue(r, 0, 1)) * NS_PER_S);
+        s->month.at = at;
+        s->month.timezone = values[1];
     }
+    PQclear(r);
+    return r ? 0 : -EIO;
+}
+
+/* A service that goes out of service in the month is judged up to there. */
+static void
+settle_end(struct promise *p)
+{
+    struct instant end = p->service->out_of_service;
+    bool inside = end.ns && end.ns > p->period.ns && end.ns < p->month_end.ns;
+
+    p->period_end = inside ? end : p->month_end;
+}
+
+static int
+find_month(struct judgestore *s, struct promise *p, struct instant at)
+{
+    /* Names are the inventory's, which stays: the same one is in the same place. */
+    bool same = s->month.timezone == timezone_of(p) && s->month.at.ns == at.ns;
+    int err = same ? 0 : ask_month(s, p, at);
+
+    if (!err) {
+        p->period = s->month.start;
+        p->month_end = s->month.end;
+        settle_end(p);
+    }
+    return err;
+}
+
+/* Where the service went in or out of service at another time than it was judged by, that is to be
+ * judged again.  What lies before neither is as it was. */
+static int
+note_change(struct judgestore *s, const struct promise *p)
+{
+    char times[3][NUMBER_SIZE];
+    const char *values[] = {p->service->key, promise_number(times[0], p->period.ns / NS_PER_S),
+                            promise_number(times[1], p->period_end.ns / NS_PER_S),
+                            promise_number(times[2], p->from.ns / NS_PER_S)};
+    PGresult *r = promise_ask(
+        s,
+        "WITH old AS (SELECT service, period_start, period_end, judged_from "
+        "FROM plumbline_store.judged_period WHERE service = $1 "
+        "AND period_start = to_timestamp($2::bigint) AND (period_end, judged_from) "
+        "IS DISTINCT FROM (to_timestamp($3::bigint), to_timestamp($4::bigint))), "
+        "told AS (INSERT INTO plumbline_store.rejudge (kind, key, from_at, why) "
+        "SELECT 'service', service, CASE WHEN judged_from <> to_timestamp($4::bigint) THEN "
+        "least(judged_from, to_timestamp($4::bigint)) ELSE "
+        "least(period_end, to_timestamp($3::bigint)) - interval '1 second' END, "
+        "'it was in service at other times' FROM old) "
+        "UPDATE plumbline_store.judged_period p SET period_end = to_timestamp($3::bigint), "
+        "judged_from = to_timestamp($4::bigint) FROM old "
+        "WHERE (p.service, p.period_start) = (old.service, old.period_start)",
+        4, values);
     PQclear(r);
     return r ? 0 : -EIO;
 }
@@ -150,6 +208,10 @@ find_terms(struct judgestore *s, struct promise *p)
     p->older = NULL;
     p->sla = p->service->sla;
     p->from = p->period;
+    /* Out of service before the period: nothing of it is promised. */
+    if (p->service->out_of_service.ns && p->service->out_of_service.ns <= p->period.ns) {
+        p->sla = NULL;
+    }
     if (!p->sla) {
         return 0;
     }
@@ -183,8 +245,41 @@ promise_begin(struct judgestore *s, struct promise *p, struct instant at)
     }
     if (!err && p->sla && p->from.ns < p->period_end.ns) {
         err = note_period(s, p);
+        err = err ? err : note_change(s, p);
     }
     return err ? err : load_lines(s, p);
+}
+
+int
+promise_decided(struct judgestore *s, struct promise *p, const char *json)
+{
+    char start[NUMBER_SIZE], text[NUMBER_SIZE];
+    const char *values[] = {p->service->key, promise_number(start, p->period.ns / NS_PER_S), json};
+    size_t size = strlen(json) + sizeof text;
+    char *decided = NULL;
+
+    if (!p->sla || p->from.ns >= p->period_end.ns) {
+        return 0;
+    }
+    /* Of another period the same is news. */
+    decided = malloc(size);
+    if (!decided) {
+        return -ENOMEM;
+    }
+    snprintf(decided, size, "%s %s", values[1], json);
+    if (p->decided && strcmp(p->decided, decided) == 0) {
+        free(decided);
+        return 0;
+    }
+    PGresult *r = promise_ask(s,
+                              "UPDATE plumbline_store.judged_period SET windows = $3::jsonb "
+                              "WHERE service = $1 AND period_start = to_timestamp($2::bigint) "
+                              "AND windows <> $3::jsonb",
+                              3, values);
+    PQclear(r);
+    free(p->decided);
+    p->decided = decided;
+    return r ? 0 : -EIO;
 }
 
 int
@@ -483,7 +578,7 @@ promise_state(struct judgestore *s, struct promise *p, struct promise_states *al
     int err = 0;
 
     (void)s;
-    if (!p->sla || until.ns < p->period.ns) {
+    if (!p->sla || until.ns < p->period.ns || p->from.ns >= p->period_end.ns) {
         return 0;
     }
     fill_period(&period, p, until.ns < p->period_end.ns ? until : p->period_end, -1);

@@ -42,6 +42,7 @@ begin_stored(struct rounds *r)
     for (size_t i = 0; i < r->line_count && !err; i++) {
         r->lines[i]->quarter = instant_of_ns(-1);
         if (found[i].found) {
+            r->lines[i]->stored = true;
             begin_line(r->lines[i], &found[i]);
         }
     }
@@ -128,8 +129,8 @@ earlier(struct instant *at, struct instant than)
     }
 }
 
-/* A whole of which nothing is stored begins where the last of its parts does; its parts begin no
- * later than it. */
+/* A whole of which nothing is stored begins where the last of its parts does, or with the quarter
+ * hour in which it comes into service; its parts begin no later than it. */
 void
 rounds_begin_bond(struct bond *b)
 {
