@@ -259,6 +259,9 @@ build_service(struct judgeplan *p, const struct inv_service *s, const struct inv
     if (!err && *out && (*out)->line->in_service.ns == 0) {
         (*out)->line->in_service = s->in_service;
     }
+    if (!err && *out) {
+        (*out)->line->out_of_service = s->out_of_service;
+    }
     return err;
 }
 
@@ -320,6 +323,7 @@ add_promise_way(struct promise *s, struct way *w, bool direct)
         if (l) {
             l->in_service = s->service->in_service.ns > l->in_service.ns ? s->service->in_service
                                                                          : l->in_service;
+            l->out_of_service = s->service->out_of_service;
             one->lines[d] = l;
         }
     }
@@ -416,6 +420,7 @@ judgeplan_free(struct judgeplan *p)
     }
     for (size_t i = 0; i < p->promise_count; i++) {
         inventory_free(p->promises[i].older);
+        free(p->promises[i].decided);
         free(p->promises[i].ways);
         free(p->promises[i].wholes);
     }

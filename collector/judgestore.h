@@ -69,6 +69,8 @@ int judgestore_changes(struct judgestore *s, judgestore_change_fn *fn, void *aux
 
 /* Calls 'fn' with each window that excludes something from 'from' on. */
 struct judgestore_window {
+    int64_t id, revision;
+    const char *exclusion;           /* "maintenance", "customer", ... */
     const char *kind, *key, *tenant; /* NULL: all tenants. */
     struct exclusion_window window;
 };

@@ -168,8 +168,14 @@ mark(const struct line *l, struct instant start, size_t count, uint8_t *excluded
 {
     struct exclusion_window before = {
         .start = instant_of_ns(INT64_MIN), .end = l->in_service, .kind = EXCLUSION_NOT_IN_SERVICE};
+    struct exclusion_window after = {.start = l->out_of_service,
+                                     .end = instant_of_ns(INT64_MAX),
+                                     .kind = EXCLUSION_NOT_IN_SERVICE};
 
     memset(excluded, EXCLUSION_NONE, count);
+    if (l->out_of_service.ns) {
+        exclusion_mark(&after, 1, start, l->dt, count, excluded);
+    }
     if (l->in_service.ns > start.ns) {
         exclusion_mark(&before, 1, start, l->dt, count, excluded);
     }

@@ -58,9 +58,12 @@ struct line {
     struct span dt;
     struct availability_params params;
     struct tally_config config;
+    const int64_t *limit_ids; /* Of the limits that the tally counts, in its order: the way's. */
+    unsigned limit_count;
     struct line_terms terms, next_terms; /* Before terms_until, and from there on. */
     struct instant terms_until;
     struct instant in_service;        /* 0: since ever. */
+    struct instant out_of_service;    /* Nothing counts from then on; 0: without end. */
     struct exclusion_window *windows; /* Its own; that count, sorted by start. */
     size_t window_count;
     bool stored;                 /* judged_line has it. */

@@ -403,7 +403,7 @@ judge_promise(struct rounds *r, struct promise *p, bool *began)
     int err = 0, revision;
 
     while (!err && promise_is_over(p)) {
-        struct instant end = p->period_end;
+        struct instant end = p->month_end;
         err = promise_close(r->store, p, &revision);
         counter_add(&r->counters[JUDGE_VERDICTS], !err && revision >= 0);
         err = err ? err : promise_begin(r->store, p, end);

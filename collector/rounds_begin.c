@@ -129,8 +129,8 @@ earlier(struct instant *at, struct instant than)
     }
 }
 
-/* A whole of which nothing is stored begins where the last of its parts does; its parts begin no
- * later than it. */
+/* A whole of which nothing is stored begins where the last of its parts does, or with the quarter
+ * hour in which it comes into service; its parts begin no later than it. */
 void
 rounds_begin_bond(struct bond *b)
 {

@@ -1,7 +1,11 @@
 -- 0013-again.sql - what was judged is judged again when a source that was given up speaks
--- again; versions of an SLA follow one another in time.
+-- again, and by the limits that hold; versions of an SLA follow one another in time.
 
 SET LOCAL ROLE plumbline_owner;
+
+-- Which limits the tally counts what is over, eight octets each (a hash of metric, direction
+-- and limit), in its order: under another inventory they are others.  NULL: not known.
+ALTER TABLE plumbline_store.judged_quarter ADD COLUMN limits bytea;
 
 -- The first day of which there are rows: what is older cannot be judged again, for nothing of
 -- it is known any more.  NULL: there are none.

@@ -292,7 +292,8 @@ samples_of(const struct truth *t, const struct truth_way *way, int d, const stru
 }
 
 static struct counts
-count_way(const struct truth *t, const struct truth_way *way, int d, const struct scope *s)
+count_way(const struct truth *t, const struct truth_way *way, enum direction d,
+          const struct scope *s)
 {
     struct counts c = {0};
     uint64_t run = 0;

@@ -169,7 +169,13 @@ anew() {
 # A judge that finds nothing measured looks again after ten seconds: once is enough.
 first=$((begin + 300))
 collector
-say "$begin" "$first" "${all[@]}"
+say "$begin" "$first" p1 p2 p3
+wait_for 30 answers "SELECT count(*) FROM plumbline_store.source_position WHERE source = 'p4'" 1
+check 'a source that never spoke is given up' plumbline forget --yes p4 >/dev/null
+check 'and holds nobody back' judged l2 "$first"
+say "$begin" "$first" p4
+wait_for 30 answers "SELECT written_until = to_timestamp($first) AND NOT closed FROM plumbline_store.source_position WHERE source = 'p4'" t
+wait_for 30 answers 'SELECT count(*) FROM plumbline_store.rejudge' 0
 judged s1 "$first" && judged s2 "$first"
 stop one TERM 20
 pg_sql postgres 'ALTER DATABASE plumbline RENAME TO begun'

@@ -4,8 +4,6 @@
 # beside a group of the same key.  The truth is what the script cuts.
 # shellcheck disable=SC2317
 here=$(cd "$(dirname "$0")" && pwd)
-# shellcheck source=tests/lib/base.sh
-. "$here/../lib/base.sh"
 # shellcheck source=tests/lib/servers.sh
 . "$here/../lib/servers.sh"
 build=${PLUMBLINE_BUILD:-.}

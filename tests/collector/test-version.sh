@@ -125,6 +125,38 @@ wait_for 30 answers 'SELECT count(*) FROM plumbline_store.rejudge' 0
 becomes 'what has no rows any more is not judged again' 0 'SELECT count(*) FROM plumbline_store.judged_quarter WHERE stale'
 check 'and stays as it was' cmp -s "$TEST_DIR/before" <(sql "SELECT * FROM plumbline_store.judged_quarter ORDER BY line_id, start")
 
+# --- Limits that come and go in the middle of a month --------------------------------------
+
+# What is over a limit is counted exactly, limit by limit; another version of another contract
+# moves the places of the others.  Round trips are spread from 5 to 5.03 ms.
+stop one TERM 20
+redis_do flushall >/dev/null
+pg_sql postgres 'DROP DATABASE plumbline WITH (FORCE)'
+pg_sql postgres 'CREATE DATABASE plumbline'
+PLUMBLINE_SQLDIR=$top/sql plumbline migrate >/dev/null
+late1=$(sla late 1 2020-01-01 50% 5.02ms '')
+gold1=$(sla gold 1 2020-01-01 50% 5.001ms '')
+gold2=$(sla gold 2 "$(date -u -d "@$first" +%Y-%m-01)" 50% 5.03ms '')
+inventory "$gold1" "$silver1" "$late1" >"$TEST_DIR/inventory.yaml"
+plumbline apply --yes >"$TEST_DIR/apply" 2>&1
+start one "$build/plumbline-collector" --config "$TEST_DIR/one.yaml"
+begin=$((month - 3600))
+printf '%s\n' 'source p1' 'limit 5001000 5020000 20000000' 'link l1 p2 0' 'epoch 1000' "seconds $begin 1800" \
+    'source p2' 'link l1 p1 1' 'epoch 1000' "seconds $begin 1800" | feed
+becomes 'half an hour is judged' 8 "SELECT count(*) FROM plumbline_store.judged_quarter q JOIN plumbline_store.judged_line USING (line_id)
+    WHERE scope IN ('s1', 's4') AND direction IN ('fwd', 'rt') AND until = start + interval '15 minutes'"
+stop one TERM 20
+inventory "$gold2" "$silver1" "$late1" >"$TEST_DIR/inventory.yaml"
+plumbline apply --yes >"$TEST_DIR/apply" 2>&1
+start one "$build/plumbline-collector" --config "$TEST_DIR/one.yaml"
+printf '%s\n' 'source p1' 'limit 5020000 5030000 20000000' 'link l1 p2 0' 'epoch 1000' 'sequence 1800' "seconds $((begin + 1800)) 2700" \
+    'source p2' 'link l1 p1 1' 'epoch 1000' 'sequence 1800' "seconds $((begin + 1800)) 2700" | feed
+becomes 'an exact count goes on where its limit moved' "$(printf 'met\tt\t36000')" \
+    "SELECT verdict, part BETWEEN 11500 AND 12500, whole FROM plumbline.v_verdict WHERE service = 's4' AND number = 2"
+becomes 'a limit that is new is not taken for the one whose place it has' "$(printf '2\tmet\t36000')" \
+    "SELECT version, verdict, whole FROM plumbline.v_verdict WHERE service = 's1' AND number = 2"
+stop one TERM 20
+
 # --- Months with a change to summer time ---------------------------------------------------
 
 # trap_15_dst_month_length: March has an hour less, October one more, and a day of a month is a
