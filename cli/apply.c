@@ -18,7 +18,7 @@
 #include "cli.h"
 #include "commit.h"
 #include "config.h"
-#include "inventory.h"
+#include "inventory_sold.h"
 #include "objects.h"
 #include "pg.h"
 
@@ -32,7 +32,8 @@ static const char help[] =
     "configuration names) would change in PostgreSQL: what is added, changed, retired, taken\n"
     "out.  With --yes it is written, as the next generation, with its git commit, author and\n"
     "time.  Refused: to take out what is not retired, a key that was changed or is used again,\n"
-    "other content of an SLA (its profiles' too) under the same version.\n"
+    "other content of an SLA (its profiles' too) under the same version, a new version that is\n"
+    "not valid from a later day than those before it.\n"
     "\n"
     "  --yes                write it\n"
     "  --config FILE        default /etc/plumbline/plumbline.yaml\n"
@@ -157,6 +158,21 @@ write_generation(struct apply *a, PGconn *conn)
 
 /* --- Telling ---------------------------------------------------------------- */
 
+/* "file:line:column" of what is refused, or NULL: what the SLA's version is about. */
+static const char *
+place_of(const struct apply *a, int row)
+{
+    const struct inv_sla *sla = strcmp(PQgetvalue(a->plan, row, 0), "refused") == 0 &&
+                                        strcmp(PQgetvalue(a->plan, row, 1), "sla") == 0
+                                    ? inventory_sla(a->inv, PQgetvalue(a->plan, row, 2))
+                                    : NULL;
+    const char *detail = PQgetvalue(a->plan, row, 3);
+
+    return !sla                                     ? NULL
+           : strncmp(detail, "valid_from", 10) == 0 ? sla->valid_from_at
+                                                    : sla->version_at;
+}
+
 static void
 print_plan(const struct apply *a)
 {
@@ -167,6 +183,9 @@ print_plan(const struct apply *a)
         FILE *to = strcmp(action, "refused") == 0 ? stderr : stdout;
         fprintf(to, "%-8s %-10s %s%s%s\n", action, PQgetvalue(a->plan, i, 1),
                 PQgetvalue(a->plan, i, 2), *detail ? ": " : "", detail);
+        if (place_of(a, i)) {
+            fprintf(to, "%-8s %-10s at %s\n", "", "", place_of(a, i));
+        }
     }
     if (a->refused) {
         fprintf(stderr, "plumbline apply: %d refused; nothing was written\n", a->refused);
@@ -197,6 +216,9 @@ print_json(const struct apply *a)
         cJSON *one = cJSON_CreateObject();
         for (int f = 0; f < 4; f++) {
             cJSON_AddStringToObject(one, names[f], PQgetvalue(a->plan, i, f));
+        }
+        if (place_of(a, i)) {
+            cJSON_AddStringToObject(one, "place", place_of(a, i));
         }
         cJSON_AddItemToArray(list, one);
     }

@@ -84,8 +84,7 @@ farend_judge(const struct dt_record *records, size_t count, struct instant start
         int64_t from = start.ns + (int64_t)i * dt.ns;
         int64_t until = from + dt.ns;
         mark[i] = 0;
-        if (records[i].kind != DT_FULL || records[i].lost == 0 ||
-            records[i].flags & (DT_UNDETERMINED | DT_UNKNOWN)) {
+        if (records[i].kind != DT_FULL || records[i].lost == 0 || records[i].flags & DT_UNKNOWN) {
             continue;
         }
         for (int64_t s = from / NS_PER_S; s * NS_PER_S < until && !mark[i]; s++) {
@@ -291,6 +290,7 @@ revise(struct farend *f, PGconn *conn, const struct pending *p, const char *seri
 
     if (n == (int)count) {
         for (size_t i = 0; i < count; i++) {
+            f->records[i].flags &= (uint32_t)~DT_UNDETERMINED;
             f->records[i].flags |= f->mark[i] ? DT_UNDETERMINED : 0;
         }
         n = row_make(f->maker, f->records, count, p->key.limit_count, false, &row);
@@ -315,13 +315,17 @@ judge(struct farend *f, PGconn *conn, const struct pending *p, char *why, size_t
         return err;
     }
     int n = read_records(f, conn, p, p->series[DIR_RT], &held, why, why_size);
-    size_t marked = 0;
+    bool changed = false;
     if (n > 0) {
         struct instant first = instant_ceil(instant_of_ns(p->start_s * NS_PER_S), p->key.dt);
-        marked = farend_judge(f->records, (size_t)n, first, p->key.dt, &far, f->mark);
+        farend_judge(f->records, (size_t)n, first, p->key.dt, &far, f->mark);
+        /* Also the other way: what was put down to the absence of one that is back. */
+        for (int i = 0; i < n; i++) {
+            changed = changed || !(f->records[i].flags & DT_UNDETERMINED) != !f->mark[i];
+        }
     }
     PQclear(held);
-    for (int d = 0; n > 0 && marked && d < DIRECTIONS && !err; d++) {
+    for (int d = 0; n > 0 && changed && d < DIRECTIONS && !err; d++) {
         err = revise(f, conn, p, p->series[d], (size_t)n, why, why_size);
     }
     return n < 0 || err ? -EIO : 0;

@@ -6,7 +6,9 @@
  * loss waits in far_pending until the far source has written past it; then each
  * delta-t with loss that touches a second in which the far source does not say
  * that it reflected on this link becomes undetermined, and the quarter hours and days
- * that hold the row are merged again, in the same transaction.  The observer's row in
+ * that hold the row are merged again, in the same transaction.  A row that was judged
+ * without a far source that was given up waits again when that is back, and what it says
+ * then holds.  The observer's row in
  * source_position is locked meanwhile: what commits rows and what changes them never
  * pass each other unseen.  A source that is committing is left for the next time. */
 #ifndef PLUMBLINE_FAREND_H

@@ -6,7 +6,6 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <time.h>
 
@@ -26,10 +25,11 @@ struct job {
 PGconn *
 job_connect(const struct job *job)
 {
+    char application[48], why[256];
     const struct pg_options options = {
-        .application = job->kind->application, .role = "plumbline_writer", .connect_timeout_s = 5};
-    char why[256];
+        .application = application, .role = "plumbline_writer", .connect_timeout_s = 5};
 
+    snprintf(application, sizeof application, "plumbline-collector %s", job->kind->name);
     return pg_connect(job->config, &options, why, sizeof why);
 }
 
@@ -96,10 +96,9 @@ static void *
 work(void *aux)
 {
     struct job *job = aux;
-    const char *name = strrchr(job->kind->application, ' ');
     bool good;
 
-    prctl(PR_SET_NAME, name ? name + 1 : job->kind->application); /* For top -H. */
+    prctl(PR_SET_NAME, job->kind->name); /* What top -H calls it. */
     do {
         good = hold(job) && job->kind->round(job, job->conn, job->aux);
         if (!good || !job->kind->held) {

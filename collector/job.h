@@ -17,11 +17,11 @@
 struct job;
 
 struct job_kind {
-    const char *application; /* Shown in pg_stat_activity. */
-    int32_t lock;            /* Of the locks (1886157934, ...), doc/wire-format.md. */
-    int every_s;             /* After a round that went well, */
-    int again_s;             /* after another, and while somebody else has the lock. */
-    bool held;               /* The lock is kept from a round that went well to the next. */
+    const char *name; /* "judge": of the thread; in pg_stat_activity behind the program's. */
+    int32_t lock;     /* Of the locks (1886157934, ...), doc/wire-format.md. */
+    int every_s;      /* After a round that went well, */
+    int again_s;      /* after another, and while somebody else has the lock. */
+    bool held;        /* The lock is kept from a round that went well to the next. */
 
     /* One round, by the job's thread while it has the lock.  'conn' is borrowed.  Whether it went
      * well; if not, the connection is closed and a new one made for the next. */

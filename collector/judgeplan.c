@@ -259,6 +259,9 @@ build_service(struct judgeplan *p, const struct inv_service *s, const struct inv
     if (!err && *out && (*out)->line->in_service.ns == 0) {
         (*out)->line->in_service = s->in_service;
     }
+    if (!err && *out) {
+        (*out)->line->out_of_service = s->out_of_service;
+    }
     return err;
 }
 
@@ -281,16 +284,15 @@ add_groups(struct judgeplan *p)
 
 /* --- Promises ------------------------------------------------------------- */
 
-/* The worst of a delay in one direction: a tenth of it is what clocks may be wrong by. */
-static uint64_t
-suspect_bound(const struct inv_sla *sla, const struct inv_class *class_)
+uint64_t
+judgeplan_suspect_bound(const struct inv_sla *sla, const char *class_name, unsigned direction)
 {
     uint64_t bound = UINT64_MAX;
 
-    for (size_t i = 0; sla && i < sla->objective_count; i++) {
+    for (size_t i = 0; i < sla->objective_count && direction < DIR_RT; i++) {
         const struct inv_objective *o = &sla->objectives[i];
         bool one_way = o->metric.kind == INV_FD || o->metric.kind == INV_FD_MEAN;
-        if (one_way && o->class_ == class_ && o->limit / 10 < bound) {
+        if (one_way && strcmp(o->class_->key, class_name) == 0 && o->limit / 10 < bound) {
             bound = o->limit / 10;
         }
     }
@@ -313,7 +315,6 @@ add_promise_way(struct promise *s, struct way *w, bool direct)
     s->ways = more;
     struct promise_way *one = &s->ways[s->way_count++];
     *one = (struct promise_way){.way = w, .direct = direct};
-    const struct inv_sla *sla = s->service->sla;
     for (enum direction d = DIR_FWD; d < DIRECTIONS; d++) {
         struct line *l = w->used[d] ? way_add_line(w, d, s->service->key) : NULL;
         if (w->used[d] && !l) {
@@ -322,10 +323,7 @@ add_promise_way(struct promise *s, struct way *w, bool direct)
         if (l) {
             l->in_service = s->service->in_service.ns > l->in_service.ns ? s->service->in_service
                                                                          : l->in_service;
-            l->undetermined = sla ? sla->undetermined : INV_UNDETERMINED_LAST;
-            l->config.suspect_excluded = sla && sla->suspect_excluded;
-            l->config.suspect_clock_error_ns =
-                d == DIR_RT ? UINT64_MAX : suspect_bound(sla, w->class_);
+            l->out_of_service = s->service->out_of_service;
             one->lines[d] = l;
         }
     }
@@ -354,8 +352,6 @@ add_whole(struct judgeplan *p, struct promise *s, const struct inv_class *class_
         *left_out = *left_out || !whole;
         return err;
     }
-    whole->line->undetermined =
-        s->service->sla ? s->service->sla->undetermined : INV_UNDETERMINED_LAST;
     s->wholes[s->whole_count++] = whole;
     return add_promise_bond(s, whole, true);
 }
@@ -424,6 +420,7 @@ judgeplan_free(struct judgeplan *p)
     }
     for (size_t i = 0; i < p->promise_count; i++) {
         inventory_free(p->promises[i].older);
+        free(p->promises[i].decided);
         free(p->promises[i].ways);
         free(p->promises[i].wholes);
     }

@@ -103,13 +103,16 @@ judgestore_sources(struct judgestore *s, judgestore_source_fn *fn, void *aux)
 {
     PGresult *r = ask(s,
                       "SELECT source_id, CASE WHEN closed THEN 'infinity' ELSE written_until END, "
-                      "closed FROM plumbline_store.source_position WHERE written_until IS NOT NULL",
+                      "closed FROM plumbline_store.source_position "
+                      "WHERE written_until IS NOT NULL OR closed",
                       0, NULL);
-    for (int i = 0; r && i < PQntuples(r); i++) {
-        fn(cell_i8(r, i, 0), cell_bool(r, i, 2) ? INT64_MAX : cell_instant(r, i, 1).ns, aux);
+    int err = r ? 0 : -EIO;
+
+    for (int i = 0; !err && i < PQntuples(r); i++) {
+        err = fn(cell_i8(r, i, 0), cell_bool(r, i, 2) ? INT64_MAX : cell_instant(r, i, 1).ns, aux);
     }
     PQclear(r);
-    return r ? 0 : -EIO;
+    return err;
 }
 
 int
@@ -119,11 +122,13 @@ judgestore_pending(struct judgestore *s, judgestore_pending_fn *fn, void *aux)
                       "SELECT s.rt_series, min(p.start) FROM plumbline_store.far_pending p "
                       "JOIN plumbline_store.session s USING (source_id, session_id) GROUP BY 1",
                       0, NULL);
-    for (int i = 0; r && i < PQntuples(r); i++) {
-        fn(cell_i8(r, i, 0), cell_instant(r, i, 1).ns, aux);
+    int err = r ? 0 : -EIO;
+
+    for (int i = 0; !err && i < PQntuples(r); i++) {
+        err = fn(cell_i8(r, i, 0), cell_instant(r, i, 1).ns, aux);
     }
     PQclear(r);
-    return r ? 0 : -EIO;
+    return err;
 }
 
 /* --- Where to begin ------------------------------------------------------- */
@@ -188,7 +193,8 @@ judgestore_stale(struct judgestore *s, const int64_t *lines, size_t count, struc
                       : run(s,
                             "UPDATE plumbline_store.judged_quarter SET stale = true "
                             "WHERE line_id = ANY ($1::bigint[]) "
-                            "AND start >= to_timestamp($2::bigint) AND NOT stale",
+                            "AND start >= greatest(to_timestamp($2::bigint), "
+                            "plumbline_store.rows_from()) AND NOT stale",
                             2, values);
 }
 
@@ -219,14 +225,18 @@ judgestore_windows(struct judgestore *s, struct instant from, judgestore_window_
     char first[NUMBER_SIZE];
     const char *values[] = {number(first, from.ns / NS_PER_S)};
     PGresult *r = ask(s,
-                      "SELECT kind, key, exclusion, start_at, end_at, announced_at, tenant FROM "
+                      "SELECT kind, key, exclusion, start_at, end_at, announced_at, tenant, id, "
+                      "revision::bigint FROM "
                       "plumbline_store.windows(to_timestamp($1::bigint), 'infinity') "
                       "WHERE exclude_from_sla",
                       1, values);
     int err = r ? 0 : -EIO;
 
     for (int i = 0; !err && i < PQntuples(r); i++) {
-        struct judgestore_window w = {.kind = PQgetvalue(r, i, 0),
+        struct judgestore_window w = {.id = cell_i8(r, i, 7),
+                                      .revision = cell_i8(r, i, 8),
+                                      .exclusion = PQgetvalue(r, i, 2),
+                                      .kind = PQgetvalue(r, i, 0),
                                       .key = PQgetvalue(r, i, 1),
                                       .tenant = PQgetisnull(r, i, 6) ? NULL : PQgetvalue(r, i, 6)};
         w.window = (struct exclusion_window){.start = cell_instant(r, i, 3),
@@ -277,7 +287,25 @@ judgestore_first_rows(struct judgestore *s, struct way *const *ways, size_t coun
     return r ? 0 : -EIO;
 }
 
-/* Merges the tallies of 'r' (place, start, tally) into the lines' periods. */
+/* A quarter hour that was judged under another inventory counted other limits, or these in another
+ * order. */
+static void
+sort_limits(const struct line *l, const uint8_t *stored, size_t size, struct tally *t)
+{
+    int8_t map[SERIES_LIMITS_MAX];
+    struct rd rd = rd_of(stored, stored ? size : 0);
+
+    memset(map, -1, sizeof map);
+    for (int8_t k = 0; k < (int8_t)SERIES_LIMITS_MAX && rd.left >= 8; k++) {
+        int64_t id = (int64_t)rd_be64(&rd);
+        for (unsigned i = 0; i < l->limit_count; i++) {
+            map[i] = id == l->limit_ids[i] ? k : map[i];
+        }
+    }
+    tally_map_limits(t, map, l->config.ifdv_limits);
+}
+
+/* Merges the tallies of 'r' (place, start, tally, limits) into the lines' periods. */
 static int
 merge_tallies(struct judgestore *s, struct line *const *lines, const PGresult *r)
 {
@@ -293,6 +321,8 @@ merge_tallies(struct judgestore *s, struct line *const *lines, const PGresult *r
             continue;
         }
         err = tally_decode(&one, bytes, size);
+        bytes = cell_bytes(r, i, 3, &size);
+        sort_limits(l, bytes, size, &one);
         err = err ? err : tally_merge(&l->period, &one);
         if (err == -EBADMSG) {
             snprintf(s->why, sizeof s->why, "a tally of %s does not decode", l->scope);
@@ -318,13 +348,14 @@ load_periods(struct judgestore *s, struct line *const *lines, size_t count, stru
     if (!values[0]) {
         return -ENOMEM;
     }
-    PGresult *r = ask(s,
-                      "SELECT w.place - 1, q.start, q.tally FROM unnest($1::bigint[]) WITH "
-                      "ORDINALITY w(id, place) CROSS JOIN LATERAL (SELECT start, tally FROM "
-                      "plumbline_store.judged_quarter j WHERE j.line_id = w.id "
-                      "AND j.start >= $2::timestamptz AND j.start < $3::timestamptz "
-                      "AND j.until = j.start + interval '15 minutes' OFFSET 0) q",
-                      3, values);
+    PGresult *r =
+        ask(s,
+            "SELECT w.place - 1, q.start, q.tally, q.limits FROM unnest($1::bigint[]) WITH "
+            "ORDINALITY w(id, place) CROSS JOIN LATERAL (SELECT start, tally, limits FROM "
+            "plumbline_store.judged_quarter j WHERE j.line_id = w.id "
+            "AND j.start >= $2::timestamptz AND j.start < $3::timestamptz "
+            "AND j.until = j.start + interval '15 minutes' OFFSET 0) q",
+            3, values);
     int err = r ? merge_tallies(s, lines, r) : -EIO;
 
     PQclear(r);
@@ -424,12 +455,16 @@ judgestore_params_id(const PGresult *r, int row)
     return cell_i8(r, row, ROW_PARAMS);
 }
 
-static void
+/* 'text' is PostgreSQL's own JSON, so memory is all that can fail. */
+static int
 read_limits(const char *text, struct judgestore_params *out)
 {
     cJSON *list = cJSON_Parse(text);
     const cJSON *o;
 
+    if (!list) {
+        return -ENOMEM;
+    }
     cJSON_ArrayForEach(o, list)
     {
         const char *metric = cJSON_GetStringValue(cJSON_GetObjectItem(o, "metric"));
@@ -447,6 +482,7 @@ read_limits(const char *text, struct judgestore_params *out)
         l->limit = span_of_ns((int64_t)cJSON_GetNumberValue(limit));
     }
     cJSON_Delete(list);
+    return 0;
 }
 
 int
@@ -458,13 +494,15 @@ judgestore_params(struct judgestore *s, int64_t params_id, struct judgestore_par
         ask(s, "SELECT dt_ns, limits::text FROM plumbline_store.params WHERE params_id = $1", 1,
             values);
 
+    int err = r ? 0 : -EIO;
+
     *out = (struct judgestore_params){.params_id = params_id};
-    if (r && PQntuples(r) == 1) {
+    if (!err && PQntuples(r) == 1) {
         out->dt = span_of_ns(cell_i8(r, 0, 0));
-        read_limits(PQgetvalue(r, 0, 1), out);
+        err = read_limits(PQgetvalue(r, 0, 1), out);
     }
     PQclear(r);
-    return r ? 0 : -EIO;
+    return err;
 }
 
 /* Where each of the way's limits is in over[] of these rows: -1 where they do not count it.  'p' is
@@ -572,8 +610,8 @@ judgestore_day(struct judgestore *s, struct instant at)
     "line_id, start, until, available_before, available_after, high_loss_run, high_loss_after, "   \
     "dt_total, dt_counted, dt_available, dt_undetermined, dt_suspect, dt_witness, outages, hli, "  \
     "chli_runs, chli_intervals, sent, lost, lost_undirected, sent_raw, lost_raw, duplicate, "      \
-    "reordered, delay_count, tally, states"
-#define QUARTER_COLUMN_COUNT 27
+    "reordered, delay_count, tally, states, limits"
+#define QUARTER_COLUMN_COUNT 28
 #define LINE_COLUMNS "line_id, scope_kind, scope, object, class, direction, dt_ns"
 
 static uint64_t
@@ -599,7 +637,7 @@ add_quarter(struct judgestore *s, struct line *l)
         t->high_loss.runs, t->high_loss.run_intervals};
     const uint64_t great[] = {t->sent,     t->lost,      t->lost_undirected, t->sent_raw,
                               t->lost_raw, t->duplicate, t->reordered,       t->delay_count};
-    struct bytes *b = &s->quarters, tally = {0};
+    struct bytes *b = &s->quarters, tally = {0}, limits = {0};
     const uint8_t *states;
     size_t size;
     int err = line_states(l, &states, &size);
@@ -609,7 +647,7 @@ add_quarter(struct judgestore *s, struct line *l)
     copy_i8(b, copy_timestamp(l->quarter));
     copy_i8(b, copy_timestamp(l->until));
     copy_bool(b, l->available_before);
-    copy_bool(b, l->state.available);
+    copy_bool(b, l->available);
     copy_i4(b, l->high_loss_before);
     copy_i4(b, l->state.high_loss.run);
     for (size_t i = 0; i < sizeof small / sizeof small[0]; i++) {
@@ -621,7 +659,12 @@ add_quarter(struct judgestore *s, struct line *l)
     tally_encode(t, &tally);
     copy_bytes(b, tally.at, tally.size);
     copy_bytes(b, states, size);
-    bool good = bytes_ok(&tally) && bytes_ok(b);
+    for (unsigned i = 0; i < l->limit_count; i++) {
+        bytes_be64(&limits, (uint64_t)l->limit_ids[i]);
+    }
+    copy_bytes(b, limits.at ? limits.at : (const uint8_t *)"", limits.size);
+    bool good = bytes_ok(&tally) && bytes_ok(&limits) && bytes_ok(b);
+    bytes_fini(&limits);
     bytes_fini(&tally);
     return err ? err : good ? 0 : -ENOMEM;
 }
@@ -681,7 +724,8 @@ static const char merge_sql[] =
     "sent = excluded.sent, lost = excluded.lost, lost_undirected = excluded.lost_undirected, "
     "sent_raw = excluded.sent_raw, lost_raw = excluded.lost_raw, "
     "duplicate = excluded.duplicate, reordered = excluded.reordered, "
-    "delay_count = excluded.delay_count, tally = excluded.tally, states = excluded.states "
+    "delay_count = excluded.delay_count, tally = excluded.tally, states = excluded.states, "
+    "limits = excluded.limits "
     "WHERE (q.stale OR (q.until, q.available_before, q.tally, q.states) IS DISTINCT FROM "
     "(excluded.until, excluded.available_before, excluded.tally, excluded.states)) "
     /* One that is judged again is stored when it is as far as it was. */

@@ -21,8 +21,8 @@ struct judgestore {
     size_t added, added_lines;                            /* Quarter hours, lines in them. */
     /* promise.c's last month: of neighbours it is the same. */
     struct {
-        const char *timezone, *valid_from;
-        struct instant at, start, end, valid;
+        const char *timezone; /* The inventory's own text. */
+        struct instant at, start, end;
     } month;
 };
 
@@ -30,13 +30,14 @@ void judgestore_fini(struct judgestore *s);
 
 /* --- Horizons ------------------------------------------------------------- */
 
-/* Calls 'fn' with each source's written_until (closed: INT64_MAX), ns. */
-typedef void judgestore_source_fn(int64_t source_id, int64_t until_ns, void *aux);
+/* Calls 'fn' with each source's written_until (closed: INT64_MAX), ns.  What it returns but 0 ends
+ * it and is returned, here and below. */
+typedef int judgestore_source_fn(int64_t source_id, int64_t until_ns, void *aux);
 int judgestore_sources(struct judgestore *s, judgestore_source_fn *fn, void *aux);
 
 /* Calls 'fn' with each session that has rows whose far end has not spoken, and the first's start.
  */
-typedef void judgestore_pending_fn(int64_t session_id, int64_t start_ns, void *aux);
+typedef int judgestore_pending_fn(int64_t session_id, int64_t start_ns, void *aux);
 int judgestore_pending(struct judgestore *s, judgestore_pending_fn *fn, void *aux);
 
 /* --- Where to begin ------------------------------------------------------- */
@@ -56,7 +57,8 @@ int judgestore_quarters(struct judgestore *s, const int64_t *lines, const struct
 /* Quarter hours of these lines from 'from' on are to be judged again. */
 int judgestore_stale(struct judgestore *s, const int64_t *lines, size_t count, struct instant from);
 
-/* Calls 'fn' with what changed behind what was judged, and forgets it ('number') when the
+/* Calls 'fn' with what changed behind what was judged (kind: of the object on which a window
+ * lies, or "data": rows of a link came late), and forgets it ('number') when the
  * transaction is committed. */
 struct judgestore_change {
     const char *kind, *key, *why;
@@ -67,6 +69,8 @@ int judgestore_changes(struct judgestore *s, judgestore_change_fn *fn, void *aux
 
 /* Calls 'fn' with each window that excludes something from 'from' on. */
 struct judgestore_window {
+    int64_t id, revision;
+    const char *exclusion;           /* "maintenance", "customer", ... */
     const char *kind, *key, *tenant; /* NULL: all tenants. */
     struct exclusion_window window;
 };

@@ -217,14 +217,13 @@ list(struct keeper *k)
         snprintf(seconds[i], sizeof seconds[i], "%" PRId64, kept[i].ns / NS_PER_S);
         values[i] = seconds[i];
     }
-    return pg_call(
-        k->look,
-        "SELECT parent, day, to_order, keep > 0 AND until < now() AT TIME ZONE 'UTC' - "
-        "make_interval(secs => keep) "
-        "FROM (SELECT p.*, (CASE parent WHEN 'day_row' THEN $3 WHEN 'quarter_row' THEN $2 WHEN "
-        "'judged_quarter' THEN $2 "
-        "ELSE $1 END)::bigint AS keep FROM plumbline_store.partitions() p) p ORDER BY day, parent",
-        3, values);
+    return pg_call(k->look,
+                   "SELECT parent, day, to_order, keep > 0 AND until < now() AT TIME ZONE 'UTC' - "
+                   "make_interval(secs => keep) "
+                   "FROM (SELECT p.*, (CASE d.kept WHEN 'day' THEN $3 WHEN 'quarter' THEN $2 "
+                   "ELSE $1 END)::bigint AS keep FROM plumbline_store.partitions() p "
+                   "JOIN plumbline_store.partitioned d USING (parent)) p ORDER BY day, parent",
+                   3, values);
 }
 
 /* Events are kept as long as the quarter hours that they explain. */
@@ -290,7 +289,7 @@ keeper_round(struct job *job, PGconn *conn, void *aux)
 int
 keeper_start(struct keeper **out, const struct collector_config *config)
 {
-    static const struct job_kind kind = {.application = "plumbline-collector keeper",
+    static const struct job_kind kind = {.name = "keeper",
                                          .lock = LOCK,
                                          .every_s = EVERY_S,
                                          .again_s = EVERY_S,

@@ -51,7 +51,9 @@ line_new(enum line_scope kind, const char *scope, const char *object, const char
         l->class_name = class_name;
         l->direction = direction;
         l->quarter = l->until = instant_of_ns(-1);
-        l->config.suspect_clock_error_ns = UINT64_MAX;
+        l->terms = (struct line_terms){.undetermined = INV_UNDETERMINED_LAST,
+                                       .suspect_clock_error_ns = UINT64_MAX};
+        l->terms_until = instant_of_ns(INT64_MAX);
         l->config.direction = direction == LINE_BOTH ? DIR_RT : (enum direction)direction;
         l->id = id_of(l);
         tally_init(&l->tally);
@@ -79,7 +81,7 @@ line_begin(struct line *l, struct instant quarter, bool available_before, uint32
     assert(quarter.ns % LINE_QUARTER_NS == 0);
     tally_clear(&l->tally);
     l->quarter = l->until = quarter;
-    l->available_before = available_before;
+    l->available = l->available_before = available_before;
     l->high_loss_before = high_loss_before;
     l->state = (struct tally_state){.available = available_before};
     l->state.high_loss.run = high_loss_before;
@@ -104,7 +106,7 @@ line_next(struct line *l)
     if (l->quarter.ns >= l->period_start.ns && l->quarter.ns < l->period_end.ns) {
         err = tally_merge(&l->period, &l->tally);
     }
-    line_begin(l, l->until, l->state.available, l->state.high_loss.run);
+    line_begin(l, l->until, l->available, l->state.high_loss.run);
     return err;
 }
 
@@ -132,9 +134,15 @@ add_state(struct line *l, uint8_t state, uint64_t count)
 int
 line_states(struct line *l, const uint8_t **bytes, size_t *size)
 {
+    /* The run goes on where more is added: what is stored must not hang on when it was. */
+    size_t kept = l->states.size;
+    uint64_t run = l->run_count;
+
     end_run(l);
     *bytes = l->states.at;
     *size = l->states.size;
+    l->states.size = kept;
+    l->run_count = run;
     return bytes_ok(&l->states) ? 0 : -ENOMEM;
 }
 
@@ -160,8 +168,14 @@ mark(const struct line *l, struct instant start, size_t count, uint8_t *excluded
 {
     struct exclusion_window before = {
         .start = instant_of_ns(INT64_MIN), .end = l->in_service, .kind = EXCLUSION_NOT_IN_SERVICE};
+    struct exclusion_window after = {.start = l->out_of_service,
+                                     .end = instant_of_ns(INT64_MAX),
+                                     .kind = EXCLUSION_NOT_IN_SERVICE};
 
     memset(excluded, EXCLUSION_NONE, count);
+    if (l->out_of_service.ns) {
+        exclusion_mark(&after, 1, start, l->dt, count, excluded);
+    }
     if (l->in_service.ns > start.ns) {
         exclusion_mark(&before, 1, start, l->dt, count, excluded);
     }
@@ -190,20 +204,30 @@ note(struct line *l, struct instant start, size_t count, const uint8_t *states, 
     return err ? err : bytes_ok(&l->states) ? 0 : -ENOMEM;
 }
 
+static const struct line_terms *
+contract_at(const struct line *l, struct instant start)
+{
+    return start.ns < l->terms_until.ns ? &l->terms : &l->next_terms;
+}
+
 int
 line_add(struct line *l, struct instant start, const struct measured *m, const uint8_t *available)
 {
+    const struct line_terms *terms = contract_at(l, start);
+    struct tally_config config = l->config;
     static _Thread_local uint8_t excluded[DT_MAX], states[DT_MAX];
     const struct measured_dt *dt = measured_dts(m);
     size_t count = measured_count(m);
-    bool was = l->state.available;
+    bool was = l->available;
 
     assert(start.ns == l->until.ns && count <= DT_MAX);
+    config.suspect_excluded = terms->suspect_excluded;
+    config.suspect_clock_error_ns = terms->suspect_clock_error_ns;
     mark(l, start, count, excluded);
     for (size_t i = 0; i < count; i++) {
         bool undetermined = dt[i].flags & MEASURED_UNDETERMINED;
         bool is = available[i];
-        if (undetermined && l->undetermined == INV_UNDETERMINED_EXCLUDED && !excluded[i]) {
+        if (undetermined && terms->undetermined == INV_UNDETERMINED_EXCLUDED && !excluded[i]) {
             excluded[i] = EXCLUSION_UNDETERMINED;
         }
         bool bad = is && !excluded[i] &&
@@ -213,8 +237,8 @@ line_add(struct line *l, struct instant start, const struct measured *m, const u
                       (undetermined ? LINE_STATE_UNDETERMINED : 0) |
                       (bad ? LINE_STATE_HIGH_LOSS : 0) | excluded[i] << LINE_STATE_EXCLUDED_SHIFT);
     }
-    int err = tally_add(&l->tally, &l->state, &l->config, l->params, m, available, excluded);
-    l->state.available = count ? available[count - 1] : was;
+    int err = tally_add(&l->tally, &l->state, &config, l->params, m, available, excluded);
+    l->available = count ? available[count - 1] : was;
     return err ? err : note(l, start, count, states, was);
 }
 
@@ -222,14 +246,15 @@ int
 line_add_states(struct line *l, struct instant start, const uint8_t *parts, size_t count)
 {
     static _Thread_local uint8_t excluded[DT_MAX], states[DT_MAX];
-    bool was = l->state.available;
+    const struct line_terms *terms = contract_at(l, start);
+    bool was = l->available;
     struct tally *t = &l->tally;
 
     assert(start.ns == l->until.ns && count <= DT_MAX);
     mark(l, start, count, excluded);
     for (size_t i = 0; i < count; i++) {
         bool is = parts[i] & TOGETHER_AVAILABLE, undetermined = parts[i] & TOGETHER_UNDETERMINED;
-        if (undetermined && l->undetermined == INV_UNDETERMINED_EXCLUDED && !excluded[i]) {
+        if (undetermined && terms->undetermined == INV_UNDETERMINED_EXCLUDED && !excluded[i]) {
             excluded[i] = EXCLUSION_UNDETERMINED;
         }
         t->excluded[excluded[i]]++;
@@ -238,8 +263,9 @@ line_add_states(struct line *l, struct instant start, const uint8_t *parts, size
             t->undetermined_available += undetermined && is;
             t->undetermined_unavailable += undetermined && !is;
             t->outages += l->state.available && !is;
+            l->state.available = is;
         }
-        l->state.available = is;
+        l->available = is;
         states[i] = (uint8_t)((is ? LINE_STATE_AVAILABLE : 0) |
                               (undetermined ? LINE_STATE_UNDETERMINED : 0) |
                               excluded[i] << LINE_STATE_EXCLUDED_SHIFT);

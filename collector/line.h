@@ -43,6 +43,13 @@ struct line_transition {
     bool available;
 };
 
+/* What a contract says of it. */
+struct line_terms {
+    enum inv_undetermined undetermined;
+    bool suspect_excluded;           /* As in struct tally_config. */
+    uint64_t suspect_clock_error_ns; /* The same. */
+};
+
 struct line {
     int64_t id;
     enum line_scope scope_kind;
@@ -51,8 +58,12 @@ struct line {
     struct span dt;
     struct availability_params params;
     struct tally_config config;
-    enum inv_undetermined undetermined;
+    const int64_t *limit_ids; /* Of the limits that the tally counts, in its order: the way's. */
+    unsigned limit_count;
+    struct line_terms terms, next_terms; /* Before terms_until, and from there on. */
+    struct instant terms_until;
     struct instant in_service;        /* 0: since ever. */
+    struct instant out_of_service;    /* Nothing counts from then on; 0: without end. */
     struct exclusion_window *windows; /* Its own; that count, sorted by start. */
     size_t window_count;
     bool stored;                 /* judged_line has it. */
@@ -61,9 +72,10 @@ struct line {
     struct instant quarter, until; /* quarter.ns < 0: nothing was begun. */
     bool available_before;
     uint32_t high_loss_before;
+    bool available; /* A of the last delta-t, */
     struct tally tally;
-    struct tally_state state;
-    struct bytes states; /* Encoded but for the last run. */
+    struct tally_state state; /* and of the last that counts: here an outage may begin. */
+    struct bytes states;      /* Encoded but for the last run. */
     uint8_t run_state;
     uint64_t run_count;
     struct line_transition *transitions; /* Of the open quarter hour. */
@@ -97,7 +109,8 @@ int line_add_states(struct line *l, struct instant start, const uint8_t *states,
 /* Whether the quarter hour is complete. */
 bool line_is_complete(const struct line *l);
 
-/* Ends the last run of the states; their encoding is then in l->states.  Adding may go on. */
+/* The encoding of the states (judged_states() in sql/0010-sla.sql reads it), which is good until
+ * something is added.  The same states have the same bytes, however often this was asked for. */
 int line_states(struct line *l, const uint8_t **bytes, size_t *size);
 
 /* Goes on with the next quarter hour; what is complete is added to the period that it lies in.  0

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fault.h"
 #include "pg.h"
+#include "terms.h"
 
 #define NUMBER_SIZE PROMISE_NUMBER_SIZE
 
@@ -47,36 +47,6 @@ promise_ask(struct judgestore *s, const char *sql, int count, const char *const 
 }
 
 /* --- Periods -------------------------------------------------------------- */
-
-/* The version that was valid at the period's start, where the newest is not. */
-static int
-find_older(struct judgestore *s, struct promise *p)
-{
-    char version[NUMBER_SIZE], start[NUMBER_SIZE];
-    const struct inv_sla *newest = p->service->sla;
-    const char *values[] = {newest->key, promise_number(version, newest->version),
-                            promise_number(start, p->period.ns / NS_PER_S), timezone_of(p)};
-    PGresult *r = promise_ask(s,
-                              "SELECT g.canonical FROM plumbline_store.inventory_sla a "
-                              "JOIN plumbline_store.inventory_generation g USING (number) "
-                              "WHERE a.key = $1 AND a.version < $2::integer "
-                              "AND ((a.content->>'valid_from')::date)::timestamp AT TIME ZONE $4 "
-                              "<= to_timestamp($3::bigint) ORDER BY a.version DESC LIMIT 1",
-                              4, values);
-    if (!r) {
-        return -EIO;
-    }
-    if (PQntuples(r) == 1) {
-        struct faults *faults = faults_new();
-        if (faults && inventory_read(faults, "generation", PQgetvalue(r, 0, 0),
-                                     (size_t)PQgetlength(r, 0, 0), &p->older) == 0) {
-            p->sla = inventory_sla(p->older, newest->key);
-        }
-        faults_free(faults);
-    }
-    PQclear(r);
-    return 0;
-}
 
 struct instant
 promise_from(const struct promise *p)
@@ -137,41 +107,73 @@ static int
 ask_month(struct judgestore *s, const struct promise *p, struct instant at)
 {
     char now[NUMBER_SIZE];
-    const char *values[] = {promise_number(now, at.ns / NS_PER_S), timezone_of(p),
-                            p->service->sla ? p->service->sla->valid_from : NULL};
+    const char *values[] = {promise_number(now, at.ns / NS_PER_S), timezone_of(p)};
     PGresult *r =
         promise_ask(s,
-                    "SELECT extract(epoch FROM start)::bigint, extract(epoch FROM until)::bigint, "
-                    "extract(epoch FROM coalesce(($3::date)::timestamp AT TIME ZONE $2, start))"
-                    "::bigint FROM plumbline_store.month_of(to_timestamp($1::bigint), $2)",
-                    3, values);
+                    "SELECT extract(epoch FROM start)::bigint, extract(epoch FROM until)::bigint "
+                    "FROM plumbline_store.month_of(to_timestamp($1::bigint), $2)",
+                    2, values);
     if (r) {
         s->month.start = instant_of_ns(atoll(PQgetvalue(r, 0, 0)) * NS_PER_S);
         s->month.end = instant_of_ns(atoll(PQgetvalue(r, 0, 1)) * NS_PER_S);
-        s->month.valid = instant_of_ns(atoll(PQgetvalue(r, 0, 2)) * NS_PER_S);
         s->month.at = at;
         s->month.timezone = values[1];
-        s->month.valid_from = values[2];
     }
     PQclear(r);
     return r ? 0 : -EIO;
 }
 
-static int
-find_month(struct judgestore *s, struct promise *p, struct instant at, struct instant *valid)
+/* A service that goes out of service in the month is judged up to there. */
+static void
+settle_end(struct promise *p)
 {
-    const char *valid_from = p->service->sla ? p->service->sla->valid_from : NULL;
+    struct instant end = p->service->out_of_service;
+    bool inside = end.ns && end.ns > p->period.ns && end.ns < p->month_end.ns;
+
+    p->period_end = inside ? end : p->month_end;
+}
+
+static int
+find_month(struct judgestore *s, struct promise *p, struct instant at)
+{
     /* Names are the inventory's, which stays: the same one is in the same place. */
-    bool same = s->month.timezone == timezone_of(p) && s->month.valid_from == valid_from &&
-                s->month.at.ns == at.ns;
+    bool same = s->month.timezone == timezone_of(p) && s->month.at.ns == at.ns;
     int err = same ? 0 : ask_month(s, p, at);
 
     if (!err) {
         p->period = s->month.start;
-        p->period_end = s->month.end;
-        *valid = s->month.valid;
+        p->month_end = s->month.end;
+        settle_end(p);
     }
     return err;
+}
+
+/* Where the service went in or out of service at another time than it was judged by, that is to be
+ * judged again.  What lies before neither is as it was. */
+static int
+note_change(struct judgestore *s, const struct promise *p)
+{
+    char times[3][NUMBER_SIZE];
+    const char *values[] = {p->service->key, promise_number(times[0], p->period.ns / NS_PER_S),
+                            promise_number(times[1], p->period_end.ns / NS_PER_S),
+                            promise_number(times[2], p->from.ns / NS_PER_S)};
+    PGresult *r = promise_ask(
+        s,
+        "WITH old AS (SELECT service, period_start, period_end, judged_from "
+        "FROM plumbline_store.judged_period WHERE service = $1 "
+        "AND period_start = to_timestamp($2::bigint) AND (period_end, judged_from) "
+        "IS DISTINCT FROM (to_timestamp($3::bigint), to_timestamp($4::bigint))), "
+        "told AS (INSERT INTO plumbline_store.rejudge (kind, key, from_at, why) "
+        "SELECT 'service', service, CASE WHEN judged_from <> to_timestamp($4::bigint) THEN "
+        "least(judged_from, to_timestamp($4::bigint)) ELSE "
+        "least(period_end, to_timestamp($3::bigint)) - interval '1 second' END, "
+        "'it was in service at other times' FROM old) "
+        "UPDATE plumbline_store.judged_period p SET period_end = to_timestamp($3::bigint), "
+        "judged_from = to_timestamp($4::bigint) FROM old "
+        "WHERE (p.service, p.period_start) = (old.service, old.period_start)",
+        4, values);
+    PQclear(r);
+    return r ? 0 : -EIO;
 }
 
 /* So that a period that was begun is published, whoever goes on. */
@@ -196,29 +198,88 @@ note_period(struct judgestore *s, const struct promise *p)
     return r ? 0 : -EIO;
 }
 
-int
-promise_begin(struct judgestore *s, struct promise *p, struct instant at)
+/* The version that holds for the period, and what the lines go by from now on. */
+static int
+find_terms(struct judgestore *s, struct promise *p)
 {
-    struct instant valid = {0};
-    int err = find_waiting(s, p, &at);
+    struct terms now = {0}, next = {0};
 
-    err = err ? err : find_month(s, p, at, &valid);
     inventory_free(p->older);
     p->older = NULL;
     p->sla = p->service->sla;
     p->from = p->period;
-    if (!err && p->sla && valid.ns > p->period.ns) {
-        err = find_older(s, p);
-        /* Its first version: what was before was not promised. */
-        p->from = p->older ? p->period : valid;
+    /* Out of service before the period: nothing of it is promised. */
+    if (p->service->out_of_service.ns && p->service->out_of_service.ns <= p->period.ns) {
+        p->sla = NULL;
     }
+    if (!p->sla) {
+        return 0;
+    }
+    int err = terms_at(s, p->service, p->period, &now);
+    /* Of the newest there is none after it. */
+    next.sla = p->service->sla;
+    if (!err && (now.older || now.from.ns > p->period.ns)) {
+        err = terms_at(s, p->service, p->period_end, &next);
+    }
+    if (!err) {
+        terms_apply(p, now.sla, next.sla);
+        p->sla = now.sla;
+        p->from = now.from;
+        p->older = now.older;
+        now.older = NULL;
+    }
+    terms_fini(&now);
+    terms_fini(&next);
+    return err;
+}
+
+int
+promise_begin(struct judgestore *s, struct promise *p, struct instant at)
+{
+    int err = find_waiting(s, p, &at);
+
+    err = err ? err : find_month(s, p, at);
+    err = err ? err : find_terms(s, p);
     if (p->service->in_service.ns > p->from.ns) {
         p->from = p->service->in_service;
     }
     if (!err && p->sla && p->from.ns < p->period_end.ns) {
         err = note_period(s, p);
+        err = err ? err : note_change(s, p);
     }
     return err ? err : load_lines(s, p);
+}
+
+int
+promise_decided(struct judgestore *s, struct promise *p, const char *json)
+{
+    char start[NUMBER_SIZE], text[NUMBER_SIZE];
+    const char *values[] = {p->service->key, promise_number(start, p->period.ns / NS_PER_S), json};
+    size_t size = strlen(json) + sizeof text;
+    char *decided = NULL;
+
+    if (!p->sla || p->from.ns >= p->period_end.ns) {
+        return 0;
+    }
+    /* Of another period the same is news. */
+    decided = malloc(size);
+    if (!decided) {
+        return -ENOMEM;
+    }
+    snprintf(decided, size, "%s %s", values[1], json);
+    if (p->decided && strcmp(p->decided, decided) == 0) {
+        free(decided);
+        return 0;
+    }
+    PGresult *r = promise_ask(s,
+                              "UPDATE plumbline_store.judged_period SET windows = $3::jsonb "
+                              "WHERE service = $1 AND period_start = to_timestamp($2::bigint) "
+                              "AND windows <> $3::jsonb",
+                              3, values);
+    PQclear(r);
+    free(p->decided);
+    p->decided = decided;
+    return r ? 0 : -EIO;
 }
 
 int
@@ -517,7 +578,7 @@ promise_state(struct judgestore *s, struct promise *p, struct promise_states *al
     int err = 0;
 
     (void)s;
-    if (!p->sla || until.ns < p->period.ns) {
+    if (!p->sla || until.ns < p->period.ns || p->from.ns >= p->period_end.ns) {
         return 0;
     }
     fill_period(&period, p, until.ns < p->period_end.ns ? until : p->period_end, -1);

@@ -20,6 +20,7 @@ begin_line(struct line *l, const struct judgestore_quarter *q)
 {
     bool whole = !q->stale && q->until.ns == q->start.ns + LINE_QUARTER_NS;
 
+    l->stored_until = instant_of_ns(-1); /* Judged again, it is stored though it is no further. */
     if (whole) {
         line_begin(l, q->until, q->available_after, q->high_loss_after);
     } else {
@@ -128,8 +129,8 @@ earlier(struct instant *at, struct instant than)
     }
 }
 
-/* A whole of which nothing is stored begins where the last of its parts does; its parts begin no
- * later than it. */
+/* A whole of which nothing is stored begins where the last of its parts does, or with the quarter
+ * hour in which it comes into service; its parts begin no later than it. */
 void
 rounds_begin_bond(struct bond *b)
 {
@@ -142,10 +143,11 @@ rounds_begin_bond(struct bond *b)
             }
             last = at.ns > last ? at.ns : last;
         }
-        if (b->line->in_service.ns > last) {
-            last = b->line->in_service.ns;
-        }
-        line_begin(b->line, instant_of_ns(quarter_of(last + LINE_QUARTER_NS - 1)), true, 0);
+        /* Its parts may be inside a quarter hour; what came into service inside one counts from
+         * there on. */
+        int64_t at = quarter_of(last + LINE_QUARTER_NS - 1);
+        int64_t own = quarter_of(b->line->in_service.ns);
+        line_begin(b->line, instant_of_ns(own > at ? own : at), true, 0);
     }
     b->next = b->line->quarter;
 }

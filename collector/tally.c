@@ -390,6 +390,20 @@ tally_merge(struct tally *t, const struct tally *from)
     return err ? err : overflow ? -EOVERFLOW : 0;
 }
 
+void
+tally_map_limits(struct tally *t, const int8_t map[SERIES_LIMITS_MAX], uint32_t ifdv_limits)
+{
+    const struct tally was = *t;
+
+    for (unsigned i = 0; i < SERIES_LIMITS_MAX; i++) {
+        uint64_t ifdv = was.ifdv ? hist_count(was.ifdv) : 0;
+        uint64_t all = ifdv_limits >> i & 1 ? ifdv : was.delay_count;
+        assert(map[i] < (int)SERIES_LIMITS_MAX);
+        t->over[i] = map[i] >= 0 ? was.over[map[i]] : 0;
+        t->not_compared[i] = map[i] >= 0 ? was.not_compared[map[i]] : all;
+    }
+}
+
 /* --- Bytes ---------------------------------------------------------------- */
 
 static void

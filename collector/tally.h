@@ -97,6 +97,10 @@ int tally_add(struct tally *t, struct tally_state *s, const struct tally_config 
 /* Adds 'from'.  0, -ENOMEM, -EOVERFLOW; after an error 't' is of no more use. */
 int tally_merge(struct tally *t, const struct tally *from);
 
+/* Puts limits into another order: map[i] is where limit i is in 't' now, -1 where 't' does not have
+ * it; then nothing was compared with it.  Bit i of 'ifdv_limits' as in struct tally_config. */
+void tally_map_limits(struct tally *t, const int8_t map[SERIES_LIMITS_MAX], uint32_t ifdv_limits);
+
 /* --- As it is stored (doc/wire-format.md, tally) ----------------------------- */
 
 /* Appends the encoding to 'out' (bytes_ok() says whether memory sufficed). */

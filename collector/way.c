@@ -3,6 +3,8 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,6 +47,16 @@ on_session(const struct inv_link *link, const struct inv_class *class_, unsigned
     return 0;
 }
 
+static int64_t
+limit_id(const struct series_limit *l)
+{
+    char text[64];
+    int length = snprintf(text, sizeof text, "limit|%d|%s|%" PRId64, (int)l->metric,
+                          direction_name(l->direction), l->limit.ns);
+
+    return id_of_text(text, (size_t)length);
+}
+
 static void
 take_limits(struct way *w)
 {
@@ -55,6 +67,9 @@ take_limits(struct way *w)
         if (w->link->limits[i].class_ == w->class_) {
             w->limits[w->limit_count++] = w->link->limits[i].limit;
         }
+    }
+    for (unsigned i = 0; i < w->limit_count; i++) {
+        w->limit_ids[i] = limit_id(&w->limits[i]);
     }
 }
 
@@ -71,6 +86,8 @@ line_of(const struct way *w, enum line_scope kind, const char *scope, enum direc
         for (unsigned i = 0; i < w->limit_count && i < SERIES_LIMITS_MAX; i++) {
             l->config.ifdv_limits |= (w->limits[i].metric == LIMIT_IFDV ? 1u : 0u) << i;
         }
+        l->limit_ids = w->limit_ids;
+        l->limit_count = w->limit_count;
         l->in_service = w->link->in_service;
     }
     return l;

@@ -43,6 +43,7 @@ struct way {
     struct way_series *series;
     size_t series_count;
     struct series_limit limits[SERIES_LIMITS_MAX]; /* Counted in over[], link's frame. */
+    int64_t limit_ids[SERIES_LIMITS_MAX]; /* What each is, for whoever stores what was counted. */
     unsigned limit_count;
     struct line *lines[DIRECTIONS]; /* Each a list: the link's own first, then the services'. */
     struct instant next;            /* Intervals from here on are not judged. */

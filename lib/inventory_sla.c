@@ -4,6 +4,8 @@
  * inventory_promise.c, which asks whether all of it can be measured. */
 #include "inventory_parts.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "value.h"
@@ -318,6 +320,20 @@ read_promise(struct loader *l, const struct yaml_node *member, const struct sla_
     sla->objective_count = count;
 }
 
+static const char *
+place_text(struct loader *l, const struct yaml_node *member, const char *key)
+{
+    struct place at = inventory_place(member, key);
+    char numbers[32];
+    const char *file = at.file ? fault_file_name(at.file) : "";
+    int length = snprintf(numbers, sizeof numbers, ":%" PRIu32 ":%" PRIu32, at.line, at.column);
+    char *text = pool_alloc(l->pool, strlen(file) + (size_t)length + 1);
+
+    memcpy(text, file, strlen(file));
+    memcpy(text + strlen(file), numbers, (size_t)length + 1);
+    return text;
+}
+
 void
 inventory_read_sla(struct loader *l, const struct yaml_node *member, void *object)
 {
@@ -326,6 +342,8 @@ inventory_read_sla(struct loader *l, const struct yaml_node *member, void *objec
 
     bind_map(&l->bind, member, member->key_at, sla_keys, &d);
     l->retired = d.sla.state == INV_RETIRED;
+    d.sla.version_at = place_text(l, member, "version");
+    d.sla.valid_from_at = place_text(l, member, "valid_from");
     d.sla.suspect_excluded = d.suspect == 1;
     if (d.covers) {
         read_covers(l, d.covers, &d.sla);

@@ -153,7 +153,8 @@ struct inv_tunnel {
 struct inv_service {
     const char *key, *label;
     enum inv_state state;
-    struct instant in_service; /* 0: since ever. */
+    struct instant in_service;     /* 0: since ever. */
+    struct instant out_of_service; /* From then on it is sold no more; 0: without end. */
     const struct inv_tenant *tenant;
     const struct inv_connector *ends[2];
     struct inv_ref *over; /* Links or groups under it; all are needed. */
@@ -224,8 +225,9 @@ enum inv_undetermined {
 struct inv_sla {
     const char *key, *label;
     enum inv_state state;
-    uint32_t version;       /* Other content needs another version. */
-    const char *valid_from; /* "2026-02-01", in the tenant's time zone. */
+    uint32_t version;                       /* Other content needs another version. */
+    const char *valid_from;                 /* "2026-02-01", in the tenant's time zone. */
+    const char *version_at, *valid_from_at; /* "file:line:column", for whoever refuses them. */
     unsigned covers;
     const struct inv_profile **profiles; /* In the order of the file. */
     size_t profile_count;

@@ -111,6 +111,22 @@ edit net.yaml '    capacity: 10Gbit
 refused 'what is not retired' "^refused +link +par1-ams1: it is not retired: put it back with 'state: retired'"
 edit net.yaml 'limit: 18ms' 'limit: 19ms'
 refused 'an SLA with other content' '^refused +sla +premium: version 2 was applied with other content; make this version 3'
+edit net.yaml 'limit: 18ms' 'limit: 19ms'
+edit net.yaml '    version: 2 ' '    version: 3 '
+refused 'a version that is valid from the same day' '^refused +sla +premium: valid_from 2026-02-01 of version 3 is the same day as valid_from 2026-02-01 of version 2: .*make it a day after 2026-02-01'
+edit net.yaml '    version: 2 ' '    version: 3 '
+edit net.yaml 'valid_from: 2026-02-01' 'valid_from: 2026-01-31'
+refused 'a version that is valid from an earlier day' '^refused +sla +premium: valid_from 2026-01-31 of version 3 is before valid_from 2026-02-01 of version 2: '
+edit net.yaml '    version: 2 ' '    version: 3 '
+apply "$net"
+check 'what is refused of an SLA has its place' says err "^ +at $net/net.yaml:103:17\$"
+apply --json "$net"
+check 'and in JSON' says out "\"place\":[[:space:]]*\"$net/net.yaml:103:17\""
+git checkout -q .
+edit net.yaml 'limit: 18ms' 'limit: 19ms'
+apply "$net"
+check 'other content: the place is the version' says err "^ +at $net/net.yaml:102:14\$"
+git checkout -q .
 edit net.yaml '    version: 2 ' '    version: 1 '
 refused 'an older SLA' '^refused +sla +premium: version 1 is older than 2'
 edit net.yaml 'dt: 2s }' 'dt: 7s }'
@@ -118,6 +134,7 @@ refused 'what check refuses' 'dt 7s does not divide'
 
 # What is allowed: a new version, a label, taking out what is retired; alarms have no history.
 edit net.yaml '    version: 2 ' '    version: 3 '
+edit net.yaml 'valid_from: 2026-02-01' 'valid_from: 2026-03-01'
 edit net.yaml 'limit: 18ms' 'limit: 19ms'
 edit net.yaml '  slow:  { metric' '  slowly:  { metric'
 python3 - "$net/net.yaml" <<'END'
@@ -134,6 +151,7 @@ check_equal 'what is allowed: both versions are kept' '2 18ms,3 19ms' \
     "$(sql "SELECT string_agg(version || ' ' || (content->'objectives'->0->>'limit'), ',' ORDER BY version) FROM plumbline_store.inventory_sla")"
 check_equal 'what was taken out is not in force' 0 "$(sql "SELECT count(*) FROM plumbline.inventory_object WHERE key = 'lon1-ams1'")"
 edit net.yaml '    version: 3 ' '    version: 4 '
+edit net.yaml 'valid_from: 2026-03-01' 'valid_from: 2026-04-01'
 edit net.yaml 'limit: 19ms' 'limit: 18ms'
 apply --yes "$net"
 git commit -qam 'fourth'
@@ -162,6 +180,7 @@ edit net.yaml '    objectives:
     objectives:
 '
 edit net.yaml '    version: 4 ' '    version: 5 '
+edit net.yaml 'valid_from: 2026-04-01' 'valid_from: 2026-05-01'
 edit net.yaml 'cap: 100% }' 'rt_p99: { excess: [{ above: 10%, credit: 10% }, { above: 100%, credit: 50% }] }, cap: 100% }'
 apply --yes "$net"
 check_equal 'a profile: status' 0 "$status"
@@ -170,7 +189,7 @@ git commit -qam 'fifth'
 check_equal "a version has the profile's objectives and its own" 'hli,rt_p99,fdr_p99_9,flr,flr,availability' \
     "$(sql "SELECT string_agg(o->>'metric', ',' ORDER BY n) FROM plumbline_store.inventory_sla,
         jsonb_array_elements(content->'objectives') WITH ORDINALITY AS e(o, n) WHERE version = 5")"
-check_equal 'a version has all that a judge needs' '2026-02-01	["over", "bgp"]	f	include	last	7d	30d	100%	50%' \
+check_equal 'a version has all that a judge needs' '2026-05-01	["over", "bgp"]	f	include	last	7d	30d	100%	50%' \
     "$(sql "SELECT content->>'valid_from', content->'covers', content ? 'profiles', content->>'suspect', content->>'undetermined',
         content->>'notice', content->>'claim_within', content#>>'{credits,cap}', content#>>'{credits,rt_p99,excess,1,credit}'
         FROM plumbline_store.inventory_sla WHERE version = 5")"
@@ -182,6 +201,7 @@ edit net.yaml 'above: 100%, credit: 50%' 'above: 100%, credit: 51%'
 refused 'credits by excess under a version' '^refused +sla +premium: version 5 was applied with other content'
 edit net.yaml 'metric: hli, limit: 20' 'metric: hli, limit: 21'
 edit net.yaml '    version: 5 ' '    version: 6 '
+edit net.yaml 'valid_from: 2026-05-01' 'valid_from: 2026-06-01'
 apply --yes "$net"
 check_equal 'a profile that changes with its versions: status' 0 "$status"
 check 'a profile that changes: both are told' says out '^changed +profile +gold-metro: objectives$'

@@ -17,6 +17,7 @@
  *                               reflecting; mute: nothing about its life
  *   seconds T N [...]           N of these, from T on
  *   lag SECONDS                 the watermark of what follows is so far behind it (0)
+ *   limit NS ...                of the links that follow: round trips over these are counted
  *   unclean PERMILLE            of the sessions' intervals lose a packet
  *   skip                        uses up an ID
  *   sequence N                  the next ID
@@ -60,6 +61,8 @@ struct feed {
     struct summary summary;
     unsigned pending, unclean;
     int64_t period_ms, lag_s;
+    struct series_limit limits[SERIES_LIMITS_MAX];
+    uint8_t limit_count;
     bool dictionary_due;
     uint64_t entries, summaries;
     int64_t made_at_ns, final_until_ns;
@@ -203,6 +206,11 @@ add_summary(struct feed *f, size_t i, const struct second *s)
     m->duplicate_fwd = s->duplicates;
     m->stamped[TS_KERNEL] = m->received;
     m->clock_error_ns = 1500;
+    /* Delays hang on the session and the second alone: a script may be cut anywhere. */
+    f->random = ((uint64_t)f->ids[i] ^ (uint64_t)s->at * UINT64_C(0x9e3779b97f4a7c15)) | 1;
+    for (int k = 0; k < 4; k++) {
+        draw(f);
+    }
     for (uint64_t k = 0; k < m->received; k++) {
         int64_t jitter = (int64_t)(draw(f) % 20000);
         summary_add_delay(m, &f->keys[i], DIR_FWD, span_of_ns(2000000 + jitter));
@@ -296,6 +304,8 @@ add_session(struct feed *f, const char *object, const char *far, unsigned end, u
                               .period = {f->period_ms * NS_PER_MS},
                               .size = 128,
                               .dscp = 46};
+    k->limit_count = f->limit_count;
+    memcpy(k->limits, f->limits, sizeof f->limits);
     snprintf(k->object, sizeof k->object, "%s", object);
     snprintf(k->observer, sizeof k->observer, "%s", f->observer);
     snprintf(k->far, sizeof k->far, "%s", far);
@@ -334,6 +344,7 @@ begin_source(struct feed *f, const char *name)
     claim(f, name);
     f->key_count = 0;
     f->period_ms = 100;
+    f->limit_count = 0;
     f->lag_s = 0;
     f->format = TELEMETRY_FORMAT;
     f->epoch = f->sequence = 0;
@@ -397,6 +408,18 @@ add_tombstone(struct feed *f, int64_t from, int64_t until)
     t.reason = PLUMBLINE__TELEMETRY__TOMBSTONE__REASON__DAMAGED;
     telemetry_add_message(f->builder, TELEMETRY_TOMBSTONE, &t.base);
     finish(f);
+}
+
+static void
+set_limits(struct feed *f, char *words)
+{
+    f->limit_count = 0;
+    f->dictionary_due = true;
+    for (char *w = strtok(words, " "); w && f->limit_count < SERIES_LIMITS_MAX;
+         w = strtok(NULL, " ")) {
+        f->limits[f->limit_count++] = (struct series_limit){
+            .metric = LIMIT_DELAY, .direction = DIR_RT, .limit = span_of_ns(strtoll(w, NULL, 10))};
+    }
 }
 
 static void
@@ -492,6 +515,8 @@ obey(struct feed *f, char *line)
     }
     if (strcmp(word, "link") == 0) {
         add_links(f, rest);
+    } else if (strcmp(word, "limit") == 0) {
+        set_limits(f, rest);
     } else if (strcmp(word, "untrusted") == 0) {
         add_session(f, "not-mine", "", 0, 0);
     } else if (strcmp(word, "skip") == 0) {

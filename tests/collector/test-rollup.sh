@@ -152,6 +152,17 @@ becomes 'rows that an earlier release wrote are merged bit by bit' 0 \
 exact 'upgraded'
 
 # --- Retention ---
+check_equal 'each table with partitions is in the list of them' 0 "$(sql "SELECT count(*) FROM plumbline_store.partitioned d
+    FULL JOIN (SELECT c.relname FROM pg_partitioned_table t JOIN pg_class c ON c.oid = t.partrelid
+        WHERE c.relnamespace = 'plumbline_store'::regnamespace) p ON p.relname = d.parent
+    WHERE d.parent IS NULL OR p.relname IS NULL")"
+# One more, by the month, kept as long as quarter hours.
+sql "SET ROLE plumbline_owner; CREATE TABLE plumbline_store.more (id bigint, start timestamptz, PRIMARY KEY (start, id)) PARTITION BY RANGE (start);
+    INSERT INTO plumbline_store.partitioned VALUES ('more', true, true, 'quarter', 'WITH (fillfactor = 70)');
+    SELECT plumbline_store.make_day(current_date - d) FROM unnest(ARRAY[200, 500]) d" >/dev/null
+# of_more DAYS_AGO: its partition then.
+of_more() { echo "to_regclass('plumbline_store.more_' || to_char(current_date - $1, 'YYYYMM'))"; }
+check_equal 'a further one is a row in it' '{fillfactor=70}' "$(sql "SELECT reloptions FROM pg_class WHERE oid = $(of_more 500)")"
 # Rows of one day, 5 and 100 to 103 days ago.
 sql "SELECT plumbline_store.make_day(current_date - d) FROM unnest(ARRAY[5, 100, 101, 102, 103]) d" >/dev/null
 columns=$(sql "SELECT string_agg(CASE attname WHEN 'start' THEN 'start - make_interval(days => d)' ELSE attname END, ', ' ORDER BY attnum)
@@ -165,6 +176,8 @@ check 'a day that is over is put in order' wait_for 30 logged "interval_row of $
 check 'a day whose retention is over is dropped' wait_for 30 there interval_row 103 f
 check 'with the lives of its sources' wait_for 30 there liveness 103 f
 check 'its quarter hours are kept for longer' there quarter_row 103 t
+check 'a further table goes by its own retention' wait_for 30 answers "SELECT $(of_more 500) IS NULL AND $(of_more 200) IS NOT NULL" t
+check 'and is put in order by its own key' wait_for 30 answers "SELECT count(*) FROM pg_index WHERE indrelid = $(of_more 200) AND indisclustered" 1
 check 'not one in which a row waits for its far end' wait_for 30 logged "interval_row of $(sql 'SELECT current_date - 102') is kept beyond its retention: a row of .* waits for its far end"
 check 'not one that a source has not written past' wait_for 30 logged "interval_row of $(sql 'SELECT current_date - 101') is kept beyond its retention: \(source ghost has committed\|a row of\)"
 check 'both are there' there interval_row 101 t

@@ -206,6 +206,26 @@ read_fixture(const char *name, uint8_t *bytes, size_t room)
 }
 
 static void
+limits_in_another_order_keep_what_is_over_them(void)
+{
+    /* Where limit 0, 1 ... of today is in the tally: the fourth it does not have, nor the fifth. */
+    static const int8_t map[SERIES_LIMITS_MAX] = {2, 0, 1, -1, -1, 7, 6, 5};
+    struct tally t, was;
+
+    fixture_tally(&t);
+    fixture_tally(&was);
+    tally_map_limits(&t, map, 1u << 4);
+    for (unsigned i = 0; i < SERIES_LIMITS_MAX; i++) {
+        uint64_t all = i == 4 ? (was.ifdv ? hist_count(was.ifdv) : 0) : was.delay_count;
+        CU_ASSERT_EQUAL(t.over[i], map[i] < 0 ? 0 : was.over[map[i]]);
+        CU_ASSERT_EQUAL(t.not_compared[i], map[i] < 0 ? all : was.not_compared[map[i]]);
+    }
+    CU_ASSERT(was.delay_count > 0 && hist_count(was.ifdv) > 0);
+    tally_fini(&t);
+    tally_fini(&was);
+}
+
+static void
 the_stored_tally_of_format_1_is_read_and_written_as_the_fixture_has_it(void)
 {
     uint8_t bytes[1024];
@@ -281,6 +301,8 @@ main(int argc, char **argv)
          every_truncation_and_every_other_format_is_refused},
         {"figures that contradict each other are refused",
          figures_that_contradict_each_other_are_refused},
+        {"limits in another order keep what is over them",
+         limits_in_another_order_keep_what_is_over_them},
         {"the stored tally of format 1 is read and written as the fixture has it",
          the_stored_tally_of_format_1_is_read_and_written_as_the_fixture_has_it},
         CU_TEST_INFO_NULL};

@@ -268,6 +268,38 @@ trap_12_duplicates_inflating_received(void)
 
 /* A far end that tells no direction: rows of the round trip alone.  What the other two ways have is
  * not known, whatever the round trip lost. */
+/* A probe that begins anew: what it had out is unknown, what it did not measure is not told, the
+ * reflector's new start is marked.  None of it is loss, nor bad. */
+static void
+trap_13_a_restart_is_no_loss(void)
+{
+    static struct world_row row;
+    struct tally t;
+
+    row = (struct world_row){.dt_count = 30};
+    for (size_t k = 0; k < 30; k++) {
+        world_set(&row.dt[k], 10, 0);
+        if (k >= 10 && k < 22) {
+            row.dt[k] =
+                (struct world_dt){.record = {.kind = DT_NOT_TOLD, .clock_error_ns = UINT64_MAX}};
+        }
+    }
+    world_set(&row.dt[9], 3, 0);
+    row.dt[9].record.unknown = 7;
+    row.dt[25].record.flags = DT_FAR_EPOCH;
+    tally_of(&t, &config, &row);
+    CU_ASSERT_EQUAL(t.sent_raw, 17 * 10 + 3);
+    CU_ASSERT_EQUAL(t.lost_raw, 0);
+    CU_ASSERT_EQUAL(t.undetermined_available, 12);
+    CU_ASSERT_EQUAL(t.outages, 0);
+    CU_ASSERT_EQUAL(t.high_loss.intervals, 0);
+    for (size_t k = 0; k < 30; k++) {
+        const struct measured_dt *d = &measured_dts(measured)[k];
+        CU_ASSERT_NOT_EQUAL(availability_input(params, d->sent, d->lost), AVAILABILITY_BAD);
+    }
+    tally_fini(&t);
+}
+
 static void
 trap_18_direction_guessed_from_round_trip(void)
 {
@@ -309,6 +341,7 @@ main(void)
         {"trap 09: dead probe is not an outage", trap_09_dead_probe_is_not_an_outage},
         {"trap 10: clamped negative delays", trap_10_clamped_negative_delays},
         {"trap 12: duplicates inflating received", trap_12_duplicates_inflating_received},
+        {"trap 13: a restart is no loss", trap_13_a_restart_is_no_loss},
         {"trap 18: direction guessed from round trip", trap_18_direction_guessed_from_round_trip},
         CU_TEST_INFO_NULL};
 
