@@ -302,8 +302,7 @@ samples_of(const struct truth *t, const struct truth_way *way, int d, const stru
 }
 
 static struct counts
-count_way(const struct truth *t, const struct truth_way *way, enum direction d,
-          const struct scope *s)
+count_way(const struct truth *t, const struct truth_way *way, int d, const struct scope *s)
 {
     struct counts c = {0};
     uint64_t run = 0;
@@ -340,7 +339,7 @@ truth_qualified(const struct truth *t, const struct truth_way *way, enum directi
                 uint64_t *sent, uint64_t *samples)
 {
     const struct scope s = scope_of(t->world, 0, true);
-    struct counts c = count_way(t, way, d, &s);
+    struct counts c = count_way(t, way, (int)d, &s);
 
     *sent = c.sent;
     *samples = c.samples;
