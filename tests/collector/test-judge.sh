@@ -61,6 +61,9 @@ ends() {
 # cut AT LENGTH: an hour and ten minutes with nothing there from AT on for so long.
 cut() { printf '%s\n' "seconds $begin $1" "seconds $((begin + $1)) $2 fwd=10" "seconds $((begin + $1 + $2)) $((4200 - $1 - $2))"; }
 ends l1 p1 p2 "$(cut 600 60)"
+# The other member's source is late: the group begins with both all the same.
+check 'a link is judged, and the other member of its group not yet' wait_for 60 answers \
+    "SELECT count(*) > 2 FROM plumbline.v_availability WHERE scope = 'l1' AND direction = 'fwd' AND complete" t
 ends l2 p3 p4 "$(cut 600 60)"
 ends l3 p5 p6 "$(cut 300 20)"
 
