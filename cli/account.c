@@ -77,7 +77,13 @@ find_object(struct question *q, const char *object)
 static const char service_period[] =
     "SELECT label, tenant, timezone, period, " JUDGED_UTC("period_start") " AS period_start, " //
     JUDGED_UTC("period_end") " AS period_end, " JUDGED_UTC("judged_from") " AS judged_from, "  //
-    JUDGED_UTC("judged_until") " AS judged_until, revision, sla, version, valid_from, covers, "
+    JUDGED_UTC("judged_until") " AS judged_until, "
+                               "extract(epoch FROM least(now(), v_period.period_end) - "
+                               "v_period.judged_until)::bigint AS behind_s, "
+                               "date_trunc('month', v_period.period_end AT TIME ZONE timezone) <> "
+                               "v_period.period_end AT TIME ZONE timezone AS out_of_service, "
+                               "revision, sla, "
+                               "version, valid_from, covers, "
                                "parts, ends, undetermined, notice, maintenance_allowance FROM "
                                "plumbline.v_period "
                                "WHERE service = $1 AND ($2::text IS NULL OR period = $2) "
@@ -156,7 +162,9 @@ static const char runs_sql[] =
     "FROM plumbline.v_availability a CROSS JOIN LATERAL plumbline.judged_states(a.states) s "
     "WHERE a.scope_kind = $1 AND a.scope = $2 AND a.start >= $3::timestamptz "
     "AND a.start < $4::timestamptz AND (a.dt_available < a.dt_total OR a.dt_undetermined > 0 "
-    "OR a.hli > 0) AND (NOT s.available OR s.undetermined OR s.high_loss OR s.excluded > 0)), "
+    "OR a.hli > 0) AND (NOT s.available OR s.undetermined OR s.high_loss OR s.excluded > 0) "
+    /* From when on, and until when, it was in service is told of the period. */
+    "AND ($1 <> 'service' OR s.excluded <> 1)), "
     "mark AS (SELECT r.*, lag(until_at) OVER w IS DISTINCT FROM from_at AS new FROM run r "
     "WINDOW w AS (PARTITION BY object, class, direction, state, available, exclusion "
     "ORDER BY from_at)), "
@@ -178,6 +186,14 @@ static const char transitions_sql[] = "SELECT " JUDGED_UTC(
           "AND scope = $2 AND at >= $3::timestamptz AND at < $4::timestamptz "
           "ORDER BY t.at, object, class, direction LIMIT $5::bigint";
 
+/* Lines whose last change was to unavailable, whenever that was. */
+static const char down_sql[] = "SELECT d.object, d.class, d.direction, " JUDGED_UTC(
+    "d.at") " AS since FROM (SELECT DISTINCT "
+            "ON (object, class, direction) object, class, direction, at, available FROM "
+            "plumbline.v_transition WHERE scope_kind = $1 AND scope = $2 AND at < $3::timestamptz "
+            "ORDER BY object, class, direction, at DESC) d WHERE NOT d.available "
+            "ORDER BY d.direction <> 'both', d.at, d.object, d.class, d.direction";
+
 static void
 add_counted(struct question *q, cJSON *account)
 {
@@ -187,58 +203,100 @@ add_counted(struct question *q, cJSON *account)
     add(q, account, "lines", lines_sql, 4, values);
     add(q, account, "runs", runs_sql, 5, values);
     add(q, account, "transitions", transitions_sql, 5, values);
+    if (!judged_has(q->found, "revision")) {
+        add(q, account, "down", down_sql, 3, (const char *const[]){q->kind, q->key, values[3]});
+    }
 }
 
 /* --- What was recorded ---------------------------------------------------------------- */
 
-#define ITS_OBJECT                                                                                 \
-    "FROM jsonb_array_elements(w.objects) e WHERE EXISTS (SELECT FROM plumbline.v_part p "         \
-    "WHERE (p.kind = $1 OR $1 = 'link' AND p.kind = 'attachment') AND p.key = $2 "                 \
-    "AND p.part_kind = e->>'kind' AND p.part = e->>'key')"
-
+/* Windows that can show in it, for they are on it or on a part of it.  "own": on what excludes its
+ * time: itself, or what a service is directly over; a member of a group counts as it was measured.
+ * Of a service the judge kept what it decided ("judged"); links and groups have no contract, and
+ * of theirs counts what was recorded before it began, for all tenants (rounds_windows.c). */
 static const char windows_sql[] =
     "WITH found AS (SELECT 'maintenance' AS kind, w.id, w.revision, w.state, w.label AS reason, "
     "NULL::text AS approval, w.start_at, least(w.end_at, w.actual_end) AS end_at, w.tenant, "
-    "w.suppress_alerts, w.exclude_from_sla, w.author, "
-    "(SELECT max((e->>'announced_at')::timestamptz) " ITS_OBJECT ") AS announced_at, "
-    "(SELECT jsonb_agg(e->>'key' ORDER BY e->>'key') " ITS_OBJECT ") AS objects "
-    "FROM plumbline.v_maintenance w "
+    "w.suppress_alerts, w.exclude_from_sla, w.author, w.objects FROM plumbline.v_maintenance w "
     "UNION ALL SELECT w.kind, w.id, w.revision, CASE WHEN w.withdrawn THEN 'withdrawn' "
     "ELSE 'in force' END, w.reason, w.approval, w.start_at, w.end_at, w.tenant, false, true, "
-    "w.author, NULL, (SELECT jsonb_agg(e->>'key' ORDER BY e->>'key') " ITS_OBJECT ") "
-    "FROM plumbline.v_exclusion w) "
-    "SELECT kind, id, revision, state, reason, approval, " JUDGED_UTC("start_at") " AS start, " //
-    JUDGED_UTC("end_at") " AS end, " JUDGED_UTC(
-        "announced_at") " AS announced_at, "
-                        "extract(epoch FROM start_at - announced_at)::bigint AS lead_s, "
-                        "suppress_alerts, "
-                        "exclude_from_sla, author, objects, count(*) OVER () AS rows_in_all FROM "
-                        "found "
-                        "WHERE objects IS NOT NULL AND start_at < $4::timestamptz AND end_at > "
-                        "$3::timestamptz "
-                        "AND (tenant IS NULL OR tenant = $5) ORDER BY start_at, kind, id LIMIT "
-                        "$6::bigint";
+    "w.author, w.objects FROM plumbline.v_exclusion w), "
+    "part AS (SELECT p.part_kind, p.part, CASE WHEN p.part = $2 THEN p.part_kind = p.kind "
+    "OR p.kind = 'link' ELSE $1 = 'service' AND EXISTS (SELECT FROM plumbline.v_period x "
+    "WHERE x.service = $2 AND x.parts ? p.part) END AS own FROM plumbline.v_part p "
+    "WHERE (p.kind = $1 OR $1 = 'link' AND p.kind = 'attachment') AND p.key = $2), "
+    "concerned AS (SELECT f.*, o.own, o.announced_at, o.on_objects AS its FROM found f "
+    "CROSS JOIN LATERAL (SELECT bool_or(p.own) AS own, coalesce("
+    "max((e->>'announced_at')::timestamptz) FILTER (WHERE p.own), "
+    "max((e->>'announced_at')::timestamptz)) AS announced_at, "
+    "jsonb_agg(e->>'key' ORDER BY e->>'key') AS on_objects FROM jsonb_array_elements(f.objects) e "
+    "JOIN part p ON (p.part_kind, p.part) = (e->>'kind', e->>'key')) o "
+    "WHERE f.start_at < $4::timestamptz AND f.end_at > $3::timestamptz "
+    "AND o.on_objects IS NOT NULL AND ($1 <> 'service' OR f.tenant IS NULL OR f.tenant = $5)), "
+    "judged AS (SELECT j.exclusion, j.id, j.revision, min(j.excluded_from) AS excluded_from, "
+    "max(j.excluded_until) AS excluded_until, min(j.why) AS why FROM plumbline.v_judged_window j "
+    "WHERE $1 = 'service' AND j.service = $2 AND j.period_start = $3::timestamptz "
+    "GROUP BY j.exclusion, j.id, j.revision) "
+    "SELECT c.kind, c.id, c.revision, c.state, c.reason, c.approval, c.tenant, " //
+    JUDGED_UTC("c.start_at") " AS start, " JUDGED_UTC("c.end_at") " AS end, "    //
+    JUDGED_UTC("c.announced_at") " AS announced_at, "
+                                 "extract(epoch FROM c.start_at - c.announced_at)::bigint AS "
+                                 "lead_s, c.suppress_alerts, "
+                                 "c.exclude_from_sla, c.author, c.its AS objects, c.own, j.id IS "
+                                 "NOT NULL AS judged, "
+                                 "j.why AS judged_why, " JUDGED_UTC(
+                                     "j.excluded_from") " AS excluded_from, " //
+    JUDGED_UTC(
+        "j.excluded_until") " AS excluded_until, "
+                            "count(*) OVER () AS rows_in_all FROM concerned c LEFT JOIN judged j "
+                            "ON (j.exclusion, j.id, j.revision) = (c.kind, c.id, c.revision) "
+                            "ORDER BY c.start_at, c.kind, c.id LIMIT $6::bigint";
+
+static bool
+is_true(const cJSON *o, const char *name)
+{
+    return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, name));
+}
+
+/* Of a link or group, as the judge decides without a contract. */
+static const char *
+why_not_of_line(const cJSON *w)
+{
+    if (judged_has(w, "tenant")) {
+        return "it is for one tenant's services alone";
+    }
+    if (judged_has(w, "lead_s") && judged_number(w, "lead_s") < 0) {
+        return "it was announced after it had begun";
+    }
+    return NULL;
+}
 
 /* Why a window excludes nothing; NULL: it does. */
 static const char *
 why_not(const struct question *q, const cJSON *w)
 {
     const char *state = judged_text(w, "state");
-    struct span notice;
 
     if (strcmp(state, "cancelled") == 0 || strcmp(state, "withdrawn") == 0 ||
         strcmp(state, "tentative") == 0) {
         return state;
     }
-    if (!cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(w, "exclude_from_sla"))) {
+    if (!is_true(w, "exclude_from_sla")) {
         return "it silences alerts only";
     }
-    if (judged_has(w, "lead_s") && judged_has(q->found, "notice") &&
-        value_parse_span(judged_text(q->found, "notice"), &notice) &&
-        judged_number(w, "lead_s") < notice.ns / NS_PER_S) {
-        return "it was announced too late for this SLA";
+    if (!is_true(w, "own")) {
+        return "it is on a part alone, which counts as it was measured";
     }
-    return NULL;
+    if (strcmp(q->kind, "service") != 0) {
+        return why_not_of_line(w);
+    }
+    if (!is_true(w, "judged")) {
+        return "no judge has decided about it yet (does a collector run?)";
+    }
+    return judged_has(w, "excluded_until") ? NULL
+           : strcmp(judged_text(w, "judged_why"), "notice") == 0
+               ? "it was announced too late for this SLA"
+               : "what the SLA allows in a month was used up before it";
 }
 
 /* Of an earlier release there are none. */

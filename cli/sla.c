@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "cli.h"
 #include "judged.h"
@@ -18,16 +19,26 @@
 static const char help[] =
     "usage: plumbline sla [OPTION ...] [SERVICE ...]\n"
     "\n"
-    "A line for each objective of each service, in the period that runs, worst first: value,\n"
-    "limit, what is left of the budget (time that may still be unavailable, packets that may\n"
-    "still be lost or late) and BURN, how fast it goes: at 1.00 it lasts exactly as long as the\n"
-    "period.  Then groups and links: availability of the month so far (in UTC), how long they\n"
-    "were down, outages, high loss intervals.\n"
+    "A line for each objective of each service, in the period that runs, worst first:\n"
+    "\n"
+    "  VERDICT  met so far        kept until now\n"
+    "           missed for good   its budget is spent: no remainder of the period mends it\n"
+    "           not decidable     too few packets, clocks that do not know, ...: explain says\n"
+    "           met, missed       published, of a service that went out of service this month\n"
+    "  VALUE    and what was promised, LIMIT\n"
+    "  LEFT     of the budget: time that may still be unavailable, packets that may still be\n"
+    "           lost or late; under 0: spent by so much too much\n"
+    "  BURN     how fast it goes: at 1.00 it lasts exactly as long as the period\n"
+    "  WORST    the link, and the way of it, that the value is of\n"
+    "\n"
+    "Then groups and links, longest down first: availability of the month so far (in UTC), how\n"
+    "long they were down, outages, high loss intervals.  How each came about, and what to do\n"
+    "next, says `plumbline explain SERVICE`.\n"
     "\n"
     "  --period YYYY-MM   that month, the verdicts as they are published\n"
     "  --all-periods      every period; no groups and links\n"
-    "  --services         no groups and links, which take long to add up where there are many\n"
-    "  --limit NUMBER     lines of each table; default 100, 0: all\n"
+    "  --services         no groups and links\n"
+    "  --limit NUMBER     lines of each table; default 100, 0: all, which may take long\n"
     "  --check            exit status 1 if a promise is missed\n"
     "  --config FILE      default /etc/plumbline/plumbline.yaml\n"
     "  --postgresql TEXT  connection in libpq's form, in the place of the file's\n"
@@ -81,36 +92,85 @@ check_names(struct sla *s)
     return status;
 }
 
-/* Links, or groups, of the month. */
+/* What is amiss in a quarter hour, as the index judged_quarter_trouble has it: the planner takes
+ * that for these words alone. */
+#define TROUBLE "(dt_available < dt_counted OR dt_undetermined > 0 OR hli > 0)"
+#define IN_MONTH "start >= $2::timestamptz AND start < $3::timestamptz"
+
+/* The month, UTC, as two timestamps: the planner then knows which days it need not open. */
+struct month {
+    char start[32], until[32];
+};
+
+static struct month
+month_of(const char *period)
+{
+    time_t now = time(NULL);
+    struct tm utc;
+    struct month m;
+    int year, month;
+
+    gmtime_r(&now, &utc);
+    year = utc.tm_year + 1900;
+    month = utc.tm_mon + 1;
+    if (period) {
+        year = (int)strtol(period, NULL, 10);
+        month = (int)strtol(period + 5, NULL, 10);
+    }
+    snprintf(m.start, sizeof m.start, "%04d-%02d-01 00:00:00+00", year, month);
+    snprintf(m.until, sizeof m.until, "%04d-%02d-01 00:00:00+00", year + month / 12,
+             month % 12 + 1);
+    return m;
+}
+
+#define SUMS                                                                                       \
+    "sum(q.dt_total) AS dt_total, sum(q.dt_counted) AS dt_counted, sum(q.dt_available) AS "        \
+    "dt_available, sum(q.dt_undetermined) AS dt_undetermined, sum(q.outages) AS outages, "         \
+    "sum(q.hli) AS hli, sum(q.chli_runs) AS chli_runs, max(q.until) AS until "                     \
+    "FROM plumbline.v_line_quarter q "
+/* Line by line where they are few; where all are asked for, in one go. */
+#define EACH_WHOLE                                                                                 \
+    "FROM shown s CROSS JOIN LATERAL (SELECT " SUMS "WHERE q.line_id = s.line_id AND " IN_MONTH    \
+    ") AS a "
+#define ALL_WHOLE                                                                                  \
+    "FROM shown s JOIN (SELECT q.line_id, " SUMS "WHERE " IN_MONTH                                 \
+    " GROUP BY q.line_id) AS a USING (line_id) "
+#define LINES_SQL(whole)                                                                           \
+    "WITH line AS MATERIALIZED (SELECT l.* FROM plumbline.v_line l WHERE l.scope_kind = "          \
+    "$1::text AND ($4::text[] IS NULL OR l.scope IN (SELECT p.part FROM plumbline.v_part p "       \
+    "WHERE p.kind = 'service' AND p.key = ANY ($4::text[])))), "                                   \
+    "trouble AS (SELECT line_id, sum(dt_counted - dt_available) AS down, sum(hli) AS hli, "        \
+    "sum(dt_undetermined) AS unknown FROM plumbline.v_line_quarter WHERE " IN_MONTH                \
+    " AND " TROUBLE " GROUP BY line_id), "                                                         \
+    "worst AS MATERIALIZED (SELECT l.*, t.down * l.dt_ns AS down, t.hli, t.unknown FROM "          \
+    "line l JOIN trouble t USING (line_id) ORDER BY t.down * l.dt_ns DESC, t.hli DESC, "           \
+    "t.unknown DESC, l.scope, l.class, l.direction LIMIT $5::bigint), "                            \
+    "judged AS MATERIALIZED (SELECT l.* FROM line l CROSS JOIN LATERAL (SELECT FROM "              \
+    "plumbline.v_line_quarter q WHERE q.line_id = l.line_id AND " IN_MONTH " LIMIT 1) AS there), " \
+    "other AS (SELECT j.*, 0::bigint AS down, 0::bigint AS hli, 0::bigint AS unknown "             \
+    "FROM judged j WHERE NOT EXISTS (SELECT FROM trouble t WHERE t.line_id = j.line_id) "          \
+    "ORDER BY j.scope, j.class, j.direction "                                                      \
+    "LIMIT $5::bigint - (SELECT count(*) FROM worst)), "                                           \
+    "shown AS (SELECT * FROM worst UNION ALL SELECT * FROM other) "                                \
+    "SELECT s.scope AS object, s.class, s.direction, "                                             \
+    "a.dt_available * 100000 / nullif(a.dt_counted, 0) AS availability_milli, s.dt_ns, "           \
+    "a.dt_total, a.dt_counted, a.dt_available, a.dt_counted - a.dt_available AS "                  \
+    "dt_unavailable, a.dt_undetermined, a.outages, a.hli, a.chli_runs, " JUDGED_UTC(               \
+        "a.until") " AS judged_until, (SELECT count(*) FROM judged) AS rows_in_all " whole         \
+                   "ORDER BY s.down DESC, s.hli DESC, s.unknown DESC, s.scope, s.class, "          \
+                   "s.direction"
+
+/* Links, or groups, of the month: those in trouble, longest down first, from an index that has only
+ * these; where they are few, some others.  Whole sums are made of what is shown, and of no more: a
+ * month of a hundred thousand lines has hundreds of millions of quarter hours. */
 static cJSON *
 read_lines(struct sla *s, const char *kind, int64_t *left_out, int *status)
 {
-    const char *values[] = {kind, s->period, s->names, s->limit};
+    const struct month month = month_of(s->period);
+    const char *values[] = {kind, month.start, month.until, s->names, s->limit};
 
-    return judged_read(
-        &s->judged,
-        "WITH month AS (SELECT t AT TIME ZONE 'UTC' AS start, (t + interval '1 month') AT TIME "
-        "ZONE 'UTC' AS until FROM (SELECT coalesce($2::text || '-01', to_char(now() AT TIME ZONE "
-        "'UTC', 'YYYY-MM-\"01\"'))::timestamp) AS m(t)), "
-        "l AS (SELECT a.scope, a.class, a.direction, max(a.dt_ns) AS dt_ns, "
-        "sum(a.dt_total) AS dt_total, sum(a.dt_counted) AS dt_counted, "
-        "sum(a.dt_available) AS dt_available, sum(a.dt_undetermined) AS dt_undetermined, "
-        "sum(a.outages) AS outages, sum(a.hli) AS hli, sum(a.chli_runs) AS chli_runs, "
-        "max(a.until) AS until FROM plumbline.v_availability a WHERE a.scope_kind = $1::text "
-        "AND a.start >= (SELECT start FROM month) AND a.start < (SELECT until FROM month) "
-        "AND ($3::text[] IS NULL OR a.scope IN (SELECT p.part FROM plumbline.v_part p "
-        "WHERE p.kind = 'service' AND p.key = ANY ($3::text[]))) "
-        "GROUP BY a.scope, a.class, a.direction) "
-        "SELECT scope AS object, class, direction, "
-        "dt_available * 100000 / nullif(dt_counted, 0) AS availability_milli, dt_ns, dt_total, "
-        "dt_counted, dt_available, dt_counted - dt_available AS dt_unavailable, dt_undetermined, "
-        "outages, hli, chli_runs, " JUDGED_UTC(
-            "until") " AS judged_until, "
-                     "count(*) OVER () AS rows_in_all FROM l ORDER BY "
-                     "dt_available::float8 / nullif(dt_counted, 0) NULLS LAST, hli DESC, object, "
-                     "class, "
-                     "direction LIMIT $4::bigint",
-        4, values, left_out, status);
+    return judged_read(&s->judged, s->limit ? LINES_SQL(EACH_WHOLE) : LINES_SQL(ALL_WHOLE), 5,
+                       values, left_out, status);
 }
 
 static int
@@ -146,6 +206,7 @@ static void
 print_objective(const cJSON *o)
 {
     char value[JUDGED_TEXT_SIZE] = "-", limit[JUDGED_TEXT_SIZE], left[JUDGED_TEXT_SIZE];
+    const char *service = judged_text(o, "service"), *worst = judged_text(o, "worst");
     char burn[16] = "-", metric[48];
 
     if (judged_has(o, "value")) {
@@ -157,10 +218,14 @@ print_objective(const cJSON *o)
     }
     snprintf(metric, sizeof metric, "%.24s %.8s", judged_text(o, "metric"),
              judged_text(o, "direction"));
-    printf("%-15s %-20s %-7s %-12s %-18s %10s %-11s %14s %6s  %s\n", judged_verdict(o),
-           judged_text(o, "service"), judged_text(o, "period"), judged_text(o, "class"), metric,
-           value, judged_limit(o, limit, sizeof limit),
-           judged_budget(o, "budget_left", left, sizeof left), burn, judged_text(o, "worst"));
+    /* Of the service as a whole there is no part that is worse. */
+    if (strncmp(worst, service, strlen(service)) == 0 && worst[strlen(service)] == ' ') {
+        worst = "-";
+    }
+    printf("%-15s %-20s %-7s %-12s %-18s %10s %-11s %14s %6s  %s\n", judged_verdict(o), service,
+           judged_text(o, "period"), judged_text(o, "class"), metric, value,
+           judged_limit(o, limit, sizeof limit), judged_budget(o, "budget_left", left, sizeof left),
+           burn, worst);
 }
 
 static void
@@ -204,8 +269,9 @@ print_table(const struct sla *s)
     if (cJSON_GetArraySize(s->objectives) == 0) {
         puts(s->period && s->period[0]
                  ? "no promise is judged of that period"
-                 : "no promise is judged yet: a collector does, once rows of a service's links are "
-                   "committed and the service has an SLA that is valid");
+                 : "no promise is judged in this month: a collector does, once rows of a service's "
+                   "links are committed, while the service is in force and has a valid SLA; "
+                   "--all-periods shows what was before");
     } else {
         printf("%-15s %-20s %-7s %-12s %-18s %10s %-11s %14s %6s  %s\n", "VERDICT", "SERVICE",
                "PERIOD", "CLASS", "METRIC", "VALUE", "LIMIT", "LEFT", "BURN", "WORST");

@@ -15,6 +15,7 @@ struct exclusion_window {
     struct instant start, end; /* [start, end). */
     enum exclusion_kind kind;
     struct instant announced; /* Of maintenance: when it was recorded. */
+    size_t number;            /* The caller's: goes with it to what counts. */
 };
 
 /* A maintenance window counts only if it was announced 'notice' before its start (at the latest

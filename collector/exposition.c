@@ -117,6 +117,31 @@ fill_workers(const struct exposition *e, struct metrics *m, struct worker_source
     free(one);
 }
 
+/* Who judges, and how far it has come. */
+static void
+fill_judge(const struct exposition *e, struct metrics *m)
+{
+    struct judge_status s;
+    const struct counter_group group = judge_counters(e->judge);
+
+    judge_view(e->judge, &s);
+    metrics_group(m, &group, NULL);
+    metrics_gauge(m, "judge_active", "Whether this collector judges what is sold; one of all does.",
+                  NULL, s.active);
+    if (s.round_at.ns >= 0) {
+        metrics_gauge(m, "judge_round_age_seconds", "Time since a round of judging was completed.",
+                      NULL, age(s.round_at));
+    }
+    if (s.newest.ns >= 0) {
+        metrics_gauge(m, "judge_lag_seconds", "Age of the newest instant that is judged.", NULL,
+                      age(s.newest));
+        metrics_gauge(m, "judge_oldest_lag_seconds",
+                      "The same of the link that is furthest behind; it waits for a source, or is "
+                      "judged again.",
+                      NULL, age(s.oldest));
+    }
+}
+
 void
 exposition_fill(const struct exposition *e, struct metrics *m)
 {
@@ -130,6 +155,13 @@ exposition_fill(const struct exposition *e, struct metrics *m)
                   (double)e->inventory->probe_count);
     metrics_gauge(m, "source_held_limit_bytes", "Past so many undecided bytes a source waits.",
                   NULL, (double)ASSEMBLE_HELD_MAX);
+    if (e->judge) {
+        fill_judge(e, m);
+    }
+    if (e->keeper) {
+        const struct counter_group group = keeper_counters(e->keeper);
+        metrics_group(m, &group, NULL);
+    }
     if (!views) {
         return;
     }

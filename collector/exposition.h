@@ -1,12 +1,14 @@
 /* exposition.h - what this collector shows at /metrics.
  *
- * After worker.h; before main.c.  Runs in the main thread: counters and views of
- * workers may be read by any. */
+ * After worker.h, judge.h, keeper.h; before main.c.  Runs in the main thread: counters and views of
+ * threads may be read by any. */
 #ifndef PLUMBLINE_COLLECTOR_EXPOSITION_H
 #define PLUMBLINE_COLLECTOR_EXPOSITION_H
 
 #include "config.h"
 #include "inventory.h"
+#include "judge.h"
+#include "keeper.h"
 #include "metrics.h"
 #include "worker.h"
 
@@ -15,6 +17,8 @@ struct exposition {
     const struct inventory *inventory;
     struct worker *const *workers;
     unsigned worker_count;
+    struct judge *judge; /* NULL: there is none yet. */
+    struct keeper *keeper;
 };
 
 /* Adds all of it to 'm'.  Memory that is out leaves the sources out. */

@@ -2,6 +2,7 @@
 #include "judge.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,18 +16,41 @@
 #define LOCK 5
 
 static const char *const count_names[JUDGE_COUNTS] = {
-    "intervals", "quarters", "changes", "verdicts", "left_out", "bad_rows", "failed"};
+    "intervals", "quarters", "changes", "verdicts", "left_out", "bad_rows", "failed", "rounds"};
 
 struct judge {
     const struct collector_config *config;
     const struct inventory *inventory;
     struct job *job;
     struct counter counters[JUDGE_COUNTS];
+    pthread_mutex_t lock;
+    struct judge_status status; /* Under 'lock'. */
     /* The job's. */
     struct judgestore store;
     struct rounds *rounds; /* NULL: not begun. */
     bool told;
 };
+
+static const struct judge_status nothing = {
+    .round_at = {-1}, .newest = {-1}, .oldest = {-1}}; /* Not active. */
+
+static void
+tell(struct judge *j, struct judge_status status)
+{
+    pthread_mutex_lock(&j->lock);
+    j->status = status;
+    pthread_mutex_unlock(&j->lock);
+}
+
+/* A round was completed. */
+static void
+tell_round(struct judge *j)
+{
+    struct judge_status s = {.active = true, .round_at = instant_now()};
+
+    rounds_until(j->rounds, &s.newest, &s.oldest);
+    tell(j, s);
+}
 
 static bool
 judge_round(struct job *job, PGconn *conn, void *aux)
@@ -49,6 +73,10 @@ judge_round(struct job *job, PGconn *conn, void *aux)
         }
     }
     j->told = err;
+    if (!err) {
+        counter_add(&j->counters[JUDGE_ROUNDS], 1);
+        tell_round(j);
+    }
     return !err;
 }
 
@@ -60,6 +88,7 @@ judge_leave(void *aux)
     rounds_free(j->rounds);
     j->rounds = NULL;
     j->store.conn = NULL;
+    tell(j, nothing);
 }
 
 int
@@ -80,8 +109,11 @@ judge_start(struct judge **out, const struct collector_config *config,
     }
     j->config = config;
     j->inventory = inventory;
+    j->status = nothing;
+    pthread_mutex_init(&j->lock, NULL);
     int err = job_start(&j->job, &kind, &config->postgresql, j);
     if (err) {
+        pthread_mutex_destroy(&j->lock);
         free(j);
         return err;
     }
@@ -94,6 +126,7 @@ judge_stop(struct judge *j)
 {
     if (j) {
         job_stop(j->job);
+        pthread_mutex_destroy(&j->lock);
         judgestore_fini(&j->store);
         free(j);
     }
@@ -103,4 +136,12 @@ struct counter_group
 judge_counters(struct judge *j)
 {
     return (struct counter_group){"judge", count_names, j->counters, JUDGE_COUNTS};
+}
+
+void
+judge_view(struct judge *j, struct judge_status *out)
+{
+    pthread_mutex_lock(&j->lock);
+    *out = j->status;
+    pthread_mutex_unlock(&j->lock);
 }

@@ -26,8 +26,11 @@ struct promise {
     /* promise.c's.  period_end.ns 0: not begun. */
     const struct inv_sla *sla; /* Valid at the period's start; NULL: nothing is promised. */
     struct inventory *older;   /* Whose it is, if it is not the newest version. */
-    struct instant period, period_end, from;
+    /* Of the period [from, period_end) is judged: what lies before the month's end, and in which
+     * the service is in force. */
+    struct instant period, period_end, month_end, from;
     char why[160]; /* It is published again; empty: it is not. */
+    char *decided; /* promise_decided()'s last; NULL: none. */
     /* rounds.c's: how far all of it was when its state was written; nobody looked since it began.
      */
     int64_t seen;

@@ -106,11 +106,13 @@ judgestore_sources(struct judgestore *s, judgestore_source_fn *fn, void *aux)
                       "closed FROM plumbline_store.source_position "
                       "WHERE written_until IS NOT NULL OR closed",
                       0, NULL);
-    for (int i = 0; r && i < PQntuples(r); i++) {
-        fn(cell_i8(r, i, 0), cell_bool(r, i, 2) ? INT64_MAX : cell_instant(r, i, 1).ns, aux);
+    int err = r ? 0 : -EIO;
+
+    for (int i = 0; !err && i < PQntuples(r); i++) {
+        err = fn(cell_i8(r, i, 0), cell_bool(r, i, 2) ? INT64_MAX : cell_instant(r, i, 1).ns, aux);
     }
     PQclear(r);
-    return r ? 0 : -EIO;
+    return err;
 }
 
 int
@@ -120,11 +122,13 @@ judgestore_pending(struct judgestore *s, judgestore_pending_fn *fn, void *aux)
                       "SELECT s.rt_series, min(p.start) FROM plumbline_store.far_pending p "
                       "JOIN plumbline_store.session s USING (source_id, session_id) GROUP BY 1",
                       0, NULL);
-    for (int i = 0; r && i < PQntuples(r); i++) {
-        fn(cell_i8(r, i, 0), cell_instant(r, i, 1).ns, aux);
+    int err = r ? 0 : -EIO;
+
+    for (int i = 0; !err && i < PQntuples(r); i++) {
+        err = fn(cell_i8(r, i, 0), cell_instant(r, i, 1).ns, aux);
     }
     PQclear(r);
-    return r ? 0 : -EIO;
+    return err;
 }
 
 /* --- Where to begin ------------------------------------------------------- */
@@ -176,6 +180,35 @@ judgestore_quarters(struct judgestore *s, const int64_t *lines, const struct ins
 }
 
 int
+judgestore_began(struct judgestore *s, const int64_t *lines, size_t count, struct instant since,
+                 struct instant *out)
+{
+    char from[TIMESTAMP_SIZE];
+
+    bytes_clear(&s->ids);
+    for (size_t i = 0; i < count; i++) {
+        array_add(&s->ids, lines[i]);
+        out[i] = instant_of_ns(-1);
+    }
+    const char *values[] = {array_end(&s->ids), timestamp(from, since)};
+    if (!values[0]) {
+        return -ENOMEM;
+    }
+    PGresult *r =
+        ask(s,
+            "SELECT w.number, q.start FROM unnest($1::bigint[]) WITH ORDINALITY w(id, number) "
+            "CROSS JOIN LATERAL (SELECT j.start FROM plumbline_store.judged_quarter j "
+            "WHERE j.line_id = w.id AND j.start >= $2::timestamptz "
+            "ORDER BY j.start LIMIT 1) q",
+            2, values);
+    for (int i = 0; r && i < PQntuples(r); i++) {
+        out[cell_i8(r, i, 0) - 1] = cell_instant(r, i, 1);
+    }
+    PQclear(r);
+    return r ? 0 : -EIO;
+}
+
+int
 judgestore_stale(struct judgestore *s, const int64_t *lines, size_t count, struct instant from)
 {
     char first[NUMBER_SIZE];
@@ -221,14 +254,18 @@ judgestore_windows(struct judgestore *s, struct instant from, judgestore_window_
     char first[NUMBER_SIZE];
     const char *values[] = {number(first, from.ns / NS_PER_S)};
     PGresult *r = ask(s,
-                      "SELECT kind, key, exclusion, start_at, end_at, announced_at, tenant FROM "
+                      "SELECT kind, key, exclusion, start_at, end_at, announced_at, tenant, id, "
+                      "revision::bigint FROM "
                       "plumbline_store.windows(to_timestamp($1::bigint), 'infinity') "
                       "WHERE exclude_from_sla",
                       1, values);
     int err = r ? 0 : -EIO;
 
     for (int i = 0; !err && i < PQntuples(r); i++) {
-        struct judgestore_window w = {.kind = PQgetvalue(r, i, 0),
+        struct judgestore_window w = {.id = cell_i8(r, i, 7),
+                                      .revision = cell_i8(r, i, 8),
+                                      .exclusion = PQgetvalue(r, i, 2),
+                                      .kind = PQgetvalue(r, i, 0),
                                       .key = PQgetvalue(r, i, 1),
                                       .tenant = PQgetisnull(r, i, 6) ? NULL : PQgetvalue(r, i, 6)};
         w.window = (struct exclusion_window){.start = cell_instant(r, i, 3),
@@ -447,12 +484,16 @@ judgestore_params_id(const PGresult *r, int row)
     return cell_i8(r, row, ROW_PARAMS);
 }
 
-static void
+/* 'text' is PostgreSQL's own JSON, so memory is all that can fail. */
+static int
 read_limits(const char *text, struct judgestore_params *out)
 {
     cJSON *list = cJSON_Parse(text);
     const cJSON *o;
 
+    if (!list) {
+        return -ENOMEM;
+    }
     cJSON_ArrayForEach(o, list)
     {
         const char *metric = cJSON_GetStringValue(cJSON_GetObjectItem(o, "metric"));
@@ -470,6 +511,7 @@ read_limits(const char *text, struct judgestore_params *out)
         l->limit = span_of_ns((int64_t)cJSON_GetNumberValue(limit));
     }
     cJSON_Delete(list);
+    return 0;
 }
 
 int
@@ -481,13 +523,15 @@ judgestore_params(struct judgestore *s, int64_t params_id, struct judgestore_par
         ask(s, "SELECT dt_ns, limits::text FROM plumbline_store.params WHERE params_id = $1", 1,
             values);
 
+    int err = r ? 0 : -EIO;
+
     *out = (struct judgestore_params){.params_id = params_id};
-    if (r && PQntuples(r) == 1) {
+    if (!err && PQntuples(r) == 1) {
         out->dt = span_of_ns(cell_i8(r, 0, 0));
-        read_limits(PQgetvalue(r, 0, 1), out);
+        err = read_limits(PQgetvalue(r, 0, 1), out);
     }
     PQclear(r);
-    return r ? 0 : -EIO;
+    return err;
 }
 
 /* Where each of the way's limits is in over[] of these rows: -1 where they do not count it.  'p' is
@@ -632,7 +676,7 @@ add_quarter(struct judgestore *s, struct line *l)
     copy_i8(b, copy_timestamp(l->quarter));
     copy_i8(b, copy_timestamp(l->until));
     copy_bool(b, l->available_before);
-    copy_bool(b, l->state.available);
+    copy_bool(b, l->available);
     copy_i4(b, l->high_loss_before);
     copy_i4(b, l->state.high_loss.run);
     for (size_t i = 0; i < sizeof small / sizeof small[0]; i++) {

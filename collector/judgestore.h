@@ -30,13 +30,14 @@ void judgestore_fini(struct judgestore *s);
 
 /* --- Horizons ------------------------------------------------------------- */
 
-/* Calls 'fn' with each source's written_until (closed: INT64_MAX), ns. */
-typedef void judgestore_source_fn(int64_t source_id, int64_t until_ns, void *aux);
+/* Calls 'fn' with each source's written_until (closed: INT64_MAX), ns.  What it returns but 0 ends
+ * it and is returned, here and below. */
+typedef int judgestore_source_fn(int64_t source_id, int64_t until_ns, void *aux);
 int judgestore_sources(struct judgestore *s, judgestore_source_fn *fn, void *aux);
 
 /* Calls 'fn' with each session that has rows whose far end has not spoken, and the first's start.
  */
-typedef void judgestore_pending_fn(int64_t session_id, int64_t start_ns, void *aux);
+typedef int judgestore_pending_fn(int64_t session_id, int64_t start_ns, void *aux);
 int judgestore_pending(struct judgestore *s, judgestore_pending_fn *fn, void *aux);
 
 /* --- Where to begin ------------------------------------------------------- */
@@ -53,6 +54,11 @@ struct judgestore_quarter {
 int judgestore_quarters(struct judgestore *s, const int64_t *lines, const struct instant *caps,
                         size_t count, struct judgestore_quarter *out);
 
+/* Start of each line's first quarter hour that is stored, of those not before 'since'; ns < 0: there
+ * is none. */
+int judgestore_began(struct judgestore *s, const int64_t *lines, size_t count, struct instant since,
+                     struct instant *out);
+
 /* Quarter hours of these lines from 'from' on are to be judged again. */
 int judgestore_stale(struct judgestore *s, const int64_t *lines, size_t count, struct instant from);
 
@@ -68,6 +74,8 @@ int judgestore_changes(struct judgestore *s, judgestore_change_fn *fn, void *aux
 
 /* Calls 'fn' with each window that excludes something from 'from' on. */
 struct judgestore_window {
+    int64_t id, revision;
+    const char *exclusion;           /* "maintenance", "customer", ... */
     const char *kind, *key, *tenant; /* NULL: all tenants. */
     struct exclusion_window window;
 };

@@ -81,7 +81,7 @@ line_begin(struct line *l, struct instant quarter, bool available_before, uint32
     assert(quarter.ns % LINE_QUARTER_NS == 0);
     tally_clear(&l->tally);
     l->quarter = l->until = quarter;
-    l->available_before = available_before;
+    l->available = l->available_before = available_before;
     l->high_loss_before = high_loss_before;
     l->state = (struct tally_state){.available = available_before};
     l->state.high_loss.run = high_loss_before;
@@ -106,7 +106,7 @@ line_next(struct line *l)
     if (l->quarter.ns >= l->period_start.ns && l->quarter.ns < l->period_end.ns) {
         err = tally_merge(&l->period, &l->tally);
     }
-    line_begin(l, l->until, l->state.available, l->state.high_loss.run);
+    line_begin(l, l->until, l->available, l->state.high_loss.run);
     return err;
 }
 
@@ -168,8 +168,14 @@ mark(const struct line *l, struct instant start, size_t count, uint8_t *excluded
 {
     struct exclusion_window before = {
         .start = instant_of_ns(INT64_MIN), .end = l->in_service, .kind = EXCLUSION_NOT_IN_SERVICE};
+    struct exclusion_window after = {.start = l->out_of_service,
+                                     .end = instant_of_ns(INT64_MAX),
+                                     .kind = EXCLUSION_NOT_IN_SERVICE};
 
     memset(excluded, EXCLUSION_NONE, count);
+    if (l->out_of_service.ns) {
+        exclusion_mark(&after, 1, start, l->dt, count, excluded);
+    }
     if (l->in_service.ns > start.ns) {
         exclusion_mark(&before, 1, start, l->dt, count, excluded);
     }
@@ -212,7 +218,7 @@ line_add(struct line *l, struct instant start, const struct measured *m, const u
     static _Thread_local uint8_t excluded[DT_MAX], states[DT_MAX];
     const struct measured_dt *dt = measured_dts(m);
     size_t count = measured_count(m);
-    bool was = l->state.available;
+    bool was = l->available;
 
     assert(start.ns == l->until.ns && count <= DT_MAX);
     config.suspect_excluded = terms->suspect_excluded;
@@ -232,7 +238,7 @@ line_add(struct line *l, struct instant start, const struct measured *m, const u
                       (bad ? LINE_STATE_HIGH_LOSS : 0) | excluded[i] << LINE_STATE_EXCLUDED_SHIFT);
     }
     int err = tally_add(&l->tally, &l->state, &config, l->params, m, available, excluded);
-    l->state.available = count ? available[count - 1] : was;
+    l->available = count ? available[count - 1] : was;
     return err ? err : note(l, start, count, states, was);
 }
 
@@ -241,7 +247,7 @@ line_add_states(struct line *l, struct instant start, const uint8_t *parts, size
 {
     static _Thread_local uint8_t excluded[DT_MAX], states[DT_MAX];
     const struct line_terms *terms = contract_at(l, start);
-    bool was = l->state.available;
+    bool was = l->available;
     struct tally *t = &l->tally;
 
     assert(start.ns == l->until.ns && count <= DT_MAX);
@@ -257,8 +263,9 @@ line_add_states(struct line *l, struct instant start, const uint8_t *parts, size
             t->undetermined_available += undetermined && is;
             t->undetermined_unavailable += undetermined && !is;
             t->outages += l->state.available && !is;
+            l->state.available = is;
         }
-        l->state.available = is;
+        l->available = is;
         states[i] = (uint8_t)((is ? LINE_STATE_AVAILABLE : 0) |
                               (undetermined ? LINE_STATE_UNDETERMINED : 0) |
                               excluded[i] << LINE_STATE_EXCLUDED_SHIFT);

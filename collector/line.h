@@ -63,6 +63,7 @@ struct line {
     struct line_terms terms, next_terms; /* Before terms_until, and from there on. */
     struct instant terms_until;
     struct instant in_service;        /* 0: since ever. */
+    struct instant out_of_service;    /* Nothing counts from then on; 0: without end. */
     struct exclusion_window *windows; /* Its own; that count, sorted by start. */
     size_t window_count;
     bool stored;                 /* judged_line has it. */
@@ -71,9 +72,10 @@ struct line {
     struct instant quarter, until; /* quarter.ns < 0: nothing was begun. */
     bool available_before;
     uint32_t high_loss_before;
+    bool available; /* A of the last delta-t, */
     struct tally tally;
-    struct tally_state state;
-    struct bytes states; /* Encoded but for the last run. */
+    struct tally_state state; /* and of the last that counts: here an outage may begin. */
+    struct bytes states;      /* Encoded but for the last run. */
     uint8_t run_state;
     uint64_t run_count;
     struct line_transition *transitions; /* Of the open quarter hour. */

@@ -138,7 +138,9 @@ fill_metrics(struct metrics *m, void *aux)
     const struct exposition e = {.config = c->config,
                                  .inventory = c->inventory,
                                  .workers = c->workers,
-                                 .worker_count = c->worker_count};
+                                 .worker_count = c->worker_count,
+                                 .judge = c->judge,
+                                 .keeper = c->keeper};
 
     exposition_fill(&e, m);
 }

@@ -123,6 +123,16 @@ ask_month(struct judgestore *s, const struct promise *p, struct instant at)
     return r ? 0 : -EIO;
 }
 
+/* A service that goes out of service in the month is judged up to there. */
+static void
+settle_end(struct promise *p)
+{
+    struct instant end = p->service->out_of_service;
+    bool inside = end.ns && end.ns > p->period.ns && end.ns < p->month_end.ns;
+
+    p->period_end = inside ? end : p->month_end;
+}
+
 static int
 find_month(struct judgestore *s, struct promise *p, struct instant at)
 {
@@ -132,9 +142,38 @@ find_month(struct judgestore *s, struct promise *p, struct instant at)
 
     if (!err) {
         p->period = s->month.start;
-        p->period_end = s->month.end;
+        p->month_end = s->month.end;
+        settle_end(p);
     }
     return err;
+}
+
+/* Where the service went in or out of service at another time than it was judged by, that is to be
+ * judged again.  What lies before neither is as it was. */
+static int
+note_change(struct judgestore *s, const struct promise *p)
+{
+    char times[3][NUMBER_SIZE];
+    const char *values[] = {p->service->key, promise_number(times[0], p->period.ns / NS_PER_S),
+                            promise_number(times[1], p->period_end.ns / NS_PER_S),
+                            promise_number(times[2], p->from.ns / NS_PER_S)};
+    PGresult *r = promise_ask(
+        s,
+        "WITH old AS (SELECT service, period_start, period_end, judged_from "
+        "FROM plumbline_store.judged_period WHERE service = $1 "
+        "AND period_start = to_timestamp($2::bigint) AND (period_end, judged_from) "
+        "IS DISTINCT FROM (to_timestamp($3::bigint), to_timestamp($4::bigint))), "
+        "told AS (INSERT INTO plumbline_store.rejudge (kind, key, from_at, why) "
+        "SELECT 'service', service, CASE WHEN judged_from <> to_timestamp($4::bigint) THEN "
+        "least(judged_from, to_timestamp($4::bigint)) ELSE "
+        "least(period_end, to_timestamp($3::bigint)) - interval '1 second' END, "
+        "'it was in service at other times' FROM old) "
+        "UPDATE plumbline_store.judged_period p SET period_end = to_timestamp($3::bigint), "
+        "judged_from = to_timestamp($4::bigint) FROM old "
+        "WHERE (p.service, p.period_start) = (old.service, old.period_start)",
+        4, values);
+    PQclear(r);
+    return r ? 0 : -EIO;
 }
 
 /* So that a period that was begun is published, whoever goes on. */
@@ -169,6 +208,10 @@ find_terms(struct judgestore *s, struct promise *p)
     p->older = NULL;
     p->sla = p->service->sla;
     p->from = p->period;
+    /* Out of service before the period: nothing of it is promised. */
+    if (p->service->out_of_service.ns && p->service->out_of_service.ns <= p->period.ns) {
+        p->sla = NULL;
+    }
     if (!p->sla) {
         return 0;
     }
@@ -202,8 +245,41 @@ promise_begin(struct judgestore *s, struct promise *p, struct instant at)
     }
     if (!err && p->sla && p->from.ns < p->period_end.ns) {
         err = note_period(s, p);
+        err = err ? err : note_change(s, p);
     }
     return err ? err : load_lines(s, p);
+}
+
+int
+promise_decided(struct judgestore *s, struct promise *p, const char *json)
+{
+    char start[NUMBER_SIZE], text[NUMBER_SIZE];
+    const char *values[] = {p->service->key, promise_number(start, p->period.ns / NS_PER_S), json};
+    size_t size = strlen(json) + sizeof text;
+    char *decided = NULL;
+
+    if (!p->sla || p->from.ns >= p->period_end.ns) {
+        return 0;
+    }
+    /* Of another period the same is news. */
+    decided = malloc(size);
+    if (!decided) {
+        return -ENOMEM;
+    }
+    snprintf(decided, size, "%s %s", values[1], json);
+    if (p->decided && strcmp(p->decided, decided) == 0) {
+        free(decided);
+        return 0;
+    }
+    PGresult *r = promise_ask(s,
+                              "UPDATE plumbline_store.judged_period SET windows = $3::jsonb "
+                              "WHERE service = $1 AND period_start = to_timestamp($2::bigint) "
+                              "AND windows <> $3::jsonb",
+                              3, values);
+    PQclear(r);
+    free(p->decided);
+    p->decided = decided;
+    return r ? 0 : -EIO;
 }
 
 int
@@ -502,7 +578,7 @@ promise_state(struct judgestore *s, struct promise *p, struct promise_states *al
     int err = 0;
 
     (void)s;
-    if (!p->sla || until.ns < p->period.ns) {
+    if (!p->sla || until.ns < p->period.ns || p->from.ns >= p->period_end.ns) {
         return 0;
     }
     fill_period(&period, p, until.ns < p->period_end.ns ? until : p->period_end, -1);

@@ -14,6 +14,10 @@
  * quarter hours of it into the lines. */
 int promise_begin(struct judgestore *s, struct promise *p, struct instant at);
 
+/* Keeps what was decided about each window that concerns the service in this period, for whoever
+ * explains it: 'json' is a list as plumbline.v_judged_window (sql/0016-in-force.sql) opens it. */
+int promise_decided(struct judgestore *s, struct promise *p, const char *json);
+
 /* What was judged of the service from 'from' on is to be published again. */
 int promise_reopen(struct judgestore *s, const struct promise *p, struct instant from,
                    const char *why);

@@ -288,20 +288,20 @@ judge_ways(struct rounds *r, bool *more)
 
 /* --- Horizons ------------------------------------------------------------- */
 
-static void
+static int
 on_source(int64_t source_id, int64_t until_ns, void *aux)
 {
     struct rounds *r = aux;
 
-    (void)map_add(&r->sources, (struct entry){.id = source_id, .ns = until_ns});
+    return map_add(&r->sources, (struct entry){.id = source_id, .ns = until_ns});
 }
 
-static void
+static int
 on_pending(int64_t series_id, int64_t start_ns, void *aux)
 {
     struct rounds *r = aux;
 
-    (void)map_add(&r->pending, (struct entry){.id = series_id, .ns = start_ns});
+    return map_add(&r->pending, (struct entry){.id = series_id, .ns = start_ns});
 }
 
 static int
@@ -403,7 +403,7 @@ judge_promise(struct rounds *r, struct promise *p, bool *began)
     int err = 0, revision;
 
     while (!err && promise_is_over(p)) {
-        struct instant end = p->period_end;
+        struct instant end = p->month_end;
         err = promise_close(r->store, p, &revision);
         counter_add(&r->counters[JUDGE_VERDICTS], !err && revision >= 0);
         err = err ? err : promise_begin(r->store, p, end);
@@ -531,4 +531,17 @@ rounds_run(struct rounds *r, struct instant now)
         err = err ? err : judge_promises(r, now);
     }
     return err;
+}
+
+void
+rounds_until(const struct rounds *r, struct instant *newest, struct instant *oldest)
+{
+    *newest = *oldest = instant_of_ns(-1);
+    for (size_t i = 0; i < r->plan->way_count; i++) {
+        struct instant until = r->plan->ways[i]->next;
+        if (until.ns >= 0) {
+            *newest = until.ns > newest->ns ? until : *newest;
+            *oldest = oldest->ns < 0 || until.ns < oldest->ns ? until : *oldest;
+        }
+    }
 }

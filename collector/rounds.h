@@ -17,4 +17,8 @@ int rounds_new(const struct inventory *inv, struct judgestore *store, struct cou
 void rounds_free(struct rounds *r);
 int rounds_run(struct rounds *r, struct instant now);
 
+/* Up to when the way that is furthest is judged, and the one that is least far (it waits for a
+ * source, or its states are judged again); ns < 0: none is judged. */
+void rounds_until(const struct rounds *r, struct instant *newest, struct instant *oldest);
+
 #endif

@@ -2,16 +2,24 @@
 #include "rounds_parts.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <cjson/cJSON.h>
+
 #include "judge.h"
 #include "promise.h"
 
+struct placed {
+    int64_t id, revision;
+    char exclusion[16], kind[16], key[2 * SERIES_NAME_MAX + 2], tenant[2 * SERIES_NAME_MAX + 2];
+};
+
 struct placing {
     struct exclusion_window *list;
-    char (*names)[3][2 * SERIES_NAME_MAX + 2]; /* Kind, key, tenant. */
+    struct placed *placed; /* Of the same number. */
     size_t count, room;
 };
 
@@ -24,17 +32,22 @@ on_window(const struct judgestore_window *w, void *aux)
         size_t room = p->room ? 2 * p->room : 64;
         struct exclusion_window *list = realloc(p->list, room * sizeof *list);
         p->list = list ? list : p->list;
-        void *names = realloc(p->names, room * sizeof *p->names);
-        p->names = names ? names : p->names;
-        if (!list || !names) {
+        struct placed *placed = realloc(p->placed, room * sizeof *placed);
+        p->placed = placed ? placed : p->placed;
+        if (!list || !placed) {
             return -ENOMEM;
         }
         p->room = room;
     }
+    struct placed *to = &p->placed[p->count];
+    to->id = w->id;
+    to->revision = w->revision;
+    snprintf(to->exclusion, sizeof to->exclusion, "%s", w->exclusion);
+    snprintf(to->kind, sizeof to->kind, "%s", w->kind);
+    snprintf(to->key, sizeof to->key, "%s", w->key);
+    snprintf(to->tenant, sizeof to->tenant, "%s", w->tenant ? w->tenant : "");
     p->list[p->count] = w->window;
-    snprintf(p->names[p->count][0], sizeof p->names[0][0], "%s", w->kind);
-    snprintf(p->names[p->count][1], sizeof p->names[0][1], "%s", w->key);
-    snprintf(p->names[p->count][2], sizeof p->names[0][2], "%s", w->tenant ? w->tenant : "");
+    p->list[p->count].number = p->count;
     p->count++;
     return 0;
 }
@@ -68,57 +81,120 @@ concerns(const struct line *l, const struct inv_service *service, const char *ki
     return same_kind && strcmp(l->scope, key) == 0;
 }
 
-/* The windows of one line that count. */
-static int
-place(const struct placing *p, struct line *l, const struct promise *promise)
+/* The windows that concern a line, and those of them that count. */
+struct choice {
+    struct exclusion_window *mine, *valid;
+    size_t count, valid_count;
+};
+
+static void
+choose(const struct placing *p, const struct line *l, const struct promise *promise,
+       struct choice *c)
 {
     const struct inv_service *service = promise ? promise->service : NULL;
     const struct inv_sla *sla = promise ? promise->sla : NULL;
-    struct exclusion_window *mine = calloc(p->count + 1, sizeof *mine);
-    size_t count = 0;
 
-    free(l->windows);
-    l->windows = NULL;
-    l->window_count = 0;
-    if (!mine) {
-        return -ENOMEM;
-    }
+    c->count = c->valid_count = 0;
     for (size_t i = 0; i < p->count; i++) {
-        const char *tenant = p->names[i][2];
-        bool theirs = tenant[0] && (!service || strcmp(service->tenant->key, tenant) != 0);
-        if (!theirs && concerns(l, service, p->names[i][0], p->names[i][1])) {
-            mine[count++] = p->list[i];
+        const struct placed *w = &p->placed[i];
+        bool theirs = w->tenant[0] && (!service || strcmp(service->tenant->key, w->tenant) != 0);
+        if (!theirs && concerns(l, service, w->kind, w->key)) {
+            c->mine[c->count++] = p->list[i];
         }
     }
-    if (count) {
-        l->windows = calloc(count, sizeof *l->windows);
-        if (!l->windows) {
-            free(mine);
-            return -ENOMEM;
-        }
-        l->window_count =
-            exclusion_valid(mine, count, sla ? sla->notice : span_of_ns(0),
+    if (c->count) {
+        c->valid_count =
+            exclusion_valid(c->mine, c->count, sla ? sla->notice : span_of_ns(0),
                             sla ? sla->maintenance_allowance : span_of_ns(0),
                             promise ? promise->period : instant_of_ns(0),
-                            promise ? promise->period_end : instant_of_ns(INT64_MAX), l->windows);
+                            promise ? promise->period_end : instant_of_ns(INT64_MAX), c->valid);
     }
-    free(mine);
-    return 0;
 }
 
 static int
-place_promise(const struct placing *p, const struct promise *s)
+give(struct line *l, const struct choice *c)
 {
+    free(l->windows);
+    l->windows = NULL;
+    l->window_count = 0;
+    if (c->count) {
+        l->windows = calloc(c->count, sizeof *l->windows);
+        if (!l->windows) {
+            return -ENOMEM;
+        }
+        l->window_count = c->valid_count;
+        memcpy(l->windows, c->valid, c->valid_count * sizeof *l->windows);
+    }
+    return 0;
+}
+
+static void
+add_time(cJSON *o, const char *name, struct instant at)
+{
+    char text[48];
+
+    snprintf(text, sizeof text, "%" PRId64 ".%06d", at.ns / NS_PER_S,
+             (int)(at.ns % NS_PER_S / NS_PER_US));
+    cJSON_AddRawToObject(o, name, text);
+}
+
+/* What was decided about each window, as promise_decided() keeps it. */
+static char *
+decided_text(const struct placing *p, const struct choice *c, struct span notice)
+{
+    cJSON *list = cJSON_CreateArray();
+
+    for (size_t i = 0; i < c->count; i++) {
+        const struct exclusion_window *w = &c->mine[i], *v = NULL;
+        const struct placed *named = &p->placed[w->number];
+        cJSON *o = cJSON_CreateObject();
+        for (size_t k = 0; k < c->valid_count && !v; k++) {
+            v = c->valid[k].number == w->number ? &c->valid[k] : NULL;
+        }
+        bool late = w->kind == EXCLUSION_MAINTENANCE && w->announced.ns > w->start.ns - notice.ns;
+        cJSON_AddStringToObject(o, "exclusion", named->exclusion);
+        cJSON_AddNumberToObject(o, "id", (double)named->id);
+        cJSON_AddNumberToObject(o, "revision", (double)named->revision);
+        cJSON_AddStringToObject(o, "kind", named->kind);
+        cJSON_AddStringToObject(o, "key", named->key);
+        if (v) {
+            add_time(o, "excluded_from", v->start);
+            add_time(o, "excluded_until", v->end);
+        }
+        if (!v || v->end.ns < w->end.ns) {
+            cJSON_AddStringToObject(o, "why", late ? "notice" : "allowance");
+        }
+        cJSON_AddItemToArray(list, o);
+    }
+    char *text = cJSON_PrintUnformatted(list);
+    cJSON_Delete(list);
+    return text;
+}
+
+/* All lines of a service have the same windows. */
+static int
+place_promise(struct rounds *r, const struct placing *p, struct promise *s, struct choice *c)
+{
+    const struct line *any = s->whole_count ? s->wholes[0]->line : NULL;
     int err = 0;
 
+    if (any) {
+        choose(p, any, s, c);
+    }
     for (size_t i = 0; i < s->way_count && !err; i++) {
         for (enum direction d = DIR_FWD; d < DIRECTIONS && !err; d++) {
-            err = s->ways[i].lines[d] ? place(p, s->ways[i].lines[d], s) : 0;
+            err = s->ways[i].lines[d] ? give(s->ways[i].lines[d], c) : 0;
         }
     }
     for (size_t i = 0; i < s->whole_count && !err; i++) {
-        err = place(p, s->wholes[i]->line, s);
+        err = give(s->wholes[i]->line, c);
     }
+    if (!any || err) {
+        return err;
+    }
+    char *text = decided_text(p, c, s->sla ? s->sla->notice : span_of_ns(0));
+    err = text ? promise_decided(r->store, s, text) : -ENOMEM;
+    free(text);
     return err;
 }
 
@@ -126,19 +202,28 @@ int
 rounds_windows(struct rounds *r, struct instant now)
 {
     struct placing p = {0};
+    struct choice c = {0};
     int err =
         judgestore_windows(r->store, instant_of_ns(now.ns - 2 * ROUNDS_BACK_NS), on_window, &p);
 
+    if (!err) {
+        c.mine = calloc(p.count + 1, sizeof *c.mine);
+        c.valid = calloc(p.count + 1, sizeof *c.valid);
+        err = c.mine && c.valid ? 0 : -ENOMEM;
+    }
     for (size_t i = 0; i < r->line_count && !err; i++) {
         if (r->lines[i]->scope_kind != LINE_SERVICE) {
-            err = place(&p, r->lines[i], NULL);
+            choose(&p, r->lines[i], NULL, &c);
+            err = give(r->lines[i], &c);
         }
     }
     for (size_t i = 0; i < r->plan->promise_count && !err; i++) {
-        err = place_promise(&p, &r->plan->promises[i]);
+        err = place_promise(r, &p, &r->plan->promises[i], &c);
     }
+    free(c.mine);
+    free(c.valid);
     free(p.list);
-    free(p.names);
+    free(p.placed);
     return err;
 }
 

@@ -35,12 +35,12 @@ print_refs(FILE *to, const char *key, const struct inv_ref *refs, size_t count)
 }
 
 static void
-print_in_service(FILE *to, struct instant at)
+print_instant(FILE *to, const char *key, struct instant at)
 {
     char buf[VALUE_TEXT_SIZE];
 
     if (at.ns) {
-        fprintf(to, "    in_service: %s\n", instant_format(at, 9, buf, sizeof buf));
+        fprintf(to, "    %s: %s\n", key, instant_format(at, 9, buf, sizeof buf));
     }
 }
 
@@ -182,7 +182,8 @@ static void
 print_service(FILE *to, const struct inv_service *s)
 {
     print_head(to, s);
-    print_in_service(to, s->in_service);
+    print_instant(to, "in_service", s->in_service);
+    print_instant(to, "out_of_service", s->out_of_service);
     fprintf(to, "    tenant: \"%s\"\n    ends: [\"%s\", \"%s\"]\n", s->tenant->key, s->ends[0]->key,
             s->ends[1]->key);
     print_refs(to, "over", s->over, s->over_count);

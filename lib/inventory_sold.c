@@ -380,6 +380,9 @@ static const struct bind_key service_keys[] = {
     {.key = "in_service",
      .type = BIND_INSTANT,
      .offset = offsetof(struct service_draft, s.in_service)},
+    {.key = "out_of_service",
+     .type = BIND_INSTANT,
+     .offset = offsetof(struct service_draft, s.out_of_service)},
     {.key = "labels", .type = BIND_NODE, .offset = offsetof(struct service_draft, labels)},
     {.key = NULL},
 };
@@ -430,6 +433,10 @@ inventory_read_service(struct loader *l, const struct yaml_node *member, void *o
     }
     if (d.sla) {
         d.s.sla = inventory_resolve(l, d.sla, KIND_SLA);
+    }
+    if (d.s.out_of_service.ns && d.s.out_of_service.ns <= d.s.in_service.ns) {
+        fault_error(l->faults, inventory_place(member, "out_of_service"),
+                    "the service would end before it begins: expected a time after in_service");
     }
     inventory_read_labels(l, d.labels, &d.s.labels);
     *s = d.s;

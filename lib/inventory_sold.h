@@ -153,7 +153,8 @@ struct inv_tunnel {
 struct inv_service {
     const char *key, *label;
     enum inv_state state;
-    struct instant in_service; /* 0: since ever. */
+    struct instant in_service;     /* 0: since ever. */
+    struct instant out_of_service; /* From then on it is sold no more; 0: without end. */
     const struct inv_tenant *tenant;
     const struct inv_connector *ends[2];
     struct inv_ref *over; /* Links or groups under it; all are needed. */

@@ -49,12 +49,14 @@ prepare(PGconn *conn, const struct pg_options *options, char *why, size_t why_si
         options->role ? PQescapeIdentifier(conn, options->role, strlen(options->role)) : NULL;
 
     /* A collector speaks each second: of one that is cut off the locks are free when
-     * its heartbeat is too old, after 5 s, and not later. */
+     * its heartbeat is too old, after 5 s, and not later.  Statements are short, but over
+     * partitions without statistics they look long: to compile one takes longer than to run it. */
     snprintf(sql, sizeof sql,
              "SET tcp_keepalives_idle = 2; SET tcp_keepalives_interval = 1;"
              "SET tcp_keepalives_count = 3; SET tcp_user_timeout = 5000;"
              "SET statement_timeout = %d; SET idle_in_transaction_session_timeout = %d;"
              "SET lock_timeout = %d; SET client_min_messages = warning; SET timezone = 'UTC';"
+             "SET jit = off;"
              "%s%s",
              options->statement_timeout_ms, options->statement_timeout_ms,
              options->statement_timeout_ms / 2, role ? "SET ROLE " : "", role ? role : "");

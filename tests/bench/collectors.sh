@@ -10,8 +10,6 @@ set -u
 top=$(cd "$(dirname "$0")/../.." && pwd)
 build=${PLUMBLINE_BUILD:-$top/build/gcc}
 seconds=${BENCH_SECONDS:-170}
-# shellcheck source=tests/lib/base.sh
-. "$top/tests/lib/base.sh"
 # shellcheck source=tests/lib/netns.sh
 . "$top/tests/lib/netns.sh"
 # shellcheck source=tests/lib/servers.sh

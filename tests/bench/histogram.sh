@@ -5,8 +5,6 @@
 set -u
 top=$(cd "$(dirname "$0")/../.." && pwd)
 build=${PLUMBLINE_BUILD:-$top/build/gcc}
-# shellcheck source=tests/lib/base.sh
-. "$top/tests/lib/base.sh"
 # shellcheck source=tests/lib/servers.sh
 . "$top/tests/lib/servers.sh"
 # shellcheck source=tests/bench/figures.sh

@@ -9,12 +9,6 @@ top=$(cd "$(dirname "$0")/../.." && pwd)
 build=${PLUMBLINE_BUILD:-$top/build/gcc}
 export PLUMBLINE_BUILD=$build
 seconds=${BENCH_SECONDS:-60}
-# shellcheck source=tests/lib/base.sh
-. "$top/tests/lib/base.sh"
-# shellcheck source=tests/lib/netns.sh
-. "$top/tests/lib/netns.sh"
-# shellcheck source=tests/lib/servers.sh
-. "$top/tests/lib/servers.sh"
 # shellcheck source=tests/lib/lab.sh
 . "$top/tests/lib/lab.sh"
 # shellcheck source=tests/bench/figures.sh

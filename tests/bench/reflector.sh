@@ -6,8 +6,6 @@ set -u
 top=$(cd "$(dirname "$0")/../.." && pwd)
 build=${PLUMBLINE_BUILD:-$top/build/gcc}
 seconds=${BENCH_SECONDS:-10}
-# shellcheck source=tests/lib/base.sh
-. "$top/tests/lib/base.sh"
 # shellcheck source=tests/lib/netns.sh
 . "$top/tests/lib/netns.sh"
 # shellcheck source=tests/bench/figures.sh

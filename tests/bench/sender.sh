@@ -7,8 +7,6 @@ build=${PLUMBLINE_BUILD:-$top/build/gcc}
 seconds=${BENCH_SECONDS:-30}
 # The peer is watched in the middle of its run: 3 s less than that.
 watched=$((seconds / 2 > 4 ? seconds / 2 : 5))
-# shellcheck source=tests/lib/base.sh
-. "$top/tests/lib/base.sh"
 # shellcheck source=tests/lib/netns.sh
 . "$top/tests/lib/netns.sh"
 # shellcheck source=tests/bench/figures.sh

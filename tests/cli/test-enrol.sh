@@ -3,8 +3,6 @@
 # in the folder, what OpenSSL says of it, and each thing that is refused.
 # shellcheck disable=SC2317
 here=$(cd "$(dirname "$0")" && pwd)
-# shellcheck source=tests/lib/base.sh
-. "$here/../lib/base.sh"
 # shellcheck source=tests/lib/certs.sh
 . "$here/../lib/certs.sh"
 build=${PLUMBLINE_BUILD:-.}

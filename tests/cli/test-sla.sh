@@ -86,7 +86,7 @@ run apply --yes "$TEST_DIR/net.yaml"
 check_equal 'applied' 0 "$status"
 run sla
 check_equal 'nothing is judged yet: status' 0 "$status"
-check 'nothing is judged yet: told' says out '^no promise is judged yet'
+check 'nothing is judged yet: told' says out '^no promise is judged in this month'
 
 # February is published, in two revisions; the month that runs is judged to its quarter.
 feb=2026-01-31T23:00:00Z
@@ -139,6 +139,16 @@ check_equal 'the worst link first' 'par1-lon1-b par1-lon1-a par1-ams1' "$(awk '/
 check 'how long it was down' says out '^par1-lon1-b +gold +fwd +50% +6m40s +0s +1 +0 '
 run sla --period 2026-02 $service
 check_equal 'of one service only the links under it' 'par1-lon1-b par1-lon1-a' "$(awk '/ fwd / && !/acme/ { print $1 }' "$TEST_DIR/out" | paste -sd' ')"
+run sla --period 2026-02 --limit 1 --json
+check_equal 'the worst of many, summed whole' 'par1-lon1-b 900 800 400 1 2' \
+    "$(json '" ".join(str(o["links"][0][k]) for k in ("object", "dt_total", "dt_counted", "dt_available", "outages")) + " " + str(o["links_left_out"])')"
+run sla --period 2026-02 --limit 2
+check_equal 'then what has high loss' 'par1-lon1-b par1-lon1-a' "$(awk '/ fwd / && !/acme/ { print $1 }' "$TEST_DIR/out" | paste -sd' ')"
+check 'and how many more there are' says out '^\.\.\. and 1 more; --limit 0 shows all$'
+run sla --period 2026-02 --limit 0
+check_equal 'without a limit: all' 'par1-lon1-b par1-lon1-a par1-ams1' "$(awk '/ fwd / && !/acme/ { print $1 }' "$TEST_DIR/out" | paste -sd' ')"
+run sla --period 2025-12
+check 'of a month in which nothing was judged there is nothing' says_not out 'par1'
 run sla --period 2026-02 --services
 check_equal 'without groups and links' 3 "$(wc -l <"$TEST_DIR/out")"
 run sla --all-periods --limit 0 --json
@@ -149,10 +159,43 @@ check_equal 'as JSON: figures' '99990 -201 259 460 delta_t 1000000000 True' \
 check_equal 'as JSON: what is not there' 'None None None None' "$(json '" ".join(str(o["objectives"][1][k]) for k in ("value", "budget", "burn", "revision"))')"
 check_equal 'as JSON: no number of packets' '[0, 0, 0, 1200000, None]' "$(json '[x["needed"] for x in o["objectives"]]')"
 check_equal 'as JSON: lists' 'groups groups_left_out links links_left_out objectives objectives_left_out' "$(json '" ".join(sorted(o))')"
+# It went out of service: its verdicts are published while the month still runs.
+objective verdict "$now" 5 gold availability both 99990 milli_percent missed none 99900 600000 600260 0 259 460 0 'the period is over'
+sql "UPDATE plumbline_store.judged_period SET revision = 0, period_end = date_trunc('second', now()) WHERE period_start = '$now';
+     UPDATE plumbline_store.verdict SET worst = '$service both' WHERE period_start = '$now'"
+run sla
+check 'out of service in this month: its verdict, and no part to blame' says out "^missed +$service +$month +gold +availability both +99.9% .* -$"
+check 'it does not burn any more' says out ' -3m21s +- +-$'
+run explain $service
+check 'when that was' says out ', when it goes out of service$'
+sql "UPDATE plumbline_store.judged_period p SET revision = NULL, period_end = m.until FROM plumbline_store.month_of('$now', 'Europe/Paris') m WHERE period_start = '$now';
+     DELETE FROM plumbline_store.verdict WHERE period_start = '$now'"
 refused 'a service that is not there' 2 "nothing was judged of a service 'acme-x'" sla acme-x
 refused 'a name that is none' 2 'can be no service' sla 'a"b'
 refused 'a month that is none' 2 'expected a month such as 2026-02' sla --period 2026-13
 refused 'a limit that is none' 2 'expected a number of lines' sla --limit -1
+
+# Thousands of lines, three quarter hours each: the worst are those of the sums.
+sql "INSERT INTO plumbline_store.judged_line SELECT 1000 + i, 'link', 'many-' || i, 'many-' || i, 'gold', 'fwd', CASE WHEN i % 7 = 0 THEN 2000000000 ELSE 1000000000 END
+         FROM generate_series(1, 3000) i;
+     SELECT plumbline_store.make_day('2026-05-10');
+     INSERT INTO plumbline_store.judged_quarter SELECT 1000 + i, q, 0, q + interval '15 minutes', false, true, 0, true, 0, 900, 900,
+             900 - CASE WHEN i % 11 = 0 THEN i * 7 % 50 ELSE 0 END, CASE WHEN i % 13 = 0 THEN 5 ELSE 0 END, 0, 0, 0, CASE WHEN i % 17 = 0 THEN i % 9 ELSE 0 END,
+             0, 0, 9000, 0, 0, 9000, 0, 0, 0, 9000, '', '\\x01'
+         FROM generate_series(1, 3000) i, generate_series(timestamptz '2026-05-10T10:00Z', '2026-05-10T10:30Z', interval '15 minutes') q" >/dev/null
+ordered() { # LIMIT
+    sql "SELECT string_agg(scope || ' ' || counted || ' ' || up, ';' ORDER BY place) FROM (SELECT l.scope, sum(dt_counted) AS counted, sum(dt_available) AS up,
+             row_number() OVER (ORDER BY sum(dt_counted - dt_available) * dt_ns DESC, sum(hli) DESC, sum(dt_undetermined) DESC, l.scope) AS place
+             FROM plumbline_store.judged_quarter q JOIN plumbline_store.judged_line l USING (line_id) WHERE line_id > 1000 GROUP BY l.scope, dt_ns) s
+         WHERE place <= $1"
+}
+shown() { json '";".join(" ".join(str(l[k]) for k in ("object", "dt_counted", "dt_available")) for l in o["links"]) + " " + str(o["links_left_out"])'; }
+for limit in 5 300 2000; do
+    run sla --period 2026-05 --limit $limit --json
+    check_equal "of 3000 the worst $limit" "$(ordered $limit) $((3000 - limit))" "$(shown)"
+done
+run sla --period 2026-05 --limit 0 --json
+check_equal 'all of 3000' "$(ordered 3000) 0" "$(shown)"
 
 # --- explain
 sql "INSERT INTO plumbline_store.exclusion VALUES (1, 1, 'customer', 'acme', '2026-02-10T11:00:00Z', '2026-02-10T12:00:00Z', 'their power', 'Ann', true, NULL, 'Ann');
@@ -160,10 +203,29 @@ sql "INSERT INTO plumbline_store.exclusion VALUES (1, 1, 'customer', 'acme', '20
      INSERT INTO plumbline_store.maintenance (id, revision, state, label, start_at, end_at, impact, suppress_alerts, exclude_from_sla, author)
          VALUES (7, 1, 'planned', 'fibre', '2026-02-10T10:20:00Z', '2026-02-10T10:22:30Z', 'outage', true, true, 'Bob'),
                 (8, 1, 'planned', 'late', '2026-02-12T10:20:00Z', '2026-02-12T10:22:30Z', 'outage', true, true, 'Bob'),
-                (9, 1, 'planned', 'elsewhere', '2026-02-12T10:20:00Z', '2026-02-12T10:22:30Z', 'outage', true, true, 'Bob');
+                (9, 1, 'planned', 'elsewhere', '2026-02-12T10:20:00Z', '2026-02-12T10:22:30Z', 'outage', true, true, 'Bob'),
+                (10, 1, 'planned', 'cards', '2026-02-13T10:00:00Z', '2026-02-13T11:00:00Z', 'outage', true, true, 'Bob'),
+                (11, 2, 'planned', 'power', '2026-02-14T10:00:00Z', '2026-02-14T12:00:00Z', 'outage', true, true, 'Bob'),
+                (12, 1, 'planned', 'more power', '2026-02-15T10:00:00Z', '2026-02-15T12:00:00Z', 'outage', true, true, 'Bob'),
+                (13, 2, 'planned', 'just now', '2026-02-16T10:00:00Z', '2026-02-16T12:00:00Z', 'outage', true, true, 'Bob'),
+                (14, 1, 'planned', 'quiet', '2026-02-17T10:00:00Z', '2026-02-17T12:00:00Z', 'none', true, false, 'Bob'),
+                (16, 1, 'planned', 'too late', '2026-02-19T10:00:00Z', '2026-02-19T12:00:00Z', 'outage', true, true, 'Bob');
+     INSERT INTO plumbline_store.maintenance (id, revision, state, label, tenant, start_at, end_at, impact, suppress_alerts, exclude_from_sla, author)
+         VALUES (15, 1, 'planned', 'for acme', 'acme', '2026-02-18T10:00:00Z', '2026-02-18T12:00:00Z', 'outage', true, true, 'Bob');
+     INSERT INTO plumbline_store.maintenance_object
+         SELECT id, revision, 'group', 'par1-lon1', '', '2026-02-01T00:00:00Z' FROM plumbline_store.maintenance WHERE id BETWEEN 10 AND 14;
+     INSERT INTO plumbline_store.maintenance_object VALUES (15, 1, 'link', 'par1-lon1-b', '', '2026-02-01T00:00:00Z'),
+         (16, 1, 'link', 'par1-lon1-b', '', '2026-02-19T10:00:01Z');
      INSERT INTO plumbline_store.maintenance_object VALUES (7, 1, 'link', 'par1-lon1-b', '', '2026-02-03T10:20:00Z'),
          (8, 1, 'group', 'par1-lon1', '', '2026-02-05T10:20:01Z'), (9, 1, 'link', 'par1-ams1', '', '2026-02-01T00:00:00Z'),
          (9, 1, 'attachment', 'par1-lon1-b', '', '2026-02-01T00:00:00Z')"
+# What the judge decided: it alone knows what the month's allowance left.
+decided() { printf '{"exclusion": "maintenance", "id": %s, "revision": %s, "kind": "group", "key": "par1-lon1"%s}' "$@"; }
+from_until() { printf ', "excluded_from": %s.0, "excluded_until": %s.5' "$(date -u -d "$1" +%s)" "$(date -u -d "$2" +%s)"; }
+sql "UPDATE plumbline_store.judged_period SET windows = '[$(decided 8 1 ', "why": "notice"'),
+         $(decided 10 1 "$(from_until 2026-02-13T10:00:00Z 2026-02-13T11:00:00Z)"),
+         $(decided 11 2 "$(from_until 2026-02-14T10:00:00Z 2026-02-14T11:30:00Z), \"why\": \"allowance\""),
+         $(decided 12 1 ', "why": "allowance"'), $(decided 13 1 ', "why": "notice"')]' WHERE period_start = '$feb'"
 credit $feb 0 0 NULL
 credit $feb 1 25000 "now() + interval '1 day'"
 eligible $feb
@@ -175,7 +237,12 @@ check 'published' says out '; published, revision 1$'
 check 'an objective' says out '^5\. gold, availability rt >= 99.99%: missed, 99.898%$'
 check 'its formula' says out '^   delta-t that were available / delta-t that count'
 check 'part and whole' says out '^   2416734 of 2419200 delta-t were available$'
-check 'its budget' says out '^   the period may spend 4m1s; 41m6s spent, -37m5s left$'
+check 'its budget' says out '^   the period may spend 4m1s; 41m6s spent, 37m5s too much$'
+check 'the outcome in a few words' says out '^missed: 5\. availability \(par1-lon1-a fwd\)$'
+check 'what is met comes after it' says out '^met: 1\. rt_p99 \(par1-lon1-a fwd\)$'
+check 'what to look at next' says out '^what happened there: +plumbline explain link:par1-lon1-a$'
+check 'what to record if others are to blame' says out "^if others are to blame for it: plumbline exclude add --kind third_party --start 2026-02-10T10:14:30Z --end 2026-02-10T10:15:40Z --reason TEXT --approval WHO $service$"
+check 'what may be claimed' says out "^what is given back: +plumbline credits claim $service 2026-02$"
 check 'what was counted' says out "^$service +gold +both +2700 +2550 +2480 +97.254% +7 +150 +1 +3 +0$"
 check 'a run over the border is one' says out "^2026-02-10T10:14:30Z 2026-02-10T10:15:40Z +70  $service +gold +both +unavailable$"
 check 'high loss' says out '^2026-02-10T10:17:20Z 2026-02-10T10:17:23Z +3  .* high loss$'
@@ -185,7 +252,12 @@ check 'excluded' says out '^2026-02-10T10:19:10Z 2026-02-10T10:20:50Z +100  .* e
 check 'excluded while down' says out '^2026-02-10T10:20:50Z 2026-02-10T10:21:40Z +50  .* excluded: maintenance \(was unavailable\)$'
 runs() { grep -cE '^2026-02-10T[^ ]+ 2026-02-10T.* both ' "$TEST_DIR/out"; }
 check_equal 'no other runs' 6 "$(runs)"
-check 'maintenance of a member' says out '^2026-02-10T10:20:00Z 2026-02-10T10:22:30Z maintenance 7 +excluded; announced 7d0h ahead; par1-lon1-b; fibre$'
+check 'maintenance of a member counts as it was measured' says out '^2026-02-10T10:20:00Z 2026-02-10T10:22:30Z maintenance 7 +not excluded: it is on a part alone, which counts as it was measured; announced 7d0h ahead; par1-lon1-b; fibre$'
+check 'maintenance that the judge excluded' says out ' maintenance 10 +excluded; announced 12d10h ahead; par1-lon1; cards$'
+check 'maintenance up to the allowance' says out ' maintenance 11 +excluded until 2026-02-14T11:30:00Z, when what the SLA allows in a month was used up; announced'
+check 'maintenance beyond it' says out ' maintenance 12 +not excluded: what the SLA allows in a month was used up before it; announced'
+check 'maintenance of which another revision was judged' says out ' maintenance 13 +not excluded: no judge has decided about it yet'
+check 'maintenance that is to be silent alone' says out ' maintenance 14 +not excluded: it silences alerts only; announced'
 check 'maintenance too late by a second' says out 'maintenance 8 +not excluded: it was announced too late for this SLA; announced 6d23h ahead; par1-lon1; late$'
 check 'maintenance elsewhere is not there' says_not out 'elsewhere'
 check 'an exclusion that was withdrawn' says out "customer 1 +not excluded: withdrawn; $service; their power; approved by Ann$"
@@ -196,9 +268,9 @@ check 'the credit' says out "^credit 25% of the month's charge, eligible, to be 
 run explain $service 2026-02 --limit 2
 check_equal 'so many runs' 2 "$(runs)"
 check 'runs that are left out' says out '^\.\.\. and 4 more; --limit 0 shows all$'
-check 'windows that are left out' says out '^\.\.\. and 1 more; --limit 0 shows all$'
+check 'windows that are left out' says out '^\.\.\. and 8 more; --limit 0 shows all$'
 run explain $service 2026-02 --limit 2 --json
-check_equal 'as JSON: runs' "['unavailable', 'high loss'] 70 4 1 0" \
+check_equal 'as JSON: runs' "['unavailable', 'high loss'] 70 4 8 0" \
     "$(json 'str([r["state"] for r in o["runs"]]) + " " + " ".join(map(str, (o["runs"][0]["count"], o["runs_left_out"], o["windows_left_out"], o["transitions_left_out"])))')"
 run explain $service 2026-02 --json
 check_equal 'as JSON: members' 'credit credit_steps kind lines object objectives period revisions runs runs_left_out transitions transitions_left_out windows windows_left_out' "$(json '" ".join(sorted(o))')"
@@ -214,10 +286,12 @@ check 'what would decide: what is not known' says out '^   doubt: it hangs on de
 run explain par1-lon1-b 2026-02
 check 'of a link: the month in UTC' says out '^period 2026-02 in UTC: 2026-02-01T00:00:00Z to 2026-03-01T00:00:00Z$'
 check 'of a link: its window' says out 'maintenance 7 +excluded'
+check 'of a link: one for a tenant' says out 'maintenance 15 +not excluded: it is for one tenant.s services alone'
+check 'of a link: one that had begun' says out 'maintenance 16 +not excluded: it was announced after it had begun'
 check 'of a link: not its group.s' says_not out 'maintenance 8'
 run explain group:par1-lon1 2026-02
-check 'of a group: its members. windows' says out 'maintenance 7 '
-check 'of a group: its own' says out 'maintenance 8 '
+check 'of a group: its members. windows' says out 'maintenance 7 +not excluded: it is on a part alone'
+check 'of a group: its own, without a notice' says out 'maintenance 8 +excluded'
 check 'of a group: all is well' says out '^every delta-t was available, and counts$'
 refused 'what was never judged' 2 "nothing was judged of 'par9'" explain par9
 refused 'as something else' 2 "nothing was judged of 'link:par1-lon1'" explain link:par1-lon1

@@ -33,10 +33,13 @@ connectors:
 services:
   s1: { tenant: acme, ends: [k1, k2], over: [g1], classes: [c0], sla: gold, in_service: $(iso "$begin") }
   s3: { tenant: acme, ends: [k1, k2], over: [l3], classes: [c0], sla: gold, in_service: $(iso "$begin") }
+  s5: { tenant: acme, ends: [k1, k2], over: [l3], classes: [c0], sla: gold, in_service: $(iso $((begin + 100))) }
 slas:
   gold:
     version: 1
     valid_from: 2020-01-01
+    notice: 0s
+    maintenance_allowance: 30m
     objectives:
       - { class: c0, metric: availability, limit: 99.9% }
       - { class: c0, metric: flr, direction: both, limit: 1% }
@@ -58,6 +61,9 @@ ends() {
 # cut AT LENGTH: an hour and ten minutes with nothing there from AT on for so long.
 cut() { printf '%s\n' "seconds $begin $1" "seconds $((begin + $1)) $2 fwd=10" "seconds $((begin + $1 + $2)) $((4200 - $1 - $2))"; }
 ends l1 p1 p2 "$(cut 600 60)"
+# The other member's source is late: the group begins with both all the same.
+check 'a link is judged, and the other member of its group not yet' wait_for 60 answers \
+    "SELECT count(*) > 2 FROM plumbline.v_availability WHERE scope = 'l1' AND direction = 'fwd' AND complete" t
 ends l2 p3 p4 "$(cut 600 60)"
 ends l3 p5 p6 "$(cut 300 20)"
 
@@ -69,6 +75,7 @@ becomes 'a link is unavailable for what it was cut' $'3600\t3600\t3540\t1' "$(co
 check_equal 'the way on which nothing was sent is as it was' $'3600\t3600\t3600\t0' "$(sql "$(counted l1 l1 bwd)")"
 becomes 'both members cut at once: the group is too' $'3600\t3600\t3540\t1' "$(counted g1 g1 both)"
 becomes 'the service over one link is' $'3600\t3600\t3580\t1' "$(counted s3 s3 both)"
+becomes 'one that comes into service inside a quarter hour counts from there' $'3600\t3500\t3480\t1' "$(counted s5 s5 both)"
 check_equal 'from the first delta-t of the outage to the last' "$(printf 'f\t600\nt\t660')" \
     "$(sql "SELECT available, extract(epoch FROM at)::bigint - $begin FROM plumbline.v_transition WHERE scope = 'l1' AND direction = 'fwd' ORDER BY at")"
 verdicts() {
@@ -87,8 +94,20 @@ check_equal 'what was published before stays' $'missed\t3580\t3600\tthe period i
 check 'with its reason' answers "SELECT why LIKE '%xclu%' FROM plumbline_store.verdict WHERE service = 's3' AND number = 1 AND revision = 1" t
 check_equal 'the other service has the one verdict' 0 "$(sql "SELECT max(revision) FROM plumbline_store.verdict WHERE service = 's1'")"
 check 'a window that is recorded too late is recorded' plumbline maintenance add --start "$(iso $((begin + 600)))" --end +60s g1 >/dev/null
-check 'and the judge has heard of it' wait_for 30 answers 'SELECT count(*) FROM plumbline_store.maintenance m, (SELECT count(*) AS left FROM plumbline_store.rejudge) r WHERE r.left = 0' 1
+decision() { # SERVICE EXCLUSION START: as far as it is excluded, in seconds from START on, and why.
+    echo "SELECT extract(epoch FROM excluded_from)::bigint - $3, extract(epoch FROM excluded_until)::bigint - $3, why, key
+        FROM plumbline.v_judged_window WHERE service = '$1' AND exclusion = '$2' AND period_start = to_timestamp($month) ORDER BY id DESC LIMIT 1"
+}
+check_equal 'the judge says what it excluded' $'310\t320\t\tl3' "$(sql "$(decision s3 customer "$begin")")"
+becomes 'and that a window came too late' $'\t\tnotice\tg1' "$(decision s1 maintenance 0)"
 check_equal 'maintenance that was announced too late excludes nothing' $'3600\t3600\t3540\t1' "$(sql "$(counted g1 g1 both)")"
+soon=$(($(date +%s) + 120))
+if [[ $(TZ=Europe/Paris date -d "@$((soon + 3600))" +%m) == $(TZ=Europe/Paris date -d "@$month" +%m) ]]; then
+    check 'maintenance that is longer than the month allows' plumbline maintenance add --start "$(iso $soon)" --end +45m g1 >/dev/null
+    becomes 'is excluded as long as that lasts' $'0\t1800\tallowance\tg1' "$(decision s1 maintenance $soon)"
+    check 'and so it is explained' eval "plumbline explain s1 | grep -qE ' maintenance 2 +excluded until $(iso $((soon + 1800))), when what the SLA allows'"
+    check 'of the group, which has no contract, all of it is' eval "plumbline explain group:g1 | grep -qE ' maintenance 2 +excluded; announced'"
+fi
 
 # --- Killed in an outage, data that come late ---
 later=$((begin + 4200))
@@ -102,4 +121,22 @@ printf '%s\n' 'source p5' 'link l3 p6 0' 'epoch 1000' 'sequence 4304' "seconds $
 collector
 becomes 'killed in the ninth of its delta-t: the outage is whole' "$(printf 'f\t95\nt\t115')" \
     "SELECT available, extract(epoch FROM at)::bigint - $later FROM plumbline.v_transition WHERE scope = 'l3' AND direction = 'fwd' AND at >= to_timestamp($later) ORDER BY at"
+
+# --- Out of service: the verdict does not wait for the end of the month ---
+ends_at() { # SECOND: s3 is sold until then.
+    sed -i -E "/^  s3:/s/(, out_of_service: [^ ]*)? \\}/, out_of_service: $(iso "$1") }/" "$TEST_DIR/inventory.yaml"
+    plumbline apply --yes >/dev/null 2>&1
+    kill -HUP "${TEST_PID[one]}"
+}
+ended() { echo "SELECT verdict, part, whole, revision, extract(epoch FROM period_end)::bigint - $later, why FROM plumbline.v_verdict WHERE service = 's3' AND number = 1 AND newest AND period_start = to_timestamp($month)"; }
+ends_at $((later + 600))
+becomes 'what went out of service is judged up to there' "missed	1180	1200	0	600	the period is over" "$(ended)"
+check_equal 'and in its month, which runs' "$(date -u -d "@$((month + 86400 * 14))" +%Y-%m)" "$(sql "SELECT period FROM plumbline.v_period WHERE service = 's3' AND period_start = to_timestamp($month)")"
+ends_at $((later + 90))
+becomes 'that it ended earlier makes another revision' "met	690	690	1	90	it was in service at other times" "$(ended)"
+stop one KILL 5
+collector
+check 'whoever goes on publishes nothing again' wait_for 30 grep -q 'judges what is sold' "$TEST_DIR/one.log"
+becomes 'and goes on with the others' t "SELECT judged_until >= to_timestamp($((later + 600))) FROM plumbline.v_period WHERE service = 's5' AND period_start = to_timestamp($month)"
+check_equal 'as it was' "met	690	690	1	90	it was in service at other times" "$(sql "$(ended)")"
 test_end

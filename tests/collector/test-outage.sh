@@ -4,8 +4,6 @@
 # beside a group of the same key.  The truth is what the script cuts.
 # shellcheck disable=SC2317
 here=$(cd "$(dirname "$0")" && pwd)
-# shellcheck source=tests/lib/base.sh
-. "$here/../lib/base.sh"
 # shellcheck source=tests/lib/servers.sh
 . "$here/../lib/servers.sh"
 build=${PLUMBLINE_BUILD:-.}
@@ -161,4 +159,9 @@ sql "INSERT INTO plumbline_store.rejudge (kind, key, from_at, why) VALUES ('serv
 becomes 'and it is looked at once more' 0 "SELECT count(*) FROM plumbline_store.rejudge"
 becomes 'the same is not published again' '' "SELECT reopened FROM plumbline_store.judged_period WHERE service = 's4' AND reopened IS NOT NULL"
 check_equal 'it stays at that revision' $'1000\t1' "$(sql "$(credit s4)")"
+
+# --- Refused memory and statements, the last quarter hour of the month and what follows ---
+stop one TERM 20
+check 'whatever is refused to a judge, its next round has the same verdicts' \
+    "$build/tests/collector/starved" "$PG_CONNINFO dbname=plumbline" "$TEST_DIR/inventory.yaml" $((month - 900)) 12
 test_end

@@ -1,8 +1,11 @@
 # certs.sh - a certification authority of a test's own.
 #
-# After base.sh.  Files are TEST_DIR/certs/NAME.{pem,key}; made with openssl, kept as
+# Sources base.sh.  Files are TEST_DIR/certs/NAME.{pem,key}; made with openssl, kept as
 # long as the test.
 # shellcheck shell=bash disable=SC2034,SC2154
+
+# shellcheck source=tests/lib/base.sh
+declare -F test_init >/dev/null || . "$(dirname "${BASH_SOURCE[0]}")/base.sh"
 
 # certs_authority NAME: signs itself.
 certs_authority() {

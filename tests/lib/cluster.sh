@@ -1,9 +1,12 @@
 # cluster.sh - a Redis Cluster of one's own: three masters, and replicas if wanted, on
 # loopback.
 #
-# After base.sh and servers.sh.  Node N (from 1) is process "nodeN" on port
+# Sources servers.sh.  Node N (from 1) is process "nodeN" on port
 # CLUSTER_PORT[N]; its bus is 10000 above.
 # shellcheck shell=bash disable=SC2034,SC2154
+
+# shellcheck source=tests/lib/servers.sh
+declare -F pg_start >/dev/null || . "$(dirname "${BASH_SOURCE[0]}")/servers.sh"
 
 declare -A CLUSTER_PORT=()
 

@@ -1,9 +1,12 @@
 # exact.sh - nothing lost, nothing twice: kills and cuts on a pair of PoPs, and every
 # delta-t of every series looked at afterwards.
 #
-# After pair.sh.  What is killed is noted with the time, for only that excuses a
+# Sources pair.sh.  What is killed is noted with the time, for only that excuses a
 # delta-t that was not measured.
 # shellcheck shell=bash disable=SC2034,SC2154
+
+# shellcheck source=tests/lib/pair.sh
+declare -F pair_inventory >/dev/null || . "$(dirname "${BASH_SOURCE[0]}")/pair.sh"
 
 EXACT_EXCUSES=()
 EXACT_FROM=

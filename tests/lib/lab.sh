@@ -1,8 +1,13 @@
 # lab.sh - Plumbline itself in a test: probes in namespaces, a collector, the
 # command, over a Redis and a PostgreSQL of one's own.
 #
-# After base.sh, netns.sh, servers.sh.  The script writes LAB_INVENTORY first.
+# Sources netns.sh, servers.sh.  The script writes LAB_INVENTORY first.
 # shellcheck shell=bash disable=SC2034,SC2154
+
+# shellcheck source=tests/lib/netns.sh
+declare -F ns_add >/dev/null || . "$(dirname "${BASH_SOURCE[0]}")/netns.sh"
+# shellcheck source=tests/lib/servers.sh
+declare -F pg_start >/dev/null || . "$(dirname "${BASH_SOURCE[0]}")/servers.sh"
 
 # Where the programs were built, and the source tree.
 LAB_BUILD=${PLUMBLINE_BUILD:-.}

@@ -1,8 +1,11 @@
 # netns.sh - network namespaces, bare and emulated links between them.
 #
-# After base.sh.  A namespace NAME of this script is "$TEST_ID-NAME"; all go away
+# Sources base.sh.  A namespace NAME of this script is "$TEST_ID-NAME"; all go away
 # at the end, with what still runs in them.
 # shellcheck shell=bash disable=SC2034,SC2154
+
+# shellcheck source=tests/lib/base.sh
+declare -F test_init >/dev/null || . "$(dirname "${BASH_SOURCE[0]}")/base.sh"
 
 # Links for emu_start: "NAME:IF0:IF1".
 EMU_LINKS=()

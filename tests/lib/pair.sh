@@ -1,9 +1,12 @@
 # pair.sh - two PoPs over one emulated link, for tests of what a link or a probe
 # does to them.
 #
-# After lab.sh.  Probes left-p1 and right-p1, link left-right, from the first end:
+# Sources lab.sh.  Probes left-p1 and right-p1, link left-right, from the first end:
 # class fast (50 packets a second, delta-t 1 s) and slow (10 a second, 2 s).
 # shellcheck shell=bash disable=SC2034,SC2154
+
+# shellcheck source=tests/lib/lab.sh
+declare -F need_lab >/dev/null || . "$(dirname "${BASH_SOURCE[0]}")/lab.sh"
 
 PAIR_INTERVAL_NS=10000000000
 PAIR_SLOW_TMAX=3s

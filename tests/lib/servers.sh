@@ -1,9 +1,12 @@
 # servers.sh - a PostgreSQL and a Redis of one's own.
 #
-# After base.sh.  Each lives in a folder, listens on a UNIX socket there (which a
+# Sources base.sh.  Each lives in a folder, listens on a UNIX socket there (which a
 # process in any network namespace reaches) and, if asked, on a free loopback
 # port.  Started and ended by pid; kept data, when started again, is used.
 # shellcheck shell=bash disable=SC2034,SC2154
+
+# shellcheck source=tests/lib/base.sh
+declare -F test_init >/dev/null || . "$(dirname "${BASH_SOURCE[0]}")/base.sh"
 
 # Set by pg_start: where it listens.  PG_CONNINFO is for libpq, without a database.
 PG_DIR=

@@ -1,14 +1,12 @@
 # store.sh - for scripts about what is in PostgreSQL: a database with Plumbline's schema, if
 # wanted a Redis and collectors, the command; no probes, no namespaces.
 #
-# Sources base.sh and servers.sh.  First store_begin; then the script writes its inventory
+# Sources servers.sh.  First store_begin; then the script writes its inventory
 # ($STORE_INVENTORY); then store_start.  All of it ends with the script.
 # shellcheck shell=bash disable=SC2034,SC2154
 
 STORE_TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 STORE_BUILD=$(cd "${PLUMBLINE_BUILD:-.}" && pwd)
-# shellcheck source=tests/lib/base.sh
-. "$STORE_TOP/tests/lib/base.sh"
 # shellcheck source=tests/lib/servers.sh
 . "$STORE_TOP/tests/lib/servers.sh"
 # The schema of this tree, whatever is installed.

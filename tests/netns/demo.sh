@@ -1,7 +1,8 @@
 #!/bin/bash
 # demo.sh - Plumbline whole, on one machine: three PoPs in network namespaces,
 # full mesh over emulated links, probes, Redis, collector, PostgreSQL; live in the
-# terminal, and at the end what was measured beside what the emulator truly did.
+# terminal, and at the end what was measured beside what the emulator truly did, and
+# the verdicts on two services that were sold meanwhile.
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
 # When the command was given, packages and build before us; when we began.
@@ -26,7 +27,7 @@ usage() {
     cat <<'END'
 usage: ./run demo [--seconds N] [--keep] [--json] [--busy]
 
-  --seconds N  measure for N seconds (20..3600, default 60)
+  --seconds N  measure, and sell, for N seconds (20..3600, default 60)
   --keep       leave it running; `./run clean` ends it
   --json       print one object at the end, nothing else
   --busy       the machine does other things too: delays may be 100 times further off
@@ -74,6 +75,7 @@ keep_running() {
     printf "$TEST_ID-%s\n" emu par1 lon1 ams1 >"$TEST_DIR/namespaces"
     trap - EXIT
     say "kept.  Look with:  $LAB_BUILD/plumbline status --config $TEST_DIR/plumbline.yaml"
+    say "                   $LAB_BUILD/plumbline explain acme-lon-ams --config $TEST_DIR/plumbline.yaml"
     say "                   psql '$PG_CONNINFO dbname=plumbline' -c 'TABLE plumbline.v_interval'"
     say "                   $EMU tell $TEST_DIR/emu.sock @par1-lon1 fwd loss 5%"
     say "End it with:       ./run clean"
@@ -101,6 +103,7 @@ make_folder() {
 
 write_inventory() {
     LAB_INVENTORY=$TEST_DIR/inventory.yaml
+    local sold_from sold_until
     cat >"$LAB_INVENTORY" <<'END'
 inventory: 1
 interval: 10s
@@ -113,7 +116,8 @@ probes:
   lon1-p1: { site: lon1, clock: ptp }
   ams1-p1: { site: ams1, clock: ptp }
 classes:
-  gold: { dscp: ef, period: 100ms, size: 128, dt: 1s }
+  # n: 2 in place of 10, so that three seconds without an answer are an outage.
+  gold: { dscp: ef, period: 100ms, size: 128, dt: 1s, n: 2, p: 1 }
   be: { dscp: cs0, period: 200ms, size: 512, dt: 2s }
 links:
   par1-lon1:
@@ -134,7 +138,52 @@ links:
       - { probe: ams1-p1, interface: to-lon1, address: 10.77.3.2 }
     classes: [gold, be]
     probe_from: both
+groups:
+  ams1-ways: { need: 1, members: [par1-ams1, lon1-ams1] }
+tenants:
+  acme: { label: ACME SA, timezone: Europe/Paris }
+routers:
+  par1-pe1: { site: par1 }
+  lon1-pe1: { site: lon1 }
+  ams1-pe1: { site: ams1 }
+connectors:
+  acme-par: { tenant: acme, site: par1, attachments: { main: { port: { router: par1-pe1, interface: xe-0/0/1 } } } }
+  acme-lon: { tenant: acme, site: lon1, attachments: { main: { port: { router: lon1-pe1, interface: xe-0/0/1 } } } }
+  acme-ams: { tenant: acme, site: ams1, attachments: { main: { port: { router: ams1-pe1, interface: xe-0/0/1 } } } }
 END
+    # Whole intervals: of a part of one there are counts, and no distribution.
+    sold_from=$(((${from%.*} + 14) / 10 * 10))
+    sold_until=$(((${from%.*} + seconds + 9) / 10 * 10))
+    cat >>"$LAB_INVENTORY" <<END
+# Sold for as long as the demo lasts: a verdict belongs to a period, and this one ends with it.
+services:
+  acme-par-ams:
+    { label: Paris to Amsterdam through London, tenant: acme, ends: [acme-par, acme-ams], over: [par1-lon1, lon1-ams1],
+      classes: [gold], sla: premium, in_service: $(utc $sold_from), out_of_service: $(utc $sold_until) }
+  acme-lon-ams:
+    { label: London to Amsterdam by either of two ways, tenant: acme, ends: [acme-lon, acme-ams], over: [ams1-ways],
+      classes: [gold], sla: protected, in_service: $(utc $sold_from), out_of_service: $(utc $sold_until) }
+slas:
+  premium:
+    version: 1
+    valid_from: 2026-01-01
+    objectives:
+      - { class: gold, metric: availability, limit: 99.9% }
+      - { class: gold, metric: flr, direction: both, limit: 0.01% }
+      - { class: gold, metric: rt_p95, limit: 25ms, min_samples: 50 }
+    credits: { availability: [{ below: 99.9%, credit: 10% }, { below: 95%, credit: 25% }], cap: 100% }
+  protected:
+    version: 1
+    valid_from: 2026-01-01
+    objectives:
+      - { class: gold, metric: availability, limit: 99.9% }
+      - { class: gold, metric: rt_p95, limit: 25ms, min_samples: 50 }
+END
+}
+
+# utc SECONDS: an instant, as the inventory wants it.
+utc() {
+    date -u -d "@$1" +%Y-%m-%dT%H:%M:%SZ
 }
 
 make_network() {
@@ -171,7 +220,7 @@ set_up() {
         clock_start "$pop"
         lab_probe "$pop" "$pop-p1"
     done
-    lab_database && lab_collector collector
+    lab_database && lab_cli apply --yes >"$TEST_DIR/apply.log" 2>&1 && lab_collector collector
 }
 
 # --- While it runs ---
@@ -285,7 +334,23 @@ close_window() {
     until_ns=$(((now + 1000000000 + interval_ns - 1) / interval_ns * interval_ns))
     say "the last interval ends in $(((until_ns - now) / 1000000000)) s; its rows follow"
     # 3 links, 2 classes, from both ends, 3 directions.
-    wait_for 30 lab_has_rows 36 $((until_ns - interval_ns))
+    wait_for 30 lab_has_rows 36 $((until_ns - interval_ns)) || return 1
+    if ! wait_for 30 all_judged; then
+        say "no verdict was published; the judge stands at:"
+        pg_sql plumbline 'SELECT service, judged_until, revision FROM plumbline.v_period' >&2
+        return 1
+    fi
+}
+
+# Whether each objective of both services has its verdict.
+all_judged() {
+    [[ $(pg_sql plumbline 'SELECT count(*) FROM plumbline.v_verdict WHERE newest' 2>/dev/null) == 5 ]]
+}
+
+# command ARGUMENT ...: as somebody would type it, and what it says.
+command_shown() {
+    printf '\n$ plumbline %s\n' "$*"
+    lab_cli "$@" 2>&1
 }
 
 compare() {
@@ -298,12 +363,20 @@ compare() {
         --interval "$interval_ns" --until "$until_ns" --min-kernel 95 --p50-us "$p50_us" --p99-us "$p99_us" \
         --extra live_after_s "${live_after:-null}" --extra first_rows_after_s "${rows_after:-null}" \
         --extra prepared_s "$prepared" --extra seconds "$(elapsed)" >"$TEST_DIR/result.json" || status=$?
+    lab_cli sla --json >"$TEST_DIR/sla.json" && lab_cli explain acme-par-ams --json >"$TEST_DIR/explain.json" || status=1
+    python3 "$here/sold.py" compare --log "$TEST_DIR/emu.tsv" --samples "$TEST_DIR/par1-p1.tsv" \
+        --samples "$TEST_DIR/lon1-p1.tsv" --samples "$TEST_DIR/ams1-p1.tsv" --sla "$TEST_DIR/sla.json" \
+        --service acme-par-ams:par1-lon1+lon1-ams1 --service acme-lon-ams:par1-ams1/lon1-ams1 \
+        --explain "$TEST_DIR/explain.json" --objectives 5 --n 2 --add-to "$TEST_DIR/result.json" || status=$?
     if [[ -n $json ]]; then
         cat "$TEST_DIR/result.json"
     else
         [[ -t 1 ]] && printf '\e[H\e[J'
         echo "Live figures after ${live_after:-?} s, first rows in PostgreSQL after ${rows_after:-?} s; packages and build took $prepared of them."
-        python3 "$LAB_TRUTH" table "$TEST_DIR/result.json"
+        python3 "$LAB_TRUTH" table --more "$TEST_DIR/result.json"
+        command_shown sla
+        command_shown explain acme-par-ams
+        python3 "$here/sold.py" table "$TEST_DIR/result.json"
     fi
     return "$status"
 }

@@ -4,8 +4,6 @@
 # on the wire is signed, by another program's reckoning.
 # shellcheck disable=SC2317
 here=$(cd "$(dirname "$0")" && pwd)
-# shellcheck source=tests/lib/base.sh
-. "$here/../lib/base.sh"
 # shellcheck source=tests/lib/netns.sh
 . "$here/../lib/netns.sh"
 

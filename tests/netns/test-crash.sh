@@ -4,16 +4,6 @@
 # exactly once, its sums equal the emulator's log, and what is unknown is so only
 # where a probe was dead.
 here=$(cd "$(dirname "$0")" && pwd)
-# shellcheck source=tests/lib/base.sh
-. "$here/../lib/base.sh"
-# shellcheck source=tests/lib/netns.sh
-. "$here/../lib/netns.sh"
-# shellcheck source=tests/lib/servers.sh
-. "$here/../lib/servers.sh"
-# shellcheck source=tests/lib/lab.sh
-. "$here/../lib/lab.sh"
-# shellcheck source=tests/lib/pair.sh
-. "$here/../lib/pair.sh"
 # shellcheck source=tests/lib/exact.sh
 . "$here/../lib/exact.sh"
 

@@ -1,14 +1,8 @@
 #!/bin/bash
-# test-demo.sh - the demo's promise, short: measured equals truth; and nothing is
-# left of it, also when it is interrupted.
+# test-demo.sh - the demo's promise, short: measured equals truth, and so does what was
+# judged; and nothing is left of it, also when it is interrupted.
 # shellcheck disable=SC2317
 here=$(cd "$(dirname "$0")" && pwd)
-# shellcheck source=tests/lib/base.sh
-. "$here/../lib/base.sh"
-# shellcheck source=tests/lib/netns.sh
-. "$here/../lib/netns.sh"
-# shellcheck source=tests/lib/servers.sh
-. "$here/../lib/servers.sh"
 # shellcheck source=tests/lib/lab.sh
 . "$here/../lib/lab.sh"
 
@@ -48,6 +42,10 @@ check 'live figures were there before the end' at_most "$(value live_after_s)" "
 check 'first rows were there before the end' at_most "$(value first_rows_after_s)" "$(value seconds)"
 check 'three links were measured both ways' test "$(value links | grep -o '"fwd"' | wc -l)" -eq 3
 check 'the fault lost packets' test "$(value links.lon1-ams1.fwd.true.lost)" -gt 30
+check_equal 'both services have their verdicts, published' 5 "$(value services | grep -o '"published": true' | wc -l)"
+check_equal 'and what was counted is what the emulator did' 5 "$(value services | grep -o '"equal": true' | wc -l)"
+check_equal 'of the one through all three PoPs it is explained' acme-par-ams "$(value explained.object)"
+check 'delta-t by delta-t' test "$(value explained.lines | grep -o '"dt_counted"' | wc -l)" -ge 7
 check 'nothing is left of it' eval "! left_over $demo"
 
 start demo "$here/demo.sh" --build "$LAB_BUILD" --seconds 60

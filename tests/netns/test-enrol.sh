@@ -5,12 +5,6 @@
 # itself; revoked, it is out; enrolled again, it goes on.
 # shellcheck disable=SC2317
 here=$(cd "$(dirname "$0")" && pwd)
-# shellcheck source=tests/lib/base.sh
-. "$here/../lib/base.sh"
-# shellcheck source=tests/lib/netns.sh
-. "$here/../lib/netns.sh"
-# shellcheck source=tests/lib/servers.sh
-. "$here/../lib/servers.sh"
 # shellcheck source=tests/lib/lab.sh
 . "$here/../lib/lab.sh"
 # shellcheck source=tests/lib/certs.sh

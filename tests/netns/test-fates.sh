@@ -3,14 +3,6 @@
 # a row: every packet has its right fate and direction, or is undirected where
 # nobody could know; and the rows say the same.
 here=$(cd "$(dirname "$0")" && pwd)
-# shellcheck source=tests/lib/base.sh
-. "$here/../lib/base.sh"
-# shellcheck source=tests/lib/netns.sh
-. "$here/../lib/netns.sh"
-# shellcheck source=tests/lib/servers.sh
-. "$here/../lib/servers.sh"
-# shellcheck source=tests/lib/lab.sh
-. "$here/../lib/lab.sh"
 # shellcheck source=tests/lib/pair.sh
 . "$here/../lib/pair.sh"
 

@@ -4,16 +4,6 @@
 # in the middle of a commit.  What is written late changes nothing.
 # shellcheck disable=SC2317
 here=$(cd "$(dirname "$0")" && pwd)
-# shellcheck source=tests/lib/base.sh
-. "$here/../lib/base.sh"
-# shellcheck source=tests/lib/netns.sh
-. "$here/../lib/netns.sh"
-# shellcheck source=tests/lib/servers.sh
-. "$here/../lib/servers.sh"
-# shellcheck source=tests/lib/lab.sh
-. "$here/../lib/lab.sh"
-# shellcheck source=tests/lib/pair.sh
-. "$here/../lib/pair.sh"
 # shellcheck source=tests/lib/exact.sh
 . "$here/../lib/exact.sh"
 

@@ -4,12 +4,6 @@
 # hop limit are on the wire, the family is in the rows.
 # shellcheck disable=SC2317
 here=$(cd "$(dirname "$0")" && pwd)
-# shellcheck source=tests/lib/base.sh
-. "$here/../lib/base.sh"
-# shellcheck source=tests/lib/netns.sh
-. "$here/../lib/netns.sh"
-# shellcheck source=tests/lib/servers.sh
-. "$here/../lib/servers.sh"
 # shellcheck source=tests/lib/lab.sh
 . "$here/../lib/lab.sh"
 

@@ -2,8 +2,6 @@
 # test-linkemu.sh - the emulator against what was really sent and received: its
 # log has each packet once, with the fate that the receiver saw.
 here=$(cd "$(dirname "$0")" && pwd)
-# shellcheck source=tests/lib/base.sh
-. "$here/../lib/base.sh"
 # shellcheck source=tests/lib/netns.sh
 . "$here/../lib/netns.sh"
 

@@ -3,14 +3,6 @@
 # while they work; and that rules and dashboard ask for nothing that is not there.
 # shellcheck disable=SC2317
 here=$(cd "$(dirname "$0")" && pwd)
-# shellcheck source=tests/lib/base.sh
-. "$here/../lib/base.sh"
-# shellcheck source=tests/lib/netns.sh
-. "$here/../lib/netns.sh"
-# shellcheck source=tests/lib/servers.sh
-. "$here/../lib/servers.sh"
-# shellcheck source=tests/lib/lab.sh
-. "$here/../lib/lab.sh"
 # shellcheck source=tests/lib/pair.sh
 . "$here/../lib/pair.sh"
 
@@ -112,6 +104,15 @@ LAB_PROBE_INVENTORY=$TEST_DIR/turned.yaml lab_probe right right-p1 'metrics: { l
 check 'a forged summary is counted under the name of who sent it' \
     wait_for 60 shows emu collector 'plumbline_collector_assemble_refused_trust_total{source="right-p1"}' 'v > 0'
 check 'and under nobody else' shows emu collector 'plumbline_collector_assemble_refused_trust_total{source="left-p1"}' 'v == 0'
+
+check 'the collector judges' wait_for 30 shows emu collector plumbline_collector_judge_active 'v == 1'
+check 'round by round' wait_for 60 shows emu collector plumbline_collector_judge_rounds_total 'v >= 3'
+check 'and says how far it has come' wait_for 90 shows emu collector plumbline_collector_judge_lag_seconds 'v > 0 && v < 300'
+check 'and where the last link stands, which is no further' \
+    test "$(awk -v a="$(value collector plumbline_collector_judge_oldest_lag_seconds)" -v b="$(value collector plumbline_collector_judge_lag_seconds)" 'BEGIN { print (a >= b) }')" -eq 1
+check 'intervals that it judged are counted' shows emu collector plumbline_collector_judge_intervals_total 'v >= 1'
+check 'none of its rounds failed' shows emu collector plumbline_collector_judge_failed_total 'v == 0'
+check 'so are the chores of the keeper' shows emu collector plumbline_collector_keeper_refused_total 'v == 0'
 
 wait_for 30 scrape left left
 wait_for 30 scrape right right

@@ -3,8 +3,6 @@
 # direction and duplicates equal what the emulator did; nothing is invented for a
 # reflector that does not tell.
 here=$(cd "$(dirname "$0")" && pwd)
-# shellcheck source=tests/lib/base.sh
-. "$here/../lib/base.sh"
 # shellcheck source=tests/lib/netns.sh
 . "$here/../lib/netns.sh"
 

@@ -2,8 +2,6 @@
 # test-servers.sh - the private PostgreSQL and Redis that other tests stand on:
 # they start, keep what was written over a crash, and go away.
 here=$(cd "$(dirname "$0")" && pwd)
-# shellcheck source=tests/lib/base.sh
-. "$here/../lib/base.sh"
 # shellcheck source=tests/lib/servers.sh
 . "$here/../lib/servers.sh"
 

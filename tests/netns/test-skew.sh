@@ -5,12 +5,6 @@
 # is away for long costs: a stream at its bound, and nothing else.
 # shellcheck disable=SC2317
 here=$(cd "$(dirname "$0")" && pwd)
-# shellcheck source=tests/lib/base.sh
-. "$here/../lib/base.sh"
-# shellcheck source=tests/lib/netns.sh
-. "$here/../lib/netns.sh"
-# shellcheck source=tests/lib/servers.sh
-. "$here/../lib/servers.sh"
 # shellcheck source=tests/lib/lab.sh
 . "$here/../lib/lab.sh"
 

@@ -3,8 +3,6 @@
 # real probe, over IPv4 and IPv6, and tshark, which knows nothing of us, reads the
 # whole dialogue.
 here=$(cd "$(dirname "$0")" && pwd)
-# shellcheck source=tests/lib/base.sh
-. "$here/../lib/base.sh"
 # shellcheck source=tests/lib/netns.sh
 . "$here/../lib/netns.sh"
 

@@ -5,8 +5,6 @@
 # left out or told twice.
 # shellcheck disable=SC2034,SC2317
 here=$(cd "$(dirname "$0")" && pwd)
-# shellcheck source=tests/lib/base.sh
-. "$here/../lib/base.sh"
 # shellcheck source=tests/lib/netns.sh
 . "$here/../lib/netns.sh"
 

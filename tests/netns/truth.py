@@ -376,6 +376,11 @@ def microseconds(ns):
     return "-" if ns is None else f"{ns / 1000:.1f}"
 
 
+def last_word(out):
+    return "\n".join(["Measured differs from truth:"] + ["  " + p for p in out["problems"]]
+                     if out["problems"] else ["Measured equals truth."])
+
+
 def table(args):
     """A comparison as people read it."""
     with open(args.file, encoding="utf-8") as f:
@@ -401,8 +406,8 @@ def table(args):
     print(f"\n{out['samples']} packets told one by one, {out['packets_wrong']} with another fate than in the "
           f"emulator's log, {out['packets_untold']} not told of; four kernel stamps on "
           f"{out['kernel_stamped']} of {out['received']} samples.")
-    print("\n".join(["Measured differs from truth:"] + ["  " + p for p in out["problems"]]
-                    if out["problems"] else ["Measured equals truth."]))
+    if not args.more:
+        print(last_word(out))
     return 0
 
 
@@ -448,6 +453,7 @@ def main():
     p.add_argument("path")
     p = verbs.add_parser("table")
     p.add_argument("file")
+    p.add_argument("--more", action="store_true", help="more follows: leave the last word out")
     args = parser.parse_args()
     return {"report": report, "compare": compare, "get": get, "table": table}[args.verb](args)
 

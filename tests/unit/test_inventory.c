@@ -527,7 +527,7 @@ static const char everything[] =
     "       {probe: q, address: 10.9.0.2}]}\n"
     "services:\n"
     "  sv: {tenant: t, ends: [k, m], over: [z], classes: [c, no], sla: gold, in_service: "
-    "2026-02-01T00:00:00Z, labels: {o: '1'}}\n"
+    "2026-02-01T00:00:00Z, out_of_service: 2026-02-01T01:00:00.000000001+01:00, labels: {o: '1'}}\n"
     "  sw: {tenant: t, ends: [k, m], over: [gz], classes: [no]}\n"
     "profiles:\n"
     "  metro: {label: M, objectives: [{class: c, metric: flr_raw, direction: bwd, limit: 1%}, "
