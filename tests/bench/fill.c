@@ -1,8 +1,8 @@
 /* fill.c - fills a Redis with what all probes of an inventory would have streamed
  * while no collector ran: what the ingest benchmark reads.
  *
- * usage: fill SOCKET INVENTORY MINUTES SPOOL
- *        fill SOCKET INVENTORY live SECONDS
+ * usage: fill SOCKET INVENTORY MINUTES SPOOL [UNTIL [PERCENT]]
+ *        fill SOCKET INVENTORY live SECONDS [PERCENT]
  *
  * 'live': as time goes by, each second a batch of each probe; what a delta-t's final
  * summary says is sent FINAL_AFTER_S after its end.
@@ -11,9 +11,10 @@
  * second, as stream.h has it: EpochStart in sequence 0, dictionary and serving each
  * 60 batches, liveness, health, the final summary of each session (10 packets) and
  * the early state of a later delta-t.  1 % of all (session, minute) lose a packet.
- * The minutes end two minutes ago; one more batch ends the last of them.  The first
- * probe's batches go to a spool in the folder SPOOL too, which shows what they take
- * there.  Prints "name<TAB>value" lines. */
+ * The minutes end two minutes ago, or at UNTIL (s, a whole minute); one more batch
+ * ends the last of them.  One-way delays lie within 4 us, or within PERCENT of the
+ * least.  The first probe's batches go to a spool in the folder SPOOL too, which shows
+ * what they take there; "-": to none.  Prints "name<TAB>value" lines. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,6 +57,7 @@ struct fill {
     struct source *sources;
     size_t source_count;
     uint64_t random, sessions, entries, summaries, bytes;
+    int64_t until, percent; /* 0: none was given. */
     unsigned pending;
 };
 
@@ -115,15 +117,20 @@ static void
 add_dictionary(const struct fill *f, const struct source *s)
 {
     Plumbline__Telemetry__Serving serving;
-    char names[8][SERIES_NAME_MAX + 1], *objects[8];
+    size_t room = f->inventory->link_count + 1;
+    char **objects = calloc(room, sizeof *objects);
+    char(*names)[SERIES_NAME_MAX + 1] = calloc(room, sizeof *names);
 
+    if (!objects || !names) {
+        die(s->probe, "out of memory");
+    }
     plumbline__telemetry__serving__init(&serving);
     serving.serving_id = 4711;
     serving.objects = objects;
     for (size_t i = 0; i < s->session_count; i++) {
         telemetry_add_session(s->builder, &s->sessions[i].key);
     }
-    for (size_t i = 0; i < f->inventory->link_count && serving.n_objects < 8; i++) {
+    for (size_t i = 0; i < f->inventory->link_count; i++) {
         const struct inv_link *l = &f->inventory->links[i];
         if (strcmp(l->ends[0].probe->key, s->probe) == 0 ||
             strcmp(l->ends[1].probe->key, s->probe) == 0) {
@@ -132,6 +139,8 @@ add_dictionary(const struct fill *f, const struct source *s)
         }
     }
     telemetry_add_message(s->builder, TELEMETRY_SERVING, &serving.base);
+    free(objects);
+    free(names);
 }
 
 static void
@@ -163,6 +172,7 @@ add_session(struct fill *f, const struct source *from, size_t i, int64_t second)
     bool lossy = (from->before + i + (uint64_t)(second / MINUTE_S)) % 100 == 0;
     uint64_t lost = lossy && second % MINUTE_S == 7;
     int64_t base = 1000000 + (int64_t)(i % 97) * 250000;
+    uint64_t spread = f->percent ? (uint64_t)(base * f->percent / 100) : 4000;
 
     summary_reset(m, instant_of_ns(second * NS_PER_S));
     m->scheduled = m->sent = PACKETS;
@@ -170,7 +180,7 @@ add_session(struct fill *f, const struct source *from, size_t i, int64_t second)
     m->received = m->stamped[TS_KERNEL] = PACKETS - lost;
     m->clock_error_ns = 900;
     for (uint64_t k = 0; k < m->received; k++) {
-        int64_t out = (int64_t)(draw(f) % 4000), back = (int64_t)(draw(f) % 4000);
+        int64_t out = (int64_t)(draw(f) % spread), back = (int64_t)(draw(f) % spread);
         summary_add_delay(m, &s->key, DIR_FWD, span_of_ns(base + out));
         summary_add_delay(m, &s->key, DIR_BWD, span_of_ns(base + back));
         summary_add_delay(m, &s->key, DIR_RT, span_of_ns(2 * base + out + back));
@@ -266,11 +276,11 @@ close_spool(struct fill *f)
 static void
 fill_past(struct fill *f, int64_t minutes, const char *folder)
 {
-    int64_t last = (instant_now().ns / NS_PER_S / MINUTE_S - 2) * MINUTE_S;
+    int64_t last = f->until ? f->until : (instant_now().ns / NS_PER_S / MINUTE_S - 2) * MINUTE_S;
     int64_t first = last - minutes * MINUTE_S;
 
     for (size_t i = 0; i < f->source_count; i++) {
-        if (i == 0) {
+        if (i == 0 && strcmp(folder, "-")) {
             open_spool(f, &f->sources[i], folder, (uint64_t)first * 1000);
         }
         for (int64_t second = first; second <= last; second++) {
@@ -328,8 +338,9 @@ main(int argc, char **argv)
     static struct fill f = {.random = 88172645463325252u};
     size_t errors, warnings;
 
-    if (argc != 5) {
-        fputs("usage: fill SOCKET INVENTORY MINUTES SPOOL | fill SOCKET INVENTORY live SECONDS\n",
+    if (argc < 5 || argc > 7) {
+        fputs("usage: fill SOCKET INVENTORY MINUTES SPOOL [UNTIL [PERCENT]] | "
+              "fill SOCKET INVENTORY live SECONDS [PERCENT]\n",
               stderr);
         return 2;
     }
@@ -343,8 +354,11 @@ main(int argc, char **argv)
     }
     find_sources(&f);
     if (strcmp(argv[3], "live") == 0) {
+        f.percent = argc > 5 ? strtoll(argv[5], NULL, 10) : 0;
         fill_live(&f, strtoll(argv[4], NULL, 10));
     } else {
+        f.until = argc > 5 ? strtoll(argv[5], NULL, 10) : 0;
+        f.percent = argc > 6 ? strtoll(argv[6], NULL, 10) : 0;
         fill_past(&f, strtoll(argv[3], NULL, 10), argv[4]);
     }
     drain(&f);
