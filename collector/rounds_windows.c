@@ -128,45 +128,54 @@ give(struct line *l, const struct choice *c)
     return 0;
 }
 
-static void
+static bool
 add_time(cJSON *o, const char *name, struct instant at)
 {
     char text[48];
 
     snprintf(text, sizeof text, "%" PRId64 ".%06d", at.ns / NS_PER_S,
              (int)(at.ns % NS_PER_S / NS_PER_US));
-    cJSON_AddRawToObject(o, name, text);
+    return cJSON_AddRawToObject(o, name, text);
 }
 
-/* What was decided about each window, as promise_decided() keeps it. */
+/* One window 'w', of which 'v' excludes (NULL: nothing).  false: memory is out. */
+static bool
+add_decided(cJSON *list, const struct placed *named, const struct exclusion_window *w,
+            const struct exclusion_window *v, struct span notice)
+{
+    bool late = w->kind == EXCLUSION_MAINTENANCE && w->announced.ns > w->start.ns - notice.ns;
+    cJSON *o = cJSON_CreateObject();
+
+    if (!o || !cJSON_AddItemToArray(list, o)) {
+        cJSON_Delete(o);
+        return false;
+    }
+    return cJSON_AddStringToObject(o, "exclusion", named->exclusion) &&
+           cJSON_AddNumberToObject(o, "id", (double)named->id) &&
+           cJSON_AddNumberToObject(o, "revision", (double)named->revision) &&
+           cJSON_AddStringToObject(o, "kind", named->kind) &&
+           cJSON_AddStringToObject(o, "key", named->key) &&
+           (!v ||
+            (add_time(o, "excluded_from", v->start) && add_time(o, "excluded_until", v->end))) &&
+           ((v && v->end.ns >= w->end.ns) ||
+            cJSON_AddStringToObject(o, "why", late ? "notice" : "allowance"));
+}
+
+/* What was decided about each window, as promise_decided() keeps it.  NULL: memory is out. */
 static char *
 decided_text(const struct placing *p, const struct choice *c, struct span notice)
 {
     cJSON *list = cJSON_CreateArray();
+    bool good = list != NULL;
 
-    for (size_t i = 0; i < c->count; i++) {
+    for (size_t i = 0; i < c->count && good; i++) {
         const struct exclusion_window *w = &c->mine[i], *v = NULL;
-        const struct placed *named = &p->placed[w->number];
-        cJSON *o = cJSON_CreateObject();
         for (size_t k = 0; k < c->valid_count && !v; k++) {
             v = c->valid[k].number == w->number ? &c->valid[k] : NULL;
         }
-        bool late = w->kind == EXCLUSION_MAINTENANCE && w->announced.ns > w->start.ns - notice.ns;
-        cJSON_AddStringToObject(o, "exclusion", named->exclusion);
-        cJSON_AddNumberToObject(o, "id", (double)named->id);
-        cJSON_AddNumberToObject(o, "revision", (double)named->revision);
-        cJSON_AddStringToObject(o, "kind", named->kind);
-        cJSON_AddStringToObject(o, "key", named->key);
-        if (v) {
-            add_time(o, "excluded_from", v->start);
-            add_time(o, "excluded_until", v->end);
-        }
-        if (!v || v->end.ns < w->end.ns) {
-            cJSON_AddStringToObject(o, "why", late ? "notice" : "allowance");
-        }
-        cJSON_AddItemToArray(list, o);
+        good = add_decided(list, &p->placed[w->number], w, v, notice);
     }
-    char *text = cJSON_PrintUnformatted(list);
+    char *text = good ? cJSON_PrintUnformatted(list) : NULL;
     cJSON_Delete(list);
     return text;
 }

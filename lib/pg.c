@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -174,8 +175,9 @@ pg_copy(PGconn *conn, const char *sql, const void *bytes, size_t size, char *why
         pg_error(conn, r, why, why_size);
     }
     PQclear(r);
-    while ((r = PQgetResult(conn))) {
-        PQclear(r);
+    /* A COPY whose begin was not heard of says for ever that it waits for data. */
+    for (bool waits = false; !waits && (r = PQgetResult(conn)); PQclear(r)) {
+        waits = PQresultStatus(r) == PGRES_COPY_IN;
     }
     return err;
 }

@@ -1,14 +1,15 @@
 /* starved.c - a judge that memory, and PostgreSQL, are refused to at each place in turn: its round
  * fails, and the next one has the same verdicts; or it did without, and has them at once.
  *
- * usage: starved CONNINFO INVENTORY FROM [COUNT]
+ * usage: starved CONNINFO INVENTORY FROM [SECONDS]
  *
  * Of what is judged in CONNINFO's database, quarter hours from FROM (s) on and all verdicts are
  * taken away and judged again, first undisturbed, then with one refusal in each further round.  A
  * place is where our own code asks: for memory (malloc() and the like, of our objects alone, and of
  * cJSON), or for a statement of PostgreSQL, which is refused before it is done, or is done and
- * nobody hears of it.  Each place is refused its first and its last request; with COUNT, so many of
- * all these, drawn by a seed that is printed (PLUMBLINE_TEST_SEED draws the same again).
+ * nobody hears of it.  Each place is refused its first and its last request; with SECONDS, as many
+ * of all these as fit into that time, drawn by a seed that is printed (PLUMBLINE_TEST_SEED draws in
+ * the same order again).
  *
  * No collector may run meanwhile. */
 #include <errno.h>
@@ -312,7 +313,7 @@ list_refusals(struct refusal list[3 * PLACES_MAX])
 }
 
 static void
-refuse_each(PGconn *conn, struct instant now, const char *wanted, size_t most)
+refuse_each(PGconn *conn, struct instant now, const char *wanted, struct span most)
 {
     static struct refusal list[3 * PLACES_MAX];
     size_t count = list_refusals(list);
@@ -322,8 +323,9 @@ refuse_each(PGconn *conn, struct instant now, const char *wanted, size_t most)
     printf("%zu places, %zu refusals, seed %u\n", place_count, count, seed);
     fflush(stdout);
     srandom(seed);
-    for (size_t i = 0; i < count && i < most; i++) {
-        size_t other = i + (most < count ? (size_t)random() % (count - i) : 0);
+    int64_t end = most.ns < INT64_MAX ? mono_now().ns + most.ns : INT64_MAX;
+    for (size_t i = 0; i < count && (i == 0 || mono_now().ns < end); i++) {
+        size_t other = i + (most.ns < INT64_MAX ? (size_t)random() % (count - i) : 0);
         struct refusal r = list[other];
         list[other] = list[i];
         afterwards = r.afterwards;
@@ -340,7 +342,7 @@ main(int argc, char **argv)
     char wanted[256], why[256];
 
     if (argc < 4 || argc > 5 || inventory_load(argv[2], stderr, 10, &errors, &warnings, &inv)) {
-        fprintf(stderr, "usage: starved CONNINFO INVENTORY FROM [COUNT]\n");
+        fprintf(stderr, "usage: starved CONNINFO INVENTORY FROM [SECONDS]\n");
         return 2;
     }
     conninfo = argv[1];
@@ -359,7 +361,8 @@ main(int argc, char **argv)
         fprintf(stderr, "starved: undisturbed: %s\n", why);
         return 2;
     }
-    refuse_each(conn, now, wanted, argc == 5 ? strtoul(argv[4], NULL, 10) : SIZE_MAX);
+    int64_t seconds = argc == 5 ? strtoll(argv[4], NULL, 10) : 0;
+    refuse_each(conn, now, wanted, span_of_ns(argc == 5 ? seconds * NS_PER_S : INT64_MAX));
     printf("%d refused, %d that it did without, %d wrong\n", done, gone_without, failed);
     PQfinish(conn);
     inventory_free(inv);
