@@ -26,8 +26,8 @@ struct bond {
     struct bond_part *parts;
     size_t part_count, need;
     struct line *line;
-    struct instant next;
-    struct way_states states; /* For bonds over it. */
+    struct instant next, began; /* As of a way. */
+    struct way_states states;   /* For bonds over it. */
     unsigned users;
     struct instant keep; /* rounds.c's: states from here on are needed. */
 };

@@ -5,19 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Whoever runs out of memory begins anew, and does not end the process. */
+#define HASH_NONFATAL_OOM 1
 #include "texthash.h"
 
 /* --- Ways ----------------------------------------------------------------- */
-
-/* Planned links are measured, and judged from in_service on. */
-static bool
-is_judged(const struct inv_link *link)
-{
-    bool evidence = !link->ends[1].probe && link->ends[1].use == INV_USE_EVIDENCE;
-
-    return !evidence &&
-           (link->state == INV_ACTIVE || (link->state == INV_PLANNED && link->in_service.ns > 0));
-}
 
 static int
 add_ways(struct judgeplan *p)
@@ -33,7 +25,8 @@ add_ways(struct judgeplan *p)
         return -ENOMEM;
     }
     for (size_t i = 0; i < inv->link_count; i++) {
-        for (size_t c = 0; c < inv->links[i].class_count && is_judged(&inv->links[i]); c++) {
+        for (size_t c = 0; c < inv->links[i].class_count && inv_link_is_judged(&inv->links[i]);
+             c++) {
             struct way *w = way_new(inv, &inv->links[i], inv->links[i].classes[c]);
             if (!w) {
                 return -ENOMEM;
@@ -73,13 +66,16 @@ judgeplan_way(const struct judgeplan *p, const struct inv_link *link,
     return found ? *found : NULL;
 }
 
-/* The way of that class, or the only one that there is: a connector's test has its own. */
+/* The way of that class; of a connector's test the only one that there is, for it has a class of
+ * its own. */
 static struct way *
 way_for(const struct judgeplan *p, const struct inv_link *link, const struct inv_class *class_)
 {
     struct way *w = judgeplan_way(p, link, class_);
 
-    return w || link->class_count != 1 ? w : judgeplan_way(p, link, link->classes[0]);
+    return w || !link->attachment || link->class_count != 1
+               ? w
+               : judgeplan_way(p, link, link->classes[0]);
 }
 
 /* --- Groups and services -------------------------------------------------- */
@@ -130,6 +126,10 @@ add_bond(struct judgeplan *p, struct bond *b)
     name->name.kind = b->kind;
     name->bond = b;
     HASH_ADD(hh, p->by_key, name, sizeof name->name, name);
+    if (!name->hh.tbl) {
+        free(name);
+        return -ENOMEM;
+    }
     return 0;
 }
 

@@ -180,6 +180,35 @@ judgestore_quarters(struct judgestore *s, const int64_t *lines, const struct ins
 }
 
 int
+judgestore_began(struct judgestore *s, const int64_t *lines, size_t count, struct instant since,
+                 struct instant *out)
+{
+    char from[TIMESTAMP_SIZE];
+
+    bytes_clear(&s->ids);
+    for (size_t i = 0; i < count; i++) {
+        array_add(&s->ids, lines[i]);
+        out[i] = instant_of_ns(-1);
+    }
+    const char *values[] = {array_end(&s->ids), timestamp(from, since)};
+    if (!values[0]) {
+        return -ENOMEM;
+    }
+    PGresult *r =
+        ask(s,
+            "SELECT w.number, q.start FROM unnest($1::bigint[]) WITH ORDINALITY w(id, number) "
+            "CROSS JOIN LATERAL (SELECT j.start FROM plumbline_store.judged_quarter j "
+            "WHERE j.line_id = w.id AND j.start >= $2::timestamptz "
+            "ORDER BY j.start LIMIT 1) q",
+            2, values);
+    for (int i = 0; r && i < PQntuples(r); i++) {
+        out[cell_i8(r, i, 0) - 1] = cell_instant(r, i, 1);
+    }
+    PQclear(r);
+    return r ? 0 : -EIO;
+}
+
+int
 judgestore_stale(struct judgestore *s, const int64_t *lines, size_t count, struct instant from)
 {
     char first[NUMBER_SIZE];

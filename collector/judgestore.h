@@ -54,6 +54,11 @@ struct judgestore_quarter {
 int judgestore_quarters(struct judgestore *s, const int64_t *lines, const struct instant *caps,
                         size_t count, struct judgestore_quarter *out);
 
+/* Start of each line's first quarter hour that is stored, of those not before 'since'; ns < 0: there
+ * is none. */
+int judgestore_began(struct judgestore *s, const int64_t *lines, size_t count, struct instant since,
+                     struct instant *out);
+
 /* Quarter hours of these lines from 'from' on are to be judged again. */
 int judgestore_stale(struct judgestore *s, const int64_t *lines, size_t count, struct instant from);
 

@@ -8,6 +8,8 @@
 #include <string.h>
 
 #define FIRST_AT_ONCE 4096 /* Ways whose first rows are asked for. */
+/* A new whole goes back for its parts so far: a part's source may be late by what a spool keeps. */
+#define BEGAN_BACK_NS (86400 * NS_PER_S)
 
 static int64_t
 quarter_of(int64_t ns)
@@ -137,7 +139,7 @@ rounds_begin_bond(struct bond *b)
     if (b->line->quarter.ns < 0) {
         int64_t last = -1;
         for (size_t i = 0; i < b->part_count; i++) {
-            struct instant at = b->parts[i].way ? b->parts[i].way->next : b->parts[i].bond->next;
+            struct instant at = b->parts[i].way ? b->parts[i].way->began : b->parts[i].bond->began;
             if (at.ns < 0) {
                 return; /* A part was never measured. */
             }
@@ -150,6 +152,7 @@ rounds_begin_bond(struct bond *b)
         line_begin(b->line, instant_of_ns(own > at ? own : at), true, 0);
     }
     b->next = b->line->quarter;
+    b->began = b->began.ns >= 0 && b->began.ns < b->next.ns ? b->began : b->next;
 }
 
 static void
@@ -234,6 +237,51 @@ begin_ways(struct rounds *r)
             }
         }
     }
+}
+
+/* Where each part of a whole began, of which nothing is stored: one part may be judged for hours
+ * already when another's first rows come. */
+static int
+find_began(struct rounds *r)
+{
+    size_t count = r->plan->way_count + r->plan->bond_count;
+    int64_t *ids = calloc(count + 1, sizeof *ids);
+    struct instant *began = calloc(count + 1, sizeof *began), since = instant_of_ns(INT64_MAX);
+    bool any = false;
+    int err = ids && began ? 0 : -ENOMEM;
+
+    for (size_t i = 0; i < r->plan->bond_count && !err; i++) {
+        const struct line *l = r->plan->bonds[i]->line;
+        any = any || l->quarter.ns < 0;
+        ids[r->plan->way_count + i] = l->id;
+        r->plan->bonds[i]->began = instant_of_ns(-1);
+        earlier(&since, l->quarter);
+    }
+    for (size_t i = 0; i < r->plan->way_count && !err; i++) {
+        const struct way *w = r->plan->ways[i];
+        const struct line *l = w->lines[w->used[DIR_FWD] ? DIR_FWD : DIR_RT];
+        ids[i] = l ? l->id : -1;
+        r->plan->ways[i]->began = w->next;
+        earlier(&since, w->next);
+    }
+    if (any && !err && since.ns < INT64_MAX) {
+        since = instant_of_ns(since.ns - BEGAN_BACK_NS);
+        err = judgestore_began(r->store, ids, count, since, began);
+        for (size_t i = 0; i < r->plan->way_count && !err; i++) {
+            earlier(&r->plan->ways[i]->began, began[i]);
+        }
+        for (size_t i = 0; i < r->plan->bond_count && !err; i++) {
+            r->plan->bonds[i]->began = began[r->plan->way_count + i];
+        }
+    }
+    free(ids);
+    free(began);
+    return err;
+}
+
+static void
+begin_bonds(struct rounds *r)
+{
     for (size_t i = 0; i < r->plan->bond_count; i++) {
         r->plan->bonds[i]->states.count = 0;
         rounds_begin_bond(r->plan->bonds[i]);
@@ -283,6 +331,10 @@ rounds_begin(struct rounds *r, struct instant now)
     err = err ? err : begin_new(r, now, NULL);
     if (!err) {
         begin_ways(r);
+        err = find_began(r);
+    }
+    if (!err) {
+        begin_bonds(r);
         err = begin_behind(r);
     }
     err = err ? err : judgestore_begin(r->store);

@@ -47,6 +47,7 @@ struct way {
     unsigned limit_count;
     struct line *lines[DIRECTIONS]; /* Each a list: the link's own first, then the services'. */
     struct instant next;            /* Intervals from here on are not judged. */
+    struct instant began;           /* From here on they are, as far as a new whole is to know. */
     bool available[DIRECTIONS];     /* A right before 'next'. */
     /* rounds.c's: rows before 'horizon' are final, up to 'tried' they were read in vain, and states
      * from 'keep' on are needed. */

@@ -174,6 +174,15 @@ inv_protocol_name(enum inv_protocol p)
 }
 
 bool
+inv_link_is_judged(const struct inv_link *link)
+{
+    bool evidence = !link->ends[1].probe && link->ends[1].use == INV_USE_EVIDENCE;
+
+    return !evidence &&
+           (link->state == INV_ACTIVE || (link->state == INV_PLANNED && link->in_service.ns > 0));
+}
+
+bool
 inv_link_has_directions(const struct inv_link *link)
 {
     const struct inv_end *far = &link->ends[1];

@@ -252,6 +252,9 @@ const char *inv_protocol_name(enum inv_protocol p);
 
 /* Whether the far end of 'link' gives loss and delay a direction. */
 bool inv_link_has_directions(const struct inv_link *link);
+/* Whether it counts in what is judged: not as evidence only, and a planned one from its in_service
+ * on. */
+bool inv_link_is_judged(const struct inv_link *link);
 
 /* Calls 'fn' for each session that 'probe' sends, in a stable order, until it
  * returns non-zero, which is returned.  'end' is the probe's end of the link.  A

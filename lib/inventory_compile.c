@@ -128,6 +128,9 @@ inventory_compile(struct loader *l, struct inventory **out)
         check_promises(l); /* Walks from object to object: all must be there. */
     }
     if (faults_errors(l->faults) == 0) {
+        check_wholes(l);
+    }
+    if (faults_errors(l->faults) == 0) {
         inventory_derive_limits(l);
     }
     if (faults_errors(l->faults)) {

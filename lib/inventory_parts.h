@@ -6,7 +6,7 @@
  *   inventory_session.c               what a probe sends
  *   inventory_nat.c, _check.c         judge one object; then links among each other
  *   inventory_metric.c, _credit.c, _limit.c, _net.c, _link.c, _sold.c, _sla.c, _told.c  read
- *   inventory_cross.c, _carry.c, _promise.c  judge what needs several kinds
+ *   inventory_cross.c, _carry.c, _promise.c, _whole.c  judge what needs several kinds
  *   inventory_print_sla.c, _print_sold.c, _print.c  write
  *   inventory_compile.c               from one tree to the whole
  *   inventory_files.c, inventory_slice.c  from files to one tree; one probe's part */
@@ -181,6 +181,7 @@ void check_nat(struct loader *l, const struct yaml_node *node, const struct inv_
 void check_nat_keys(struct loader *l);
 void check_cross(struct loader *l);    /* inventory_cross.c: between objects of many kinds. */
 void check_promises(struct loader *l); /* inventory_promise.c: can it be measured? */
+void check_wholes(struct loader *l);   /* inventory_whole.c: can it be judged? */
 /* What of the round trip could be promised in place of 'o'. */
 const char *round_trip_instead(const struct inv_objective *o, char *buf, size_t size);
 /* inventory_carry.c: whether the link's clocks and packets suffice for the objective, which is

@@ -4,8 +4,8 @@
  * usage: example INVENTORY SOCKET|- kept|broken|open SEED MONTH NEXT_MONTH
  *
  * MONTH is when (seconds of UTC) one month of the tenant ends and another begins; NEXT_MONTH is
- * when that ends.  With '-' nothing is played.  The truth goes to standard output
- * (example_truth.h), with lines 'window FROM SECONDS' before it: to be excluded for the service.
+ * when that ends.  The truth goes to standard output (example_truth.h).  With '-' nothing is
+ * played, and lines 'window FROM SECONDS' are printed: what is to be excluded for the service.
  *
  * kept: every objective holds, each by as little as can be.  broken: one packet, sample or delta-t
  * more, and none of them does (loss of gold is more: there both links lose just C for a while).
@@ -501,17 +501,18 @@ main(int argc, char **argv)
     world_init(&w, inv, month - before, month, next, month + 1200, seed);
     find_members(inv);
     befall(&w, scenario);
-    fine_tune(&w, scenario);
-    for (size_t i = 0; i < w.window_count; i++) {
-        printf("window\t%" PRId64 "\t%" PRId64 "\n", w.windows[i].from,
-               w.windows[i].until - w.windows[i].from);
-    }
-    truth_init(&t, &w);
-    truth_print(&t, stdout);
-    if (strcmp(argv[2], "-") != 0) {
+    if (strcmp(argv[2], "-") == 0) {
+        for (size_t i = 0; i < w.window_count; i++) {
+            printf("window\t%" PRId64 "\t%" PRId64 "\n", w.windows[i].from,
+                   w.windows[i].until - w.windows[i].from);
+        }
+    } else {
+        fine_tune(&w, scenario);
         play(&w, argv[2]);
+        truth_init(&t, &w);
+        truth_print(&t, stdout);
+        truth_fini(&t);
     }
-    truth_fini(&t);
     world_fini(&w);
     inventory_free(inv);
     return 0;

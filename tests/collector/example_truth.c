@@ -47,10 +47,9 @@ who_stands(const struct truth *t, const struct truth_way *way, unsigned flow, si
 {
     const struct world_session *found = NULL;
 
-    for (size_t i = 0; i < t->world->session_count; i++) {
-        const struct world_session *s = &t->world->sessions[i];
-        if (s->link == way->link && s->class_ == way->class_ && s->key.flow == flow &&
-            is_known(t->world, s, k) && (!found || s->end < found->end)) {
+    for (size_t i = 0; i < way->session_count; i++) {
+        const struct world_session *s = way->sessions[i];
+        if (s->key.flow == flow && is_known(t->world, s, k) && (!found || s->end < found->end)) {
             found = s;
         }
     }
@@ -145,27 +144,38 @@ truth_way(const struct truth *t, const char *link, const char *class_name)
     return find(t, inventory_link(inv, link), inventory_class(inv, class_name));
 }
 
-void
-truth_init(struct truth *t, const struct world *w)
+static void
+add_session(struct truth *t, const struct world_session *s)
 {
-    *t = (struct truth){.world = w, .ways = room(w->session_count, sizeof *t->ways)};
-    for (size_t i = 0; i < w->session_count; i++) {
-        const struct world_session *s = &w->sessions[i];
-        /* What is measured as evidence is judged by nobody. */
-        if (find(t, s->link, s->class_) ||
-            (!s->key.far[0] && s->link->ends[1].use == INV_USE_EVIDENCE)) {
-            continue;
-        }
-        struct truth_way *way = &t->ways[t->way_count++];
+    struct truth_way *way = find(t, s->link, s->class_);
+
+    /* What is measured as evidence is judged by nobody. */
+    if (!s->key.far[0] && s->link->ends[1].use == INV_USE_EVIDENCE) {
+        return;
+    }
+    if (!way) {
+        way = &t->ways[t->way_count++];
         *way = (struct truth_way){
             .link = s->link, .class_ = s->class_, .dt = s->dt, .count = s->cell_count};
         for (int d = 0; d < DIRECTIONS; d++) {
             way->used[d] = d == DIR_RT || !s->key.rt_only;
             way->dts[d] = room(way->count, sizeof *way->dts[d]);
         }
-        look(t, way);
+    }
+    way->sessions[way->session_count++] = s;
+}
+
+void
+truth_init(struct truth *t, const struct world *w)
+{
+    *t = (struct truth){.world = w, .ways = room(w->session_count, sizeof *t->ways)};
+    for (size_t i = 0; i < w->session_count; i++) {
+        add_session(t, &w->sessions[i]);
+    }
+    for (size_t i = 0; i < t->way_count; i++) {
+        look(t, &t->ways[i]);
         for (int d = 0; d < DIRECTIONS; d++) {
-            decide(way, d);
+            decide(&t->ways[i], d);
         }
     }
 }
@@ -292,8 +302,7 @@ samples_of(const struct truth *t, const struct truth_way *way, int d, const stru
 }
 
 static struct counts
-count_way(const struct truth *t, const struct truth_way *way, enum direction d,
-          const struct scope *s)
+count_way(const struct truth *t, const struct truth_way *way, int d, const struct scope *s)
 {
     struct counts c = {0};
     uint64_t run = 0;
@@ -330,7 +339,7 @@ truth_qualified(const struct truth *t, const struct truth_way *way, enum directi
                 uint64_t *sent, uint64_t *samples)
 {
     const struct scope s = scope_of(t->world, 0, true);
-    struct counts c = count_way(t, way, d, &s);
+    struct counts c = count_way(t, way, (int)d, &s);
 
     *sent = c.sent;
     *samples = c.samples;

@@ -20,6 +20,8 @@ struct truth_dt {
 struct truth_way {
     const struct inv_link *link;
     const struct inv_class *class_;
+    const struct world_session *sessions[WORLD_SESSIONS_MAX]; /* Of all flows, both ends. */
+    size_t session_count;
     int64_t dt;
     size_t count;
     bool used[DIRECTIONS];

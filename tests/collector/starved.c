@@ -193,7 +193,7 @@ take_away(PGconn *conn)
              "DELETE FROM plumbline_store.transition WHERE at >= to_timestamp(%s); "
              "INSERT INTO plumbline_store.rejudge (kind, key, from_at, why) "
              "SELECT 'service', key, to_timestamp(%s), 'again' FROM "
-             "plumbline_store.inventory_object WHERE kind = 'service'",
+             "plumbline_store.inventory_object WHERE kind = 'service' ORDER BY key LIMIT 1",
              from, from, from);
     PGresult *r = __real_PQexec(conn, sql);
     if (PQresultStatus(r) != PGRES_COMMAND_OK) {
@@ -320,6 +320,7 @@ refuse_each(PGconn *conn, struct instant now, const char *wanted, size_t most)
     unsigned seed = given ? (unsigned)strtoul(given, NULL, 0) : (unsigned)now.ns;
 
     printf("%zu places, %zu refusals, seed %u\n", place_count, count, seed);
+    fflush(stdout);
     srandom(seed);
     for (size_t i = 0; i < count && i < most; i++) {
         size_t other = i + (most < count ? (size_t)random() % (count - i) : 0);

@@ -163,5 +163,5 @@ check_equal 'it stays at that revision' $'1000\t1' "$(sql "$(credit s4)")"
 # --- Refused memory and statements, the last quarter hour of the month and what follows ---
 stop one TERM 20
 check 'whatever is refused to a judge, its next round has the same verdicts' \
-    "$build/tests/collector/starved" "$PG_CONNINFO dbname=plumbline" "$TEST_DIR/inventory.yaml" $((month - 900)) 20
+    "$build/tests/collector/starved" "$PG_CONNINFO dbname=plumbline" "$TEST_DIR/inventory.yaml" $((month - 900)) 12
 test_end
