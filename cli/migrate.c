@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,7 +48,7 @@ static const char help[] =
 
 struct migration {
     int number;
-    char name[128];
+    char name[NAME_MAX + 1];
     char checksum[CHECKSUM_SIZE];
     char *sql;
     bool applied; /* Before this call. */
