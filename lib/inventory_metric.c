@@ -30,6 +30,10 @@ static const struct {
     {"flr_raw", INV_FLR_RAW, false, INV_MILLI_PERCENT},
     {"reorder_ratio", INV_REORDER_RATIO, false, INV_MILLI_PERCENT},
     {"duplicate_ratio", INV_DUPLICATE_RATIO, false, INV_MILLI_PERCENT},
+    {"silence", INV_SILENCE, false, INV_COUNT},
+    {"clock_error", INV_CLOCK_ERROR, false, INV_NS},
+    {"rt_floor", INV_RT_FLOOR, false, INV_COUNT},
+    {"budget", INV_BUDGET, false, INV_MILLI_PERCENT},
 };
 #define METRICS (sizeof metrics / sizeof metrics[0])
 
