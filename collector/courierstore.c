@@ -238,18 +238,23 @@ courierstore_take(struct courierstore *s, const int64_t *ids, size_t count, cour
 {
     const char *values[] = {array(&s->text, ids, count)};
 
-    return !values[0] ? -ENOMEM
-                      : take(s,
-                             "WITH o AS (UPDATE " OUTBOX " SET tries = tries + 1, "
-                             "last_try = clock_timestamp() WHERE id = ANY ($1::bigint[]) "
-                             "AND state = 'waiting' RETURNING *) "
-                             "SELECT o.id, coalesce(o.problem, 0), o.action, o.event, o.tries, "
-                             "o.last_error IS NOT NULL, "
-                             "extract(epoch FROM clock_timestamp() - o.created_at), " TICKET
-                             "FROM o LEFT JOIN LATERAL (SELECT * FROM plumbline_store.ticket t "
-                             "WHERE t.hook = o.hook AND t.problem = o.problem "
-                             "ORDER BY t.number DESC LIMIT 1) k ON true ORDER BY o.id",
-                             1, values, fn, aux);
+    return !values[0]
+               ? -ENOMEM
+               : take(s,
+                      "WITH o AS (UPDATE " OUTBOX " SET tries = tries + 1, "
+                      "last_try = clock_timestamp(), "
+                      /* Who cannot write down what became of it does not send it for ever. */
+                      "next_try = CASE WHEN tries < 10 THEN next_try "
+                      "ELSE clock_timestamp() + interval '1 minute' END "
+                      "WHERE id = ANY ($1::bigint[]) "
+                      "AND state = 'waiting' RETURNING *) "
+                      "SELECT o.id, coalesce(o.problem, 0), o.action, o.event, o.tries, "
+                      "o.last_error IS NOT NULL, "
+                      "extract(epoch FROM clock_timestamp() - o.created_at), " TICKET
+                      "FROM o LEFT JOIN LATERAL (SELECT * FROM plumbline_store.ticket t "
+                      "WHERE t.hook = o.hook AND t.problem = o.problem "
+                      "ORDER BY t.number DESC LIMIT 1) k ON true ORDER BY o.id",
+                      1, values, fn, aux);
 }
 
 int
@@ -399,8 +404,9 @@ courierstore_hook(struct courierstore *s, const struct courierstore_hook *h)
     return run(s,
                "INSERT INTO plumbline_store.hook_state AS h (hook, state, since, failures, "
                "not_before, last_error, last_error_at, last_good) "
-               "SELECT $1, $2, n.now, $3::integer, n.now + make_interval(secs => $4::float8), $5, "
-               "CASE WHEN $5 IS NOT NULL THEN n.now END, CASE WHEN $6::boolean THEN n.now END "
+               "SELECT $1, $2, n.now, $3::integer, n.now + make_interval(secs => $4::float8), "
+               "$5::text, CASE WHEN $5::text IS NOT NULL THEN n.now END, CASE WHEN $6::boolean "
+               "THEN n.now END "
                "FROM (SELECT clock_timestamp() AS now) n "
                "ON CONFLICT (hook) DO UPDATE SET "
                "state = CASE h.state WHEN 'disabled' THEN h.state ELSE excluded.state END, "
