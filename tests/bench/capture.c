@@ -15,8 +15,8 @@
  * every 4 ms 4.6-5.5 against 4.3-4.5; every 200 ms 5.4-5.7 against 4.9-6.0; a BPF program at tcx
  * egress that stamps last, with the socket for what comes in only, 5.8-6.1 against 4.8-5.0.  The
  * last copies nothing of what leaves to a socket, but stamps earlier on the way; 3.5 to 3.9 us lie
- * between its stamp and that of the
- * driver at the sender, so the way itself may be most of the distance, not the copy. */
+ * between its stamp and that of the sender's driver, so the way itself may be most of the distance.
+ */
 #include <arpa/inet.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
