@@ -221,8 +221,8 @@ bytes_of(const char *text, size_t columns, size_t *count)
     return bytes;
 }
 
-const char *
-problem_fit(const char *text, size_t columns, char *buf, size_t size)
+static const char *
+fit(const char *text, size_t columns, bool fill, char *buf, size_t size)
 {
     size_t count, bytes = bytes_of(text, columns, &count);
     bool cut = text[bytes] != '\0' && columns > 2;
@@ -231,8 +231,20 @@ problem_fit(const char *text, size_t columns, char *buf, size_t size)
         bytes = bytes_of(text, columns - 2, &count);
     }
     snprintf(buf, size, "%.*s%s%*s", (int)bytes, text, cut ? ".." : "",
-             cut ? 0 : (int)(columns - count), "");
+             cut || !fill ? 0 : (int)(columns - count), "");
     return buf;
+}
+
+const char *
+problem_fit(const char *text, size_t columns, char *buf, size_t size)
+{
+    return fit(text, columns, true, buf, size);
+}
+
+const char *
+problem_cut(const char *text, size_t columns, char *buf, size_t size)
+{
+    return fit(text, columns, false, buf, size);
 }
 
 /* "ended", "held": of what is open the most remarkable. */

@@ -50,6 +50,8 @@ const char *problem_local(const cJSON *o, const char *name, char *buf, size_t si
 /* 'text' in exactly 'columns' of a terminal, cut or filled; its last two are '..' where it was cut.
  */
 const char *problem_fit(const char *text, size_t columns, char *buf, size_t size);
+/* The same, not filled: for text of others that stands last in a line. */
+const char *problem_cut(const char *text, size_t columns, char *buf, size_t size);
 
 /* A line each, under a heading. */
 void problem_print(const cJSON *list);

@@ -91,11 +91,11 @@ BEGIN
 END
 $$;
 
--- Nobody waits for this test any more.
+-- Nobody waits for this test any more, and it is no loss.
 CREATE FUNCTION plumbline_store.hook_test_end(number bigint) RETURNS void
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
     UPDATE plumbline_store.outbox SET state = 'superseded', ended_at = clock_timestamp()
-    WHERE id = number AND action = 'test' AND state = 'waiting'
+    WHERE id = number AND action = 'test' AND state IN ('waiting', 'dead')
 $$;
 
 -- What is dead is tried again, from its first try on, and a hook that was disabled is good.  Left out is
@@ -186,7 +186,7 @@ CREATE VIEW plumbline.v_outbox WITH (security_barrier) AS
     FROM plumbline_store.outbox;
 
 -- Each hook of the inventory, and those that are gone and have something left.  target: without what may
--- be secret in a URL.  state: 'unused' until something was sent.
+-- be secret in a URL.  state: 'unused' until something was sent.  dead: what was to be told of problems.
 CREATE VIEW plumbline.v_hook WITH (security_barrier) AS
     SELECT h.hook, coalesce(x.content->>'label', h.hook) AS label, x.content->>'kind' AS kind,
            coalesce(regexp_replace(substring(x.content->>'url' FROM '^[a-z]+://[^/?#]*'), '//.*@', '//'), x.content->>'command') AS target,
@@ -197,7 +197,8 @@ CREATE VIEW plumbline.v_hook WITH (security_barrier) AS
            s.last_error, s.last_error_at,
            (SELECT count(*) FROM plumbline_store.outbox o WHERE o.hook = h.hook AND o.state = 'waiting') AS waiting,
            (SELECT min(o.created_at) FROM plumbline_store.outbox o WHERE o.hook = h.hook AND o.state = 'waiting') AS oldest_waiting,
-           (SELECT count(*) FROM plumbline_store.outbox o WHERE o.hook = h.hook AND o.state = 'dead') AS dead
+           (SELECT count(*) FROM plumbline_store.outbox o WHERE o.hook = h.hook AND o.state = 'dead'
+            AND o.problem IS NOT NULL) AS dead
     FROM (SELECT o.key AS hook FROM plumbline_store.inventory_object o WHERE o.kind = 'hook' AND o.removed IS NULL
           UNION SELECT o.hook FROM plumbline_store.outbox o WHERE o.state = 'waiting'
           UNION SELECT o.hook FROM plumbline_store.outbox o WHERE o.state = 'dead') h
@@ -206,5 +207,7 @@ CREATE VIEW plumbline.v_hook WITH (security_barrier) AS
 
 GRANT SELECT ON plumbline.v_problem, plumbline.v_problem_object, plumbline.v_alarm, plumbline.v_problem_step,
     plumbline.v_acknowledgement, plumbline.v_ticket, plumbline.v_outbox, plumbline.v_hook TO plumbline_reader, plumbline_owner;
+-- `plumbline handover` tells of silent sources to whoever operates, too.
+GRANT SELECT ON plumbline.source_position TO plumbline_owner;
 
 RESET ROLE;
