@@ -317,8 +317,8 @@ refused 'a list of one' 2 "'list' takes nothing" hooks list noc
 refused 'a list with a time' 2 "takes no --timeout" hooks --timeout 3s
 good 'delivering' hooks
 check 'delivering: nothing to say' says_not out 'no collector'
-kill $courier
-wait $courier 2>/dev/null
+kill "$courier"
+wait "$courier" 2>/dev/null
 
 
 # --- Handed over ---
