@@ -326,6 +326,11 @@ objective_judge(const struct inv_objective *o, enum inv_undetermined undetermine
     case INV_FD_MEAN:
     case INV_IPDV_ABS_MEAN:
         return objective_judge_mean(&q);
+    case INV_SILENCE:
+    case INV_CLOCK_ERROR:
+    case INV_RT_FLOOR:
+    case INV_BUDGET:
+        break; /* Of alarms; no objective has it. */
     }
     assert(false);
     return objective_result_of(VERDICT_NOT_DECIDABLE, VERDICT_NO_DATA);

@@ -94,6 +94,10 @@ struct collector_config {
         struct span quarter;   /* 400d */
         struct span day;       /* 0 */
     } retention;
+    struct span
+        gather; /* 2s.  Alarms of one cause that come within it are one problem from the start. */
+    struct span hold;        /* 5m.  What is raised again within it is the same episode. */
+    const char *hook_folder; /* /etc/plumbline/hooks: of the files that hooks name. */
     const char *user;
     struct config_metrics metrics;
     enum log_level log_level;

@@ -26,7 +26,12 @@ enum inv_metric_kind {
     INV_IPDV_ABS_MEAN,
     INV_FLR_RAW, /* Lost of sent, whether available or not. */
     INV_REORDER_RATIO,
-    INV_DUPLICATE_RATIO
+    INV_DUPLICATE_RATIO,
+    /* Of alarms only. */
+    INV_SILENCE,     /* A probe's stream says nothing new; 'raise' is none. */
+    INV_CLOCK_ERROR, /* A probe's own bound of its clock's error, or it is not synchronised. */
+    INV_RT_FLOOR,    /* Round trips under a link's rt_floor: a clock lies; 'raise' is none. */
+    INV_BUDGET /* Of what an objective may spend in its month, so much was spent within 'over'. */
 };
 
 struct inv_metric {
@@ -254,23 +259,51 @@ enum inv_hook_kind {
     INV_HOOK_SERVICENOW_EVENT,
     INV_HOOK_PAGERDUTY,
     INV_HOOK_ALERTMANAGER,
-    INV_HOOK_EXEC
+    INV_HOOK_EXEC,
+    INV_HOOK_MAIL
+};
+
+/* By what a problem is caused: what 'scope' under 'when' names. */
+enum inv_cause {
+    INV_CAUSE_LINK,
+    INV_CAUSE_RISK,
+    INV_CAUSE_ROUTER,
+    INV_CAUSE_PROBE,
+    INV_CAUSE_SITE,
+    INV_CAUSE_SERVICE
 };
 
 struct inv_hook {
     const char *key, *label;
     enum inv_state state;
     enum inv_hook_kind kind;
-    const char *url;                 /* NULL for exec. */
-    const char *command;             /* Of exec only: an absolute path. */
-    const char *auth_file;           /* Name without a folder; NULL: none. */
-    const char *secret_file;         /* That signs webhooks; NULL: none. */
-    struct span heartbeat;           /* 0: none. */
-    unsigned severities;             /* Bits 1 << enum inv_severity; 0: all. */
+    const char *url;    /* NULL for exec; smtp:// or smtps:// for mail. */
+    const char **peers; /* Alertmanager's other members: each is told. */
+    size_t peer_count;
+    const char **to; /* Mail addresses; of mail only, at least one. */
+    size_t to_count;
+    const char *from;
+    const char *template_file; /* Of a webhook's body, name without a folder; NULL: CloudEvents. */
+    const char *ca_file;       /* Name without a folder; NULL: the system's. */
+    struct span timeout;       /* Of one try; 15s. */
+    struct span remind;        /* While a problem is open and not acknowledged; 0: never. */
+    unsigned causes;           /* Bits 1 << enum inv_cause; 0: all. */
+    struct inv_labels labels;  /* That a link or service that is touched must have; none: any. */
+    const char *command;       /* Of exec only: an absolute path. */
+    const char *auth_file;     /* Name without a folder; NULL: none. */
+    const char *secret_file;   /* That signs webhooks; NULL: none. */
+    struct span heartbeat;     /* 0: none. */
+    unsigned severities;       /* Bits 1 << enum inv_severity; 0: all. */
     const struct inv_tenant *tenant; /* Only what concerns it; NULL: everything. */
     bool tenant_view;                /* Names nothing of other tenants. */
     struct inv_labels fields;        /* Sent as they are. */
 };
+
+/* The alarms that are in force: the inventory's active ones, and of the built-in ones (cut, brown,
+ * slow, silent, clock, floor, burn: doc/problems.md) those whose key the inventory does not use,
+ * not even for a retired one.  The array is the caller's, what it points to the inventory's or
+ * static.  NULL: memory is out. */
+const struct inv_alarm **inventory_alarms_in_force(const struct inventory *inv, size_t *count);
 
 const struct inv_tenant *inventory_tenant(const struct inventory *inv, const char *key);
 const struct inv_group *inventory_group(const struct inventory *inv, const char *key);

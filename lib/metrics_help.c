@@ -116,6 +116,7 @@ static const struct {
     {"source", "commits_refused", "Commits that PostgreSQL refused; the source waits."},
     {"source", "unreadable", "Times that the stream could not be read at all; the source waits."},
     {"source", "events", "Events and refusals told by the source, to be written."},
+    {"source", "traces_refused", "Paths that cannot be the source's; refused."},
     {"source", "events_refused", "Events and refusals that cannot be the source's; refused."},
     {"source", "events_over", "Events and refusals beyond what a source may have waiting; lost."},
     {"worker", "far_judged", "Delta-t for which a far end's word was found."},
