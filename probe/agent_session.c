@@ -288,6 +288,7 @@ take_event(struct agent *a, struct agent_session *s, const struct exchange *e)
 void
 agent_event(struct agent *a, const struct exchange *e)
 {
+    a->clock_steps += e->kind == EXCHANGE_CLOCK_STEP;
     if (e->session == UINT32_MAX) {
         for (size_t i = 0; i < a->session_count; i++) {
             if (a->sessions[i]) {
@@ -316,17 +317,17 @@ judge_mtu(struct agent *a, struct agent_session *s, struct instant now)
 }
 
 void
-agent_advance(struct agent *a, struct instant now)
+agent_session_advance(struct agent *a, size_t index, struct instant now)
 {
-    for (size_t i = 0; i < a->session_count; i++) {
-        if (a->sessions[i] && a->sessions[i]->mtu) {
-            judge_mtu(a, a->sessions[i], now);
-        } else if (a->sessions[i]) {
-            struct sink_call call = {a, a->sessions[i]};
-            struct match_sinks sinks = sinks_of(&call);
-            match_set_clock_error(a->sessions[i]->match, own_error(a));
-            match_advance(a->sessions[i]->match, now, &sinks);
-            take_far_counts(a, a->sessions[i]);
-        }
+    struct agent_session *s = a->sessions[index];
+
+    if (s && s->mtu) {
+        judge_mtu(a, s, now);
+    } else if (s) {
+        struct sink_call call = {a, s};
+        struct match_sinks sinks = sinks_of(&call);
+        match_set_clock_error(s->match, own_error(a));
+        match_advance(s->match, now, &sinks);
+        take_far_counts(a, s);
     }
 }

@@ -10,7 +10,7 @@
 #include "log.h"
 
 /* 2^16 events are 0.4 s of 150,000 a second (50,000 packets, three events each);
- * the ring is emptied each 20 ms. */
+ * the ring is emptied each 20 ms, and where a batch takes longer, while it is made. */
 #define RING_CAPACITY (1u << 16)
 
 /* From making a new plan until the old one has ended. */
