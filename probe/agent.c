@@ -342,6 +342,20 @@ agent_replace(struct agent *a, struct plan *plan)
     return err;
 }
 
+void
+agent_add_trace(struct agent *a, const Plumbline__Telemetry__Trace *t)
+{
+    if (a->transport.stream && stream_is_open(a->transport.stream) && a->epoch_told) {
+        agent_add_message(a, TELEMETRY_TRACE, &t->base);
+    }
+}
+
+void
+agent_set_tracer(struct agent *a, struct tracer *tracer)
+{
+    a->tracer = tracer;
+}
+
 const struct plan *
 agent_plan(const struct agent *a)
 {

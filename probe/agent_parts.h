@@ -43,6 +43,7 @@ struct agent {
     struct agent_config config;
     struct plan *plan;
     struct agent_transport transport;
+    struct tracer *tracer;
     struct agent_session **sessions; /* By index; NULL where gone. */
     size_t session_count;
     struct telemetry_builder *builder;
