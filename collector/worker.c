@@ -20,7 +20,7 @@ static const char *const count_names[WORKER_COUNTS] = {
 static const char *const source_count_names[SOURCE_COUNTS] = {
     "batches",    "rows",          "commits",        "claims",       "releases",
     "gaps",       "fence_refused", "quarantined",    "newer_format", "commits_refused",
-    "unreadable", "events",        "events_refused", "events_over"};
+    "unreadable", "events",        "events_refused", "events_over",  "traces_refused"};
 
 static void
 store_lost(struct worker *w, const char *doing)
@@ -115,6 +115,42 @@ keep_house(struct worker *w, struct span now)
     return err;
 }
 
+/* What is asked of its sources goes out with the next ack, which is told at once. */
+static void
+on_request(const char *probe, const char *number, const char *link, void *aux)
+{
+    struct worker *w = aux;
+
+    for (size_t i = 0; i < w->source_count; i++) {
+        struct source *s = &w->sources[i];
+        size_t used = strlen(s->asked);
+        if (s->assemble && s->asked_count < TRACE_ASK_MAX && strcmp(s->name, probe) == 0) {
+            snprintf(s->asked + used, sizeof s->asked - used, "%c%s:%s", used ? ',' : ' ', number,
+                     link);
+            s->asked_count++;
+        }
+    }
+}
+
+static int
+ask_for_traces(struct worker *w)
+{
+    char why[256];
+
+    for (size_t i = 0; i < w->source_count; i++) {
+        w->sources[i].asked_before = w->sources[i].asked_count;
+        w->sources[i].asked_count = 0;
+        w->sources[i].asked[0] = '\0';
+    }
+    int err = trace_requests(store_connection(w->store), on_request, w, why, sizeof why);
+    for (size_t i = 0; i < w->source_count && !err; i++) {
+        if (w->sources[i].assemble && (w->sources[i].asked_count || w->sources[i].asked_before)) {
+            worker_ack(w, &w->sources[i]);
+        }
+    }
+    return err;
+}
+
 static int
 tick(struct worker *w)
 {
@@ -143,6 +179,7 @@ tick(struct worker *w)
             worker_trim(w, s);
         }
     }
+    err = err ? err : ask_for_traces(w);
     err = err ? err : worker_watch_tick(w);
     return err ? err : keep_house(w, now);
 }

@@ -34,6 +34,7 @@ enum source_count {
     SOURCE_EVENTS,          /* Events and refusals that it told, */
     SOURCE_EVENTS_REFUSED,  /* that it told and that cannot be, */
     SOURCE_EVENTS_OVER,     /* and that were too many. */
+    SOURCE_TRACES_REFUSED,  /* Paths that it told and that cannot be. */
     SOURCE_COUNTS
 };
 

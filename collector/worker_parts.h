@@ -21,6 +21,7 @@
 #include "row.h"
 #include "store.h"
 #include "telemetry.h"
+#include "trace.h"
 #include "watch.h"
 #include "worker.h"
 
@@ -54,8 +55,10 @@ struct source {
     struct store_serving *servings; /* Not stored yet. */
     int64_t *serving_ids;           /* Those seen. */
     size_t serving_count;
-    struct event_log events; /* Told, and not written yet. */
-    size_t batch_bytes;      /* Of the newest: how much to ask for. */
+    struct event_log events;    /* Told, and not written yet. */
+    size_t batch_bytes;         /* Of the newest: how much to ask for. */
+    char asked[TRACE_ASK_SIZE]; /* Paths that are wanted of it, as they stand behind its ack. */
+    unsigned asked_count, asked_before;
     uint64_t bad_counts;
     struct log_bucket bucket;
     struct counter counters[SOURCE_COUNTS], assemble_counters[ASSEMBLE_COUNTS];
@@ -118,6 +121,8 @@ int worker_note(struct source *s, const pb_batch *batch, size_t size);
 /* Its events, taken at 'p'.  0 or a negative errno. */
 int worker_note_events(struct source *s, struct position p, const pb_batch *batch,
                        struct instant now);
+/* Its paths, into PostgreSQL.  0, -ENOMEM, or -EIO: PostgreSQL is lost. */
+int worker_note_traces(struct worker *w, struct source *s, const pb_batch *batch);
 /* Says, naming the source, that a counter of what was refused rose. */
 void worker_tell_refusals(struct source *s);
 

@@ -166,6 +166,7 @@ take_entry(struct worker *w, struct source *s, struct position p, const char *by
         took(w, s);
         err = worker_note(s, batch, size);
         err = err ? err : worker_note_events(s, p, batch, now);
+        err = err ? err : worker_note_traces(w, s, batch);
         err = err ? err : worker_watch_batch(s, batch, now);
     }
     *more = !err;

@@ -95,6 +95,21 @@ worker_note_events(struct source *s, struct position p, const pb_batch *batch, s
 }
 
 int
+worker_note_traces(struct worker *w, struct source *s, const pb_batch *batch)
+{
+    uint64_t refused = 0;
+    char why[256];
+
+    if (!batch->n_traces) {
+        return 0;
+    }
+    int err = trace_write(store_connection(w->store), w->inventory, s->name, batch, &refused, why,
+                          sizeof why);
+    worker_source_count(s, SOURCE_TRACES_REFUSED, refused);
+    return err;
+}
+
+int
 worker_note(struct source *s, const pb_batch *batch, size_t size)
 {
     if (batch->made_at_ns) {
