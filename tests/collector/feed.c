@@ -10,11 +10,12 @@
  *   link OBJECT FAR END [N]     adds N sessions (classes c0..; default one, c0)
  *   period MS                   of the links that follow (100); they are named in
  *                               the next batch
- *   second T [sent=N] [fwd=N] [bwd=N] [lost=N] [dup=N] [deaf] [mute]
+ *   second T [sent=N] [fwd=N] [bwd=N] [lost=N] [dup=N] [later=US] [deaf] [mute]
  *                               one batch: delta-t [T, T+1) of each session, and
  *                               second T of the source's life.  fwd, bwd, lost:
- *                               packets lost that way, or undirected; deaf: not
- *                               reflecting; mute: nothing about its life
+ *                               packets lost that way, or undirected; later: each way
+ *                               there takes so much longer; deaf: not reflecting; mute:
+ *                               nothing about its life
  *   seconds T N [...]           N of these, from T on
  *   lag SECONDS                 the watermark of what follows is so far behind it (0)
  *   limit NS ...                of the links that follow: round trips over these are counted
@@ -71,7 +72,7 @@ struct feed {
 
 struct second {
     int64_t at;
-    unsigned sent, fwd, bwd, undirected, duplicates;
+    unsigned sent, fwd, bwd, undirected, duplicates, later_us;
     bool deaf, mute;
 };
 
@@ -211,11 +212,13 @@ add_summary(struct feed *f, size_t i, const struct second *s)
     for (int k = 0; k < 4; k++) {
         draw(f);
     }
+    int64_t later = s->later_us * (int64_t)NS_PER_US;
     for (uint64_t k = 0; k < m->received; k++) {
         int64_t jitter = (int64_t)(draw(f) % 20000);
-        summary_add_delay(m, &f->keys[i], DIR_FWD, span_of_ns(2000000 + jitter));
+        summary_add_delay(m, &f->keys[i], DIR_FWD, span_of_ns(2000000 + later + jitter));
         summary_add_delay(m, &f->keys[i], DIR_BWD, span_of_ns(3000000 + jitter / 2));
-        summary_add_delay(m, &f->keys[i], DIR_RT, span_of_ns(5000000 + jitter + jitter / 2));
+        summary_add_delay(m, &f->keys[i], DIR_RT,
+                          span_of_ns(5000000 + later + jitter + jitter / 2));
     }
     if (telemetry_add_summary(f->builder, &f->keys[i], f->ids[i], m)) {
         die("a summary was refused");
@@ -223,10 +226,10 @@ add_summary(struct feed *f, size_t i, const struct second *s)
     struct early e = {.start = m->start,
                       .sent = m->sent,
                       .received = m->received,
-                      .rt_min_ns = 5000000,
-                      .rt_p50_ns = 5015000,
-                      .rt_max_ns = 5030000,
-                      .fwd_p50_ns = 2010000,
+                      .rt_min_ns = 5000000 + later,
+                      .rt_p50_ns = 5015000 + later,
+                      .rt_max_ns = 5030000 + later,
+                      .fwd_p50_ns = 2010000 + later,
                       .bwd_p50_ns = 3005000,
                       .clock_error_ns = 1500};
     telemetry_add_early(f->builder, &f->keys[i], f->ids[i], &e);
@@ -279,6 +282,8 @@ parse_second(struct second *s, char *words)
             s->undirected = v;
         } else if (strncmp(w, "dup=", 4) == 0) {
             s->duplicates = v;
+        } else if (strncmp(w, "later=", 6) == 0) {
+            s->later_us = v;
         } else if (strcmp(w, "deaf") == 0) {
             s->deaf = true;
         } else if (strcmp(w, "mute") == 0) {
