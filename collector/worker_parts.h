@@ -57,8 +57,8 @@ struct source {
     size_t serving_count;
     struct event_log events;    /* Told, and not written yet. */
     size_t batch_bytes;         /* Of the newest: how much to ask for. */
-    char asked[TRACE_ASK_SIZE]; /* Paths that are wanted of it, as they stand behind its ack. */
-    unsigned asked_count, asked_before;
+    char paths[TRACE_ASK_SIZE]; /* Paths that are wanted of it, as they stand behind its ack. */
+    unsigned paths_count, paths_before;
     uint64_t bad_counts;
     struct log_bucket bucket;
     struct counter counters[SOURCE_COUNTS], assemble_counters[ASSEMBLE_COUNTS];
