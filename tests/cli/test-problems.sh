@@ -71,6 +71,9 @@ check_equal 'nothing is open: told' 'no problem is open' "$(cat "$TEST_DIR/out")
 good 'nothing was' problems --since 24h
 check_equal 'nothing was: told' 'no problem is open, and none ended since then' "$(cat "$TEST_DIR/out")"
 good 'nothing ever' problems --all --json
+run status --once
+check 'nothing is wrong: status says nothing of it' says_not out 'open problems|hooks that'
+good 'nothing ever' problems --all --json
 check_equal 'nothing ever: JSON' '[] 0' "$(json 'str(o["problems"]) + " " + str(o["left_out"])')"
 
 # --- As the desk leaves them ---
@@ -146,6 +149,12 @@ refused 'a time that is none' 2 "--since 'yesterday': expected a time back from 
 refused 'a limit that is none' 2 '--limit all: expected a number' problems --limit all
 refused 'a number' 2 "'17' is not an option; .plumbline show 17. tells" problems 17
 refused 'an option that is none' 2 'problems --help. shows the options' problems --note x
+
+run status --once
+check 'status: how many problems' says out '^open problems: 4, of which nobody has 4 \(plumbline problems\)$'
+check 'status: how many hooks' says out '^hooks that fail, or have messages that were given up: 1 \(plumbline hooks\)$'
+run status --json
+check_equal 'status, as JSON' '4 4 1' "$(json '" ".join(str(o[k]) for k in ("problems_open", "problems_unacknowledged", "hooks_amiss"))')"
 
 # --- One problem ---
 good 'one' show 3
