@@ -162,6 +162,10 @@ exposition_fill(const struct exposition *e, struct metrics *m)
     if (e->judge) {
         fill_judge(e, m);
     }
+    if (e->past) {
+        const struct counter_group group = past_counters(e->past);
+        metrics_group(m, &group, NULL);
+    }
     if (e->keeper) {
         const struct counter_group group = keeper_counters(e->keeper);
         metrics_group(m, &group, NULL);

@@ -12,11 +12,13 @@
 #include <event2/thread.h>
 
 #include "config.h"
+#include "courier.h"
 #include "exposition.h"
 #include "inventory.h"
 #include "judge.h"
 #include "keeper.h"
 #include "log.h"
+#include "past.h"
 #include "scrape.h"
 #include "service.h"
 #include "worker.h"
@@ -36,6 +38,8 @@ struct collector {
     unsigned worker_count;
     struct keeper *keeper;
     struct judge *judge;
+    struct courier *courier;
+    struct past *past;
     struct scrape *scrape;
 };
 
@@ -112,9 +116,15 @@ on_reload(void *aux)
     stop_workers(c);
     judge_stop(c->judge);
     c->judge = NULL;
+    courier_stop(c->courier);
+    c->courier = NULL;
+    past_stop(c->past);
+    c->past = NULL;
     inventory_free(c->inventory);
     c->inventory = inventory;
-    if (start_workers(c) || judge_start(&c->judge, c->config, c->inventory)) {
+    if (start_workers(c) || judge_start(&c->judge, c->config, c->inventory) ||
+        courier_start(&c->courier, c->config, c->inventory) ||
+        past_start(&c->past, c->config, c->inventory)) {
         event_base_loopbreak(c->base);
         return;
     }
@@ -140,6 +150,7 @@ fill_metrics(struct metrics *m, void *aux)
                                  .workers = c->workers,
                                  .worker_count = c->worker_count,
                                  .judge = c->judge,
+                                 .past = c->past,
                                  .keeper = c->keeper};
 
     exposition_fill(&e, m);
@@ -167,6 +178,12 @@ run(struct collector *c)
     if (!err) {
         err = judge_start(&c->judge, c->config, c->inventory);
     }
+    if (!err) {
+        err = courier_start(&c->courier, c->config, c->inventory);
+    }
+    if (!err) {
+        err = past_start(&c->past, c->config, c->inventory);
+    }
     if (!err && c->config->metrics.listen) {
         err = scrape_new(&c->scrape, c->base, c->config->metrics.listen, "collector", fill_metrics,
                          c);
@@ -180,6 +197,8 @@ run(struct collector *c)
         err = c->worker_count ? 0 : -EIO;
     }
     scrape_free(c->scrape);
+    past_stop(c->past);
+    courier_stop(c->courier);
     judge_stop(c->judge);
     keeper_stop(c->keeper);
     stop_workers(c);

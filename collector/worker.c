@@ -123,11 +123,11 @@ on_request(const char *probe, const char *number, const char *link, void *aux)
 
     for (size_t i = 0; i < w->source_count; i++) {
         struct source *s = &w->sources[i];
-        size_t used = strlen(s->asked);
-        if (s->assemble && s->asked_count < TRACE_ASK_MAX && strcmp(s->name, probe) == 0) {
-            snprintf(s->asked + used, sizeof s->asked - used, "%c%s:%s", used ? ',' : ' ', number,
+        size_t used = strlen(s->paths);
+        if (s->assemble && s->paths_count < TRACE_ASK_MAX && strcmp(s->name, probe) == 0) {
+            snprintf(s->paths + used, sizeof s->paths - used, "%c%s:%s", used ? ',' : ' ', number,
                      link);
-            s->asked_count++;
+            s->paths_count++;
         }
     }
 }
@@ -138,13 +138,13 @@ ask_for_traces(struct worker *w)
     char why[256];
 
     for (size_t i = 0; i < w->source_count; i++) {
-        w->sources[i].asked_before = w->sources[i].asked_count;
-        w->sources[i].asked_count = 0;
-        w->sources[i].asked[0] = '\0';
+        w->sources[i].paths_before = w->sources[i].paths_count;
+        w->sources[i].paths_count = 0;
+        w->sources[i].paths[0] = '\0';
     }
     int err = trace_requests(store_connection(w->store), on_request, w, why, sizeof why);
     for (size_t i = 0; i < w->source_count && !err; i++) {
-        if (w->sources[i].assemble && (w->sources[i].asked_count || w->sources[i].asked_before)) {
+        if (w->sources[i].assemble && (w->sources[i].paths_count || w->sources[i].paths_before)) {
             worker_ack(w, &w->sources[i]);
         }
     }

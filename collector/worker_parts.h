@@ -36,7 +36,7 @@ struct source {
     struct assemble *assemble; /* NULL: not claimed. */
     struct watch *watch;       /* NULL: not claimed, or its alarms could not be read yet. */
     struct span watch_tried, baselines_read;
-    struct span asked; /* When Redis answered a question about it last. */
+    struct span answered; /* When Redis answered a question about it last. */
     struct position committed;
     struct span not_before; /* Monotonic: no claim before. */
     struct span read_after; /* Monotonic: not read before. */
@@ -57,8 +57,8 @@ struct source {
     size_t serving_count;
     struct event_log events;    /* Told, and not written yet. */
     size_t batch_bytes;         /* Of the newest: how much to ask for. */
-    char asked[TRACE_ASK_SIZE]; /* Paths that are wanted of it, as they stand behind its ack. */
-    unsigned asked_count, asked_before;
+    char paths[TRACE_ASK_SIZE]; /* Paths that are wanted of it, as they stand behind its ack. */
+    unsigned paths_count, paths_before;
     uint64_t bad_counts;
     struct log_bucket bucket;
     struct counter counters[SOURCE_COUNTS], assemble_counters[ASSEMBLE_COUNTS];
