@@ -12,6 +12,7 @@
 #include <event2/thread.h>
 
 #include "config.h"
+#include "desk.h"
 #include "exposition.h"
 #include "inventory.h"
 #include "judge.h"
@@ -36,6 +37,7 @@ struct collector {
     unsigned worker_count;
     struct keeper *keeper;
     struct judge *judge;
+    struct desk *desk;
     struct scrape *scrape;
 };
 
@@ -112,9 +114,12 @@ on_reload(void *aux)
     stop_workers(c);
     judge_stop(c->judge);
     c->judge = NULL;
+    desk_stop(c->desk);
+    c->desk = NULL;
     inventory_free(c->inventory);
     c->inventory = inventory;
-    if (start_workers(c) || judge_start(&c->judge, c->config, c->inventory)) {
+    if (start_workers(c) || judge_start(&c->judge, c->config, c->inventory) ||
+        desk_start(&c->desk, c->config, c->inventory)) {
         event_base_loopbreak(c->base);
         return;
     }
@@ -140,6 +145,7 @@ fill_metrics(struct metrics *m, void *aux)
                                  .workers = c->workers,
                                  .worker_count = c->worker_count,
                                  .judge = c->judge,
+                                 .desk = c->desk,
                                  .keeper = c->keeper};
 
     exposition_fill(&e, m);
@@ -167,6 +173,9 @@ run(struct collector *c)
     if (!err) {
         err = judge_start(&c->judge, c->config, c->inventory);
     }
+    if (!err) {
+        err = desk_start(&c->desk, c->config, c->inventory);
+    }
     if (!err && c->config->metrics.listen) {
         err = scrape_new(&c->scrape, c->base, c->config->metrics.listen, "collector", fill_metrics,
                          c);
@@ -180,6 +189,7 @@ run(struct collector *c)
         err = c->worker_count ? 0 : -EIO;
     }
     scrape_free(c->scrape);
+    desk_stop(c->desk);
     judge_stop(c->judge);
     keeper_stop(c->keeper);
     stop_workers(c);
