@@ -5,10 +5,11 @@
 #include <stdlib.h>
 
 #include "assemble.h"
+#include "watch.h"
 
 /* A source's counters in all workers: it may have gone from one to another. */
 struct sums {
-    struct counter source[SOURCE_COUNTS], assemble[ASSEMBLE_COUNTS];
+    struct counter source[SOURCE_COUNTS], assemble[ASSEMBLE_COUNTS], alarm[WATCH_COUNTS];
 };
 
 static void
@@ -25,7 +26,7 @@ fill_counters(const struct exposition *e, struct metrics *m, size_t source,
 {
     struct counter_group groups[WORKER_SOURCE_GROUPS];
     struct sums sums = {.source = {{0}}};
-    struct counter *const to[WORKER_SOURCE_GROUPS] = {sums.source, sums.assemble};
+    struct counter *const to[WORKER_SOURCE_GROUPS] = {sums.source, sums.assemble, sums.alarm};
 
     for (unsigned w = 0; w < e->worker_count; w++) {
         worker_source_counters(e->workers[w], source, groups);
@@ -73,6 +74,9 @@ fill_source(const struct worker_source *v, struct metrics *m, const struct metri
     metrics_gauge(m, "source_sessions", "Sessions of the source.", label, (double)v->sessions);
     metrics_gauge(m, "source_held_bytes", "Undecided bytes that are held for the source.", label,
                   (double)v->held_bytes);
+    metrics_gauge(m, "source_alarms_waiting",
+                  "Alarms of the source that changed and are not written yet.", label,
+                  (double)v->alarms_waiting);
     if (v->written_until.ns) {
         metrics_gauge(m, "source_lag_seconds", "Age of the newest instant that is written.", label,
                       age(v->written_until));

@@ -74,15 +74,16 @@ struct hookform_answer {
 struct hookform;
 
 /* 'now' is of the delivery (webhook-timestamp).  'tries' that there were before: after one whose
- * answer was not seen the target is asked first.  'ends' (Alertmanager): how long what is open
- * holds. All is borrowed until hookform_free().  NULL: memory is out. */
+ * answer was not seen the target is asked first.  All is borrowed until hookform_free(); never
+ * NULL. */
 struct hookform *hookform_new(const struct inv_hook *hook, const struct hookform_secrets *secrets,
                               const cJSON *event, const struct hookform_ticket *ticket,
                               struct instant now, unsigned tries);
 void hookform_free(struct hookform *f);
 
-/* The next request; NULL with a reason in hookform_why(): it cannot be made (a template that is
- * wrong), which is HOOKFORM_DEAD. */
+/* The next request.  NULL with a reason in hookform_why(): it cannot be made (a template that is
+ * wrong), which is HOOKFORM_DEAD.  NULL while hookform_why() is "": there is nothing to say of that
+ * to such a target (a heartbeat to PagerDuty), which is HOOKFORM_DONE with the ticket as it was. */
 const struct hookform_request *hookform_request(struct hookform *f);
 
 /* Takes the answer to the request made last. */
@@ -95,8 +96,8 @@ struct span hookform_wait(const struct hookform *f);
 struct hookform_ticket hookform_ticket(const struct hookform *f);
 const char *hookform_ticket_url(const struct hookform *f);
 
-/* What went wrong last, one line, without control characters and secrets: "400: label is too long".
- */
+/* What went wrong last, one line, without control characters and secrets: "400: label is too long";
+ * "": nothing.  After HOOKFORM_DONE of an Alertmanager: which of its members did not take it. */
 const char *hookform_why(const struct hookform *f);
 
 /* Whether a target of that kind must be told again and again while a problem is open (Alertmanager:

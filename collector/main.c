@@ -12,6 +12,7 @@
 #include <event2/thread.h>
 
 #include "config.h"
+#include "courier.h"
 #include "exposition.h"
 #include "inventory.h"
 #include "judge.h"
@@ -36,6 +37,7 @@ struct collector {
     unsigned worker_count;
     struct keeper *keeper;
     struct judge *judge;
+    struct courier *courier;
     struct scrape *scrape;
 };
 
@@ -112,9 +114,12 @@ on_reload(void *aux)
     stop_workers(c);
     judge_stop(c->judge);
     c->judge = NULL;
+    courier_stop(c->courier);
+    c->courier = NULL;
     inventory_free(c->inventory);
     c->inventory = inventory;
-    if (start_workers(c) || judge_start(&c->judge, c->config, c->inventory)) {
+    if (start_workers(c) || judge_start(&c->judge, c->config, c->inventory) ||
+        courier_start(&c->courier, c->config, c->inventory)) {
         event_base_loopbreak(c->base);
         return;
     }
@@ -167,6 +172,9 @@ run(struct collector *c)
     if (!err) {
         err = judge_start(&c->judge, c->config, c->inventory);
     }
+    if (!err) {
+        err = courier_start(&c->courier, c->config, c->inventory);
+    }
     if (!err && c->config->metrics.listen) {
         err = scrape_new(&c->scrape, c->base, c->config->metrics.listen, "collector", fill_metrics,
                          c);
@@ -180,6 +188,7 @@ run(struct collector *c)
         err = c->worker_count ? 0 : -EIO;
     }
     scrape_free(c->scrape);
+    courier_stop(c->courier);
     judge_stop(c->judge);
     keeper_stop(c->keeper);
     stop_workers(c);

@@ -5,8 +5,8 @@
  *        fill SOCKET INVENTORY live SECONDS [PERCENT [CUT_AFTER CUT_FOR]]
  *
  * 'live': as time goes by, each second a batch of each probe; what a delta-t's final
- * summary says is sent FINAL_AFTER_S after its end.  With CUT_AFTER (s) every packet of every
- * session is lost from then on, for CUT_FOR seconds.
+ * summary says is sent FINAL_AFTER_S after its end.  With CUT_AFTER (s) every packet is lost from
+ * then on, for CUT_FOR seconds, but on links whose name begins with "still".
  *
  * Each probe that has sessions gets a stream pl:{PROBE}:t of one epoch, one batch a
  * second, as stream.h has it: EpochStart in sequence 0, dictionary and serving each
@@ -166,9 +166,10 @@ add_life(struct telemetry_builder *t, int64_t second, int64_t generation)
 }
 
 static bool
-is_cut(const struct fill *f, int64_t second)
+is_cut(const struct fill *f, const struct session *s, int64_t second)
 {
-    return second >= f->cut_from && second < f->cut_until;
+    return second >= f->cut_from && second < f->cut_until &&
+           strncmp(s->key.object, "still", strlen("still")) != 0;
 }
 
 static void
@@ -178,8 +179,8 @@ add_session(struct fill *f, const struct source *from, size_t i, int64_t second)
     struct telemetry_builder *t = from->builder;
     struct summary *m = &f->summary;
     bool lossy = (from->before + i + (uint64_t)(second / MINUTE_S)) % 100 == 0;
-    uint64_t lost = is_cut(f, second) ? PACKETS : lossy && second % MINUTE_S == 7;
-    uint64_t overdue = is_cut(f, second + FINAL_AFTER_S) ? PACKETS : 0;
+    uint64_t lost = is_cut(f, s, second) ? PACKETS : lossy && second % MINUTE_S == 7;
+    uint64_t overdue = is_cut(f, s, second + FINAL_AFTER_S) ? PACKETS : 0;
     int64_t base = 1000000 + (int64_t)(i % 97) * 250000;
     uint64_t spread = f->percent ? (uint64_t)(base * f->percent / 100) : 4000;
 

@@ -57,7 +57,8 @@ awk -v probes="$probes" -v links="$links" -v port="$port" 'BEGIN {
     print "probes:"
     for (i = 0; i < probes; i++) printf "  p%d: { site: s%d, address: 192.0.2.%d, clock: ptp }\n", i, i, i
     print "links:"
-    # The last link of each probe never fails: it is planned, so that no site and no probe went whole.
+    # One link of each probe never fails, so that no site and no probe went whole.
+    for (i = 0; i < probes; i++) printf "  still-%d: { classes: [gold, be], ends: [ { probe: p%d, address: 10.200.%d.1 }, { probe: p%d, address: 10.200.%d.2 } ] }\n", i, i, i, (i + 1) % probes, i
     for (i = 0; i < probes; i++) for (k = 0; k < links; k++) {
         n = i * links + k
         duct = n < probes * links / 2 ? sprintf(", risks: [duct-%d]", n / 100) : ""
