@@ -129,7 +129,7 @@ for round in 1 2 3 4 5 6 7 8 9 10; do
     *) wanted="SELECT count(*) > 0 FROM plumbline_store.outbox WHERE state = 'waiting' AND tries > 0" ;;
     esac
     check "round $round: it is on its way" wait_for 30 answers "$wanted" t
-    stop collector KILL
+    stop collector KILL 2>/dev/null
     lab_collector collector
 done
 kill -CONT "${TEST_PID[alertmanager]}"
