@@ -11,7 +11,7 @@
 /* A final summary comes Tmax and some 2 s after its delta-t: so much longer early ones are kept. */
 #define GRACE_NS (4 * NS_PER_S)
 #define ROOM_MAX 256u
-/* One slot of so many may be without data. */
+/* One slot of so many may be without data, but not the first. */
 #define MISSING 10u
 /* A flow that is so far behind the others of its cell is not waited for. */
 #define SILENT_NS (600 * NS_PER_S)
@@ -36,7 +36,8 @@ struct alarm_flow {
     int64_t hit_at, hit_from, bad_until;
     int64_t good_ns, good_at; /* How long it is good, and when that was enough; 0: it is not. */
     int64_t value;            /* Of the newest window that was over. */
-    uint64_t sent, fwd, bwd, undirected, send_errors; /* Since bad_from. */
+    /* Of final ones, since the first bad one; 'sent' is what 'counted' was at the last bad one. */
+    uint64_t counted, sent, fwd, bwd, undirected, send_errors;
     uint16_t number, need, room;
     bool early; /* Early states count: a slot is one delta-t. */
     bool hit;   /* Since alarm_decide(). */
@@ -262,7 +263,7 @@ is_kept(const struct alarm_flow *f, int64_t number)
 static void
 forget_counts(struct alarm_flow *f)
 {
-    f->sent = f->fwd = f->bwd = f->undirected = f->send_errors = 0;
+    f->counted = f->sent = f->fwd = f->bwd = f->undirected = f->send_errors = 0;
 }
 
 /* Makes 'number' the newest slot. */
@@ -281,6 +282,7 @@ advance(struct alarm_flow *f, int64_t number)
 struct sums {
     uint64_t count, bad;
     unsigned missing;
+    bool headless; /* Its first is missing. */
     int64_t bad_from, bad_until; /* Slots; NONE. */
 };
 
@@ -294,6 +296,7 @@ sum_window(const struct alarm_cell *c, const struct alarm_flow *f, int64_t last)
         uint32_t count = slot->count & ~FINAL;
         if (count == 0 || !is_kept(f, n)) {
             w.missing++;
+            w.headless = w.headless || n == last - f->need + 1;
             continue;
         }
         w.count += count;
@@ -348,8 +351,13 @@ hit(struct alarm_flow *f, int64_t slot, const struct sums *w)
     }
     f->hit = true;
     f->over = f->over || slot >= f->judged;
-    f->good_ns = f->good_at = 0;
     f->value = value_of(f, slot, w);
+    /* A final summary tells again what an early state told, when it is good already. */
+    int64_t since = f->judged == NONE || slot >= f->judged ? 0 : (f->judged - slot) * f->length.ns;
+    if (since < f->good_ns) {
+        f->good_ns = since;
+        f->good_at = 0;
+    }
 }
 
 /* Looks at the window that ends with 'slot'. */
@@ -367,7 +375,7 @@ judge(struct alarm_cell *c, struct alarm_flow *f, int64_t slot)
         return;
     }
     struct sums w = sum_window(c, f, slot);
-    if (w.missing > f->need / MISSING) {
+    if (w.missing > f->need / MISSING || w.headless) {
         return;
     }
     if (w.bad_until != NONE && end_of(f, w.bad_until) > f->bad_until) {
@@ -390,7 +398,11 @@ judge(struct alarm_cell *c, struct alarm_flow *f, int64_t slot)
 static void
 add_counts(struct alarm_flow *f, const struct alarm_sample *s)
 {
-    f->sent += s->count;
+    if (s->lost && f->sent == 0) {
+        f->counted = 0; /* It was an early state that was bad first. */
+    }
+    f->counted += s->count;
+    f->sent = s->lost ? f->counted : f->sent;
     f->fwd += s->fwd;
     f->bwd += s->bwd;
     f->undirected += s->undirected;
@@ -563,30 +575,44 @@ alarm_clear(struct alarm_cell *c, struct instant at, struct instant ended,
     }
 }
 
+static uint64_t
+greater(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
 /* What is told of it beside when. */
 static void
 describe(struct alarm_cell *c)
 {
-    struct alarm_episode *e = c->episode;
+    struct alarm_episode *e = c->episode, sum = {.flaps = 0};
 
     e->limit = limit_of(c);
     e->baseline = c->rule->relative ? c->baseline : 0;
     e->flow_count = c->flow_count;
-    e->sent = e->fwd = e->bwd = e->undirected = e->overdue = e->send_errors = 0;
+    e->overdue = 0;
     for (uint32_t i = 0; i < c->flow_count; i++) {
         const struct alarm_flow *f = &c->flows[i];
-        e->sent += f->sent;
-        e->fwd += f->fwd;
-        e->bwd += f->bwd;
-        e->undirected += f->undirected;
-        e->send_errors += f->send_errors;
+        sum.sent += f->sent;
+        sum.fwd += f->fwd;
+        sum.bwd += f->bwd;
+        sum.undirected += f->undirected;
+        sum.send_errors += f->send_errors;
         for (int64_t n = f->newest - f->room + 1; f->early && f->newest != NONE && n <= f->newest;
              n++) {
             const struct alarm_slot *slot = slot_at(f, n);
-            e->sent += slot->count & FINAL ? 0 : slot->count;
-            e->overdue += slot->count & FINAL ? 0 : slot->bad;
+            if (!(slot->count & FINAL) && slot->bad) {
+                sum.sent += slot->count;
+                e->overdue += slot->bad;
+            }
         }
     }
+    /* Of one that was restored we have seen less than was told before. */
+    e->sent = greater(sum.sent, e->sent);
+    e->fwd = greater(sum.fwd, e->fwd);
+    e->bwd = greater(sum.bwd, e->bwd);
+    e->undirected = greater(sum.undirected, e->undirected);
+    e->send_errors = greater(sum.send_errors, e->send_errors);
 }
 
 /* Which flows are over; whether there are more than were told. */
@@ -649,6 +675,7 @@ decide_raise(struct alarm_cell *c, enum alarm_change *change)
     e->over_count = 0;
     name_flows(c);
     describe(c);
+    c->told_way = e->fwd || e->bwd || e->undirected || e->send_errors;
     return 0;
 }
 

@@ -125,8 +125,9 @@ watch_sample_early(const struct inv_alarm *rule, const pb_early *m, struct alarm
 {
     if (rule->metric.kind == INV_FLR || rule->metric.kind == INV_FLR_RAW) {
         /* The youngest packets are neither here nor there. */
-        out->count = (uint64_t)m->received + m->overdue;
-        out->lost = m->overdue;
+        out->count = (uint64_t)m->received + m->overdue + m->send_errors;
+        out->lost = (uint64_t)m->overdue + m->send_errors;
+        out->send_errors = m->send_errors;
     } else if (rule->metric.kind == INV_RT && rule->metric.quantile_milli == 50000 && m->received) {
         /* The median of what came is as good as the final one, which is dearer. */
         out->final = true;

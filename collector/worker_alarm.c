@@ -95,8 +95,8 @@ worker_watch_tick(struct worker *w)
             err = now.ns - s->watch_tried.ns > WATCH_AGAIN_NS ? worker_watch(w, s) : 0;
             continue;
         }
-        bool asked = s->asked.ns && now.ns - s->asked.ns < ASKED_NS;
-        err = watch_tick(s->watch, instant_now(), asked && cluster_is_up(w->cluster));
+        bool listening = s->answered.ns && now.ns - s->answered.ns < ASKED_NS;
+        err = watch_tick(s->watch, instant_now(), listening && cluster_is_up(w->cluster));
         if (!err && now.ns - s->baselines_read.ns > BASELINES_EVERY_NS) {
             err = read_baselines(w, s);
         }

@@ -36,7 +36,7 @@ struct source {
     struct assemble *assemble; /* NULL: not claimed. */
     struct watch *watch;       /* NULL: not claimed, or its alarms could not be read yet. */
     struct span watch_tried, baselines_read;
-    struct span asked; /* When Redis answered a question about it last. */
+    struct span answered; /* When Redis answered a question about it last. */
     struct position committed;
     struct span not_before; /* Monotonic: no claim before. */
     struct span read_after; /* Monotonic: not read before. */

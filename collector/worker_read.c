@@ -385,7 +385,7 @@ read_once(struct worker *w)
     }
     for (size_t i = 0; i < r.count; i++) {
         r.sources[i]->unreadable = 0;
-        r.sources[i]->asked = mono_now();
+        r.sources[i]->answered = mono_now();
     }
     w->read_entries =
         w->read_entries * 2 < READ_ENTRIES_MAX ? w->read_entries * 2 : READ_ENTRIES_MAX;

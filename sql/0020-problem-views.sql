@@ -87,6 +87,7 @@ BEGIN
             'state', 'ended', 'severity', 'info', 'title', format('Plumbline: a test of hook %s', hook),
             'text', format('%s tests by hand whether this arrives. Nothing is wrong.',
                            coalesce(nullif(author, ''), session_user))));
+    NOTIFY plumbline_outbox;
     RETURN number;
 END
 $$;
@@ -115,9 +116,10 @@ BEGIN
     GET DIAGNOSTICS again = ROW_COUNT;
     UPDATE plumbline_store.outbox o SET next_try = clock_timestamp() WHERE o.hook = hook_retry.hook AND o.state = 'waiting';
     SELECT s.state INTO before FROM plumbline_store.hook_state s WHERE s.hook = hook_retry.hook;
-    UPDATE plumbline_store.hook_state s SET state = 'good', since = clock_timestamp(), failures = 0, not_before = NULL
+    UPDATE plumbline_store.hook_state s SET state = 'good', since = clock_timestamp()
         WHERE s.hook = hook_retry.hook AND s.state = 'disabled';
-    UPDATE plumbline_store.hook_state s SET not_before = NULL WHERE s.hook = hook_retry.hook;
+    UPDATE plumbline_store.hook_state s SET failures = 0, not_before = NULL WHERE s.hook = hook_retry.hook;
+    NOTIFY plumbline_outbox;
 END
 $$;
 

@@ -32,7 +32,7 @@ begin=$(((now - 7200) / 900 * 900))
 step=$((now / 60 * 60 - 2100))
 for i in 1 2; do
     printf '%s\n' "source p$i" "link l1 p$((3 - i)) $((i - 1))" 'epoch 1000' "seconds $begin $((step - begin))" \
-        "seconds $step $((now - step - 6)) later=2000"
+        "seconds $step $((now - step - 6)) slow=2000"
 done | feed
 for i in 3 4; do
     printf '%s\n' "source p$i" "link l3 p$((7 - i)) $((i - 3))" 'epoch 1000' "seconds $begin $((now - begin - 6)) fwd=1"
