@@ -1,11 +1,12 @@
 /* exposition.h - what this collector shows at /metrics.
  *
- * After worker.h, judge.h, keeper.h; before main.c.  Runs in the main thread: counters and views of
+ * After worker.h, judge.h, keeper.h, courier.h; before main.c.  Runs in the main thread: counters and views of
  * threads may be read by any. */
 #ifndef PLUMBLINE_COLLECTOR_EXPOSITION_H
 #define PLUMBLINE_COLLECTOR_EXPOSITION_H
 
 #include "config.h"
+#include "courier.h"
 #include "inventory.h"
 #include "judge.h"
 #include "keeper.h"
@@ -19,6 +20,7 @@ struct exposition {
     unsigned worker_count;
     struct judge *judge; /* NULL: there is none yet. */
     struct keeper *keeper;
+    struct courier *courier; /* The same. */
 };
 
 /* Adds all of it to 'm'.  Memory that is out leaves the sources out. */

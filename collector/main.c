@@ -145,7 +145,8 @@ fill_metrics(struct metrics *m, void *aux)
                                  .workers = c->workers,
                                  .worker_count = c->worker_count,
                                  .judge = c->judge,
-                                 .keeper = c->keeper};
+                                 .keeper = c->keeper,
+                                 .courier = c->courier};
 
     exposition_fill(&e, m);
 }
