@@ -123,18 +123,22 @@ write_one(PGconn *conn, const char *source, const Plumbline__Telemetry__Trace *t
     snprintf(flow, sizeof flow, "%" PRIu32, t->flow);
     clean(error, t->error);
     /* A number that is no request of this probe and link is told as if nobody had asked. */
-    int64_t n = pg_run(conn,
-                       "WITH asked AS (UPDATE plumbline_store.trace_request "
-                       "SET done_at = coalesce(done_at, clock_timestamp()) WHERE id = $4::bigint "
-                       "AND probe = $1 AND link = $2 "
-                       "RETURNING id, problem) "
-                       "INSERT INTO plumbline_store.trace (probe, link, at, why, request, problem, "
-                       "class, flow, reached, hops, error) "
-                       "SELECT $1, $2, to_timestamp($3::bigint / 1e9), CASE WHEN a.id IS NULL THEN "
-                       "'good' ELSE 'problem' END, "
-                       "a.id, a.problem, $5, $6::integer, $7::boolean, $8::jsonb, $9 "
-                       "FROM (SELECT) one LEFT JOIN asked a ON true ON CONFLICT DO NOTHING",
-                       9, values, why, why_size);
+    int64_t n =
+        pg_run(conn,
+               "WITH asked AS (UPDATE plumbline_store.trace_request "
+               "SET done_at = coalesce(done_at, clock_timestamp()) WHERE id = $4::bigint "
+               "AND probe = $1 AND link = $2 "
+               "RETURNING id, problem) "
+               "INSERT INTO plumbline_store.trace (probe, link, at, why, request, problem, "
+               "class, flow, reached, hops, error) "
+               "SELECT $1, $2, to_timestamp($3::bigint / 1e9), CASE WHEN a.id IS NULL THEN "
+               "'good' ELSE 'problem' END, "
+               "a.id, a.problem, $5, $6::integer, $7::boolean, $8::jsonb, $9 "
+               "FROM (SELECT) one LEFT JOIN asked a ON true "
+               /* What nobody asked for is to compare with: while nothing is wrong. */
+               "WHERE a.id IS NOT NULL OR NOT EXISTS (SELECT FROM plumbline_store.alarm "
+               "WHERE scope = 'link' AND object = $2 AND cleared IS NULL) ON CONFLICT DO NOTHING",
+               9, values, why, why_size);
     free(hops);
     return n < 0 ? -EIO : 0;
 }

@@ -77,7 +77,7 @@ worker_ack(struct worker *w, struct source *s)
         snprintf(want, sizeof want, "%" PRIu64 "-%" PRIu64, p.epoch, p.sequence);
     }
     snprintf(value, sizeof value, "1 %" PRIu64 "-%" PRIu64 " %s %" PRId64 "%s", s->committed.epoch,
-             s->committed.sequence, want, store_run(w->store), s->asked);
+             s->committed.sequence, want, store_run(w->store), s->paths);
     for (int i = 0; i < 3; i++) {
         sizes[i] = strlen(argv[i]);
     }

@@ -36,6 +36,8 @@ worker_drop(struct worker *w, struct source *s)
     }
     assemble_free(s->assemble);
     s->assemble = NULL;
+    watch_free(s->watch);
+    s->watch = NULL;
     worker_servings_free(s);
     event_clear(&s->events);
     free(s->serving_ids);
