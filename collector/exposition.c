@@ -146,6 +146,34 @@ fill_judge(const struct exposition *e, struct metrics *m)
     }
 }
 
+/* Who makes problems of alarms, and how many there are. */
+static void
+fill_desk(const struct exposition *e, struct metrics *m)
+{
+    struct desk_status s;
+    const struct counter_group group = desk_counters(e->desk);
+
+    desk_view(e->desk, &s);
+    metrics_group(m, &group, NULL);
+    metrics_gauge(m, "desk_active",
+                  "Whether this collector makes problems of alarms; one of all does.", NULL,
+                  s.active);
+    if (!s.active) {
+        return;
+    }
+    metrics_gauge(m, "desk_problems_open", "Problems that are open.", NULL, (double)s.open);
+    metrics_gauge(m, "desk_problems_held",
+                  "Open problems of which nobody is told because of maintenance.", NULL,
+                  (double)s.held);
+    metrics_gauge(m, "desk_alarms_raised", "Alarms that are raised.", NULL, (double)s.raised);
+    metrics_gauge(m, "desk_alarms_waiting", "Alarms that wait for others of the same cause.", NULL,
+                  (double)s.waiting);
+    if (s.round_at.ns) {
+        metrics_gauge(m, "desk_round_age_seconds",
+                      "Time since the inbox of alarms was last looked at.", NULL, age(s.round_at));
+    }
+}
+
 void
 exposition_fill(const struct exposition *e, struct metrics *m)
 {
@@ -165,6 +193,9 @@ exposition_fill(const struct exposition *e, struct metrics *m)
     if (e->past) {
         const struct counter_group group = past_counters(e->past);
         metrics_group(m, &group, NULL);
+    }
+    if (e->desk) {
+        fill_desk(e, m);
     }
     if (e->keeper) {
         const struct counter_group group = keeper_counters(e->keeper);
