@@ -24,6 +24,11 @@ int cli_sla(int argc, char **argv);
 int cli_explain(int argc, char **argv);
 int cli_credits(int argc, char **argv);
 int cli_status(int argc, char **argv);
+int cli_problems(int argc, char **argv);
+int cli_show(int argc, char **argv);
+int cli_ack(int argc, char **argv);
+int cli_handover(int argc, char **argv);
+int cli_hooks(int argc, char **argv);
 int cli_ping(int argc, char **argv);
 int cli_reflect(int argc, char **argv);
 

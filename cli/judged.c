@@ -253,13 +253,33 @@ judged_list(const cJSON *o, const char *name, char *buf, size_t size)
     return buf;
 }
 
+/* How many bytes at 'c' could move the cursor, or turn around what is read: control characters,
+ * also those of U+0080 to U+009F (U+009B begins a sequence as ESC [ does), marks of direction and
+ * line ends of Unicode; 0: none.  What is cut short is no text of the server's. */
+static size_t
+wild_bytes(const unsigned char *c)
+{
+    if (c[0] < 0x20 || c[0] == 0x7f) {
+        return 1;
+    }
+    if (c[0] == 0xc2 && c[1] >= 0x80 && c[1] <= 0x9f) {
+        return 2;
+    }
+    bool marks = c[0] == 0xe2 && c[1] == 0x80 &&
+                 (c[2] == 0x8e || c[2] == 0x8f || (c[2] >= 0xa8 && c[2] <= 0xae));
+    bool isolates = c[0] == 0xe2 && c[1] == 0x81 && c[2] >= 0xa6 && c[2] <= 0xa9;
+    return marks || isolates ? 3 : 0;
+}
+
 void
 judged_tame(cJSON *o)
 {
     cJSON *member;
 
-    for (char *c = cJSON_IsString(o) ? o->valuestring : NULL; c && *c; c++) {
-        *c = (unsigned char)*c < 0x20 || *c == 0x7f ? '?' : *c;
+    for (char *c = cJSON_IsString(o) ? o->valuestring : NULL; c && *c;) {
+        size_t wild = wild_bytes((const unsigned char *)c);
+        memset(c, '?', wild);
+        c += wild ? wild : 1;
     }
     cJSON_ArrayForEach(member, o)
     {

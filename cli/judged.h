@@ -52,7 +52,8 @@ int64_t judged_number(const cJSON *o, const char *name);
 bool judged_has(const cJSON *o, const char *name);
 /* "a, b" of the member, an array of texts; cut at 'size'. */
 const char *judged_list(const cJSON *o, const char *name, char *buf, size_t size);
-/* For a terminal: what could move the cursor becomes '?' in each text of it. */
+/* For a terminal: what could move the cursor, or turn text around, becomes '?' in each text of it.
+ */
 void judged_tame(cJSON *o);
 /* Prints it, and deletes it. */
 void judged_print(cJSON *o);

@@ -23,6 +23,11 @@ static const struct {
     {"sla", cli_sla, "where each promise stands: value, limit, budget left, worst first"},
     {"explain", cli_explain, "how a verdict came about, with what was excluded and why"},
     {"credits", cli_credits, "what missed promises give back: list, claim, approve, reject, issue"},
+    {"problems", cli_problems, "what is wrong now, and what was: one line a problem"},
+    {"show", cli_show, "all that is known of one problem: cause, evidence, alarms, tickets"},
+    {"ack", cli_ack, "take a problem: nobody is reminded of it until it ends"},
+    {"handover", cli_handover, "what whoever comes next must know, on one page"},
+    {"hooks", cli_hooks, "who is told of problems, and whether it arrives: list, test, retry"},
     {"ping", cli_ping, "test a path to any STAMP or TWAMP-Light reflector"},
     {"reflect", cli_reflect, "answer test packets in the foreground"},
 };

@@ -5,10 +5,11 @@
 #include <stdlib.h>
 
 #include "assemble.h"
+#include "watch.h"
 
 /* A source's counters in all workers: it may have gone from one to another. */
 struct sums {
-    struct counter source[SOURCE_COUNTS], assemble[ASSEMBLE_COUNTS];
+    struct counter source[SOURCE_COUNTS], assemble[ASSEMBLE_COUNTS], alarm[WATCH_COUNTS];
 };
 
 static void
@@ -25,7 +26,7 @@ fill_counters(const struct exposition *e, struct metrics *m, size_t source,
 {
     struct counter_group groups[WORKER_SOURCE_GROUPS];
     struct sums sums = {.source = {{0}}};
-    struct counter *const to[WORKER_SOURCE_GROUPS] = {sums.source, sums.assemble};
+    struct counter *const to[WORKER_SOURCE_GROUPS] = {sums.source, sums.assemble, sums.alarm};
 
     for (unsigned w = 0; w < e->worker_count; w++) {
         worker_source_counters(e->workers[w], source, groups);
@@ -73,6 +74,9 @@ fill_source(const struct worker_source *v, struct metrics *m, const struct metri
     metrics_gauge(m, "source_sessions", "Sessions of the source.", label, (double)v->sessions);
     metrics_gauge(m, "source_held_bytes", "Undecided bytes that are held for the source.", label,
                   (double)v->held_bytes);
+    metrics_gauge(m, "source_alarms_waiting",
+                  "Alarms of the source that changed and are not written yet.", label,
+                  (double)v->alarms_waiting);
     if (v->written_until.ns) {
         metrics_gauge(m, "source_lag_seconds", "Age of the newest instant that is written.", label,
                       age(v->written_until));
@@ -142,6 +146,34 @@ fill_judge(const struct exposition *e, struct metrics *m)
     }
 }
 
+/* Who makes problems of alarms, and how many there are. */
+static void
+fill_desk(const struct exposition *e, struct metrics *m)
+{
+    struct desk_status s;
+    const struct counter_group group = desk_counters(e->desk);
+
+    desk_view(e->desk, &s);
+    metrics_group(m, &group, NULL);
+    metrics_gauge(m, "desk_active",
+                  "Whether this collector makes problems of alarms; one of all does.", NULL,
+                  s.active);
+    if (!s.active) {
+        return;
+    }
+    metrics_gauge(m, "desk_problems_open", "Problems that are open.", NULL, (double)s.open);
+    metrics_gauge(m, "desk_problems_held",
+                  "Open problems of which nobody is told because of maintenance.", NULL,
+                  (double)s.held);
+    metrics_gauge(m, "desk_alarms_raised", "Alarms that are raised.", NULL, (double)s.raised);
+    metrics_gauge(m, "desk_alarms_waiting", "Alarms that wait for others of the same cause.", NULL,
+                  (double)s.waiting);
+    if (s.round_at.ns) {
+        metrics_gauge(m, "desk_round_age_seconds",
+                      "Time since the inbox of alarms was last looked at.", NULL, age(s.round_at));
+    }
+}
+
 void
 exposition_fill(const struct exposition *e, struct metrics *m)
 {
@@ -157,6 +189,13 @@ exposition_fill(const struct exposition *e, struct metrics *m)
                   NULL, (double)ASSEMBLE_HELD_MAX);
     if (e->judge) {
         fill_judge(e, m);
+    }
+    if (e->past) {
+        const struct counter_group group = past_counters(e->past);
+        metrics_group(m, &group, NULL);
+    }
+    if (e->desk) {
+        fill_desk(e, m);
     }
     if (e->keeper) {
         const struct counter_group group = keeper_counters(e->keeper);

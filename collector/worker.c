@@ -14,12 +14,13 @@
  * sends it again, and no more than its stream may hold: so it is told again. */
 #define ACK_EVERY_NS (10 * NS_PER_S)
 
-static const char *const count_names[WORKER_COUNTS] = {"far_judged", "postgresql_lost",
-                                                       "redis_lost", "redis_refused", "rollups"};
+static const char *const count_names[WORKER_COUNTS] = {
+    "far_judged", "postgresql_lost", "redis_lost",    "redis_refused",
+    "rollups",    "alarms_written",  "alarms_refused"};
 static const char *const source_count_names[SOURCE_COUNTS] = {
     "batches",    "rows",          "commits",        "claims",       "releases",
     "gaps",       "fence_refused", "quarantined",    "newer_format", "commits_refused",
-    "unreadable", "events",        "events_refused", "events_over"};
+    "unreadable", "events",        "events_refused", "events_over",  "traces_refused"};
 
 static void
 store_lost(struct worker *w, const char *doing)
@@ -114,6 +115,42 @@ keep_house(struct worker *w, struct span now)
     return err;
 }
 
+/* What is asked of its sources goes out with the next ack, which is told at once. */
+static void
+on_request(const char *probe, const char *number, const char *link, void *aux)
+{
+    struct worker *w = aux;
+
+    for (size_t i = 0; i < w->source_count; i++) {
+        struct source *s = &w->sources[i];
+        size_t used = strlen(s->paths);
+        if (s->assemble && s->paths_count < TRACE_ASK_MAX && strcmp(s->name, probe) == 0) {
+            snprintf(s->paths + used, sizeof s->paths - used, "%c%s:%s", used ? ',' : ' ', number,
+                     link);
+            s->paths_count++;
+        }
+    }
+}
+
+static int
+ask_for_traces(struct worker *w)
+{
+    char why[256];
+
+    for (size_t i = 0; i < w->source_count; i++) {
+        w->sources[i].paths_before = w->sources[i].paths_count;
+        w->sources[i].paths_count = 0;
+        w->sources[i].paths[0] = '\0';
+    }
+    int err = trace_requests(store_connection(w->store), on_request, w, why, sizeof why);
+    for (size_t i = 0; i < w->source_count && !err; i++) {
+        if (w->sources[i].assemble && (w->sources[i].paths_count || w->sources[i].paths_before)) {
+            worker_ack(w, &w->sources[i]);
+        }
+    }
+    return err;
+}
+
 static int
 tick(struct worker *w)
 {
@@ -142,6 +179,8 @@ tick(struct worker *w)
             worker_trim(w, s);
         }
     }
+    err = err ? err : ask_for_traces(w);
+    err = err ? err : worker_watch_tick(w);
     return err ? err : keep_house(w, now);
 }
 
@@ -179,6 +218,7 @@ publish_view(struct worker *w)
         v->made_at = s->made_at;
         v->sessions = assemble_session_count(s->assemble);
         v->held_bytes = assemble_held(s->assemble);
+        v->alarms_waiting = s->watch ? watch_waiting(s->watch) : 0;
         v->has_health = s->has_health;
         v->spool_bytes = s->health.spool_bytes;
         v->spool_unsent = s->health.spool_unsent;
@@ -205,6 +245,7 @@ work(void *aux)
             n = worker_read_some(w);
             err = n < 0 ? n : 0;
         }
+        err = err ? err : worker_alarms_write(w);
         if (err) {
             store_lost(w, "working");
         } else if (n == 0) {
@@ -233,6 +274,7 @@ worker_free(struct worker *w)
     }
     store_write_fini(&w->write);
     bytes_fini(&w->live);
+    alarmstore_fini(&w->alarms);
     store_close(w->store);
     cluster_free(w->cluster);
     if (w->base) {
@@ -245,6 +287,8 @@ worker_free(struct worker *w)
     farend_free(w->farend);
     free(w->sources);
     free(w->views);
+    free(w->rules);
+    free(w->alarms_taken);
     pthread_mutex_destroy(&w->view_lock);
     free(w);
 }
@@ -260,11 +304,14 @@ open_parts(struct worker *w)
     w->source_count = w->inventory->probe_count;
     w->sources = calloc(w->source_count ? w->source_count : 1, sizeof w->sources[0]);
     w->views = calloc(w->source_count ? w->source_count : 1, sizeof w->views[0]);
+    w->alarms_taken = calloc(w->source_count ? w->source_count : 1, sizeof w->alarms_taken[0]);
+    w->rules = inventory_alarms_in_force(w->inventory, &w->rule_count);
     w->base = event_base_new();
     w->arena = telemetry_arena_new();
     w->maker = row_maker_new();
     w->farend = farend_new();
-    if (!w->sources || !w->views || !w->base || !w->arena || !w->maker || !w->farend) {
+    if (!w->sources || !w->views || !w->alarms_taken || !w->rules || !w->base || !w->arena ||
+        !w->maker || !w->farend) {
         return -ENOMEM;
     }
     for (size_t i = 0; i < w->source_count; i++) {
@@ -291,7 +338,7 @@ worker_start(struct worker **out, const struct collector_config *config,
     w->number = number;
     w->next_claim = number * 7919u; /* Workers begin at different sources. */
     w->read_entries = READ_ENTRIES_MAX;
-    w->store_bucket = w->redis_bucket = w->far_bucket =
+    w->store_bucket = w->redis_bucket = w->far_bucket = w->alarm_bucket =
         (struct log_bucket){.burst = 1, .every = span_of_ns(60 * NS_PER_S)};
     atomic_init(&w->stopping, false);
     int err = open_parts(w);
@@ -346,4 +393,5 @@ worker_source_counters(struct worker *w, size_t source,
     groups[0] = (struct counter_group){"source", source_count_names, s->counters, SOURCE_COUNTS};
     groups[1] = (struct counter_group){"assemble", assemble_count_names, s->assemble_counters,
                                        ASSEMBLE_COUNTS};
+    groups[2] = (struct counter_group){"alarm", watch_count_names, s->watch_counters, WATCH_COUNTS};
 }

@@ -34,6 +34,7 @@ enum source_count {
     SOURCE_EVENTS,          /* Events and refusals that it told, */
     SOURCE_EVENTS_REFUSED,  /* that it told and that cannot be, */
     SOURCE_EVENTS_OVER,     /* and that were too many. */
+    SOURCE_TRACES_REFUSED,  /* Paths that it told and that cannot be. */
     SOURCE_COUNTS
 };
 
@@ -42,8 +43,10 @@ enum worker_count {
     WORKER_FAR_JUDGED,
     WORKER_POSTGRESQL_LOST,
     WORKER_REDIS_LOST,
-    WORKER_REDIS_REFUSED, /* Commands: an ACL, or no memory. */
-    WORKER_ROLLUPS,       /* Quarter hours and days of series, merged. */
+    WORKER_REDIS_REFUSED,  /* Commands: an ACL, or no memory. */
+    WORKER_ROLLUPS,        /* Quarter hours and days of series, merged. */
+    WORKER_ALARMS_WRITTEN, /* What of alarms changed; and */
+    WORKER_ALARMS_REFUSED, /* how often PostgreSQL took nothing of it, and it waits. */
     WORKER_COUNTS
 };
 
@@ -65,6 +68,7 @@ struct worker_source {
     struct instant written_until; /* 0: nothing is written yet. */
     struct instant made_at;       /* Of the newest batch; 0: none came yet. */
     size_t sessions, held_bytes;
+    size_t alarms_waiting; /* Changes of alarms that are not written yet. */
     bool has_health;
     uint64_t spool_bytes, spool_unsent;
     bool disk_full, clock_synchronised;
@@ -79,9 +83,9 @@ struct worker_status {
  * inventory's probes. */
 void worker_view(struct worker *w, struct worker_status *status, struct worker_source *sources);
 
-/* Its counters, and those of one source: of this module, then of its assembler. */
+/* Its counters, and those of one source: of this module, of its assembler, of its alarms. */
 void worker_counters(struct worker *w, struct counter_group *out);
-enum { WORKER_SOURCE_GROUPS = 2 };
+enum { WORKER_SOURCE_GROUPS = 3 };
 void worker_source_counters(struct worker *w, size_t source,
                             struct counter_group groups[WORKER_SOURCE_GROUPS]);
 

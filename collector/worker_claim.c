@@ -72,6 +72,10 @@ claim(struct worker *w, struct source *s)
         return err;
     }
     inventory_sessions(w->inventory, s->name, current, s->assemble);
+    err = worker_watch(w, s);
+    if (err) {
+        return err;
+    }
     log_info("%s: claimed by worker %u at %" PRIu64 "-%" PRIu64, s->name, w->number,
              s->committed.epoch, s->committed.sequence);
     worker_ack(w, s);

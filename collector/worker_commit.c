@@ -168,6 +168,10 @@ worker_write_over(struct worker *w, struct source *s)
         } while (!err && ++n < COMMIT_INTERVALS && w->write.rows.size < COMMIT_BYTES &&
                  assemble_over(s->assemble, &start, &seconds) && near(&w->write, start));
         if (!err) {
+            /* Whoever goes on after this commit does not see again what led to an alarm. */
+            err = worker_alarms_write_of(w, s);
+        }
+        if (!err) {
             err = commit(w, s);
         }
     }

@@ -1,8 +1,8 @@
 /* worker_parts.h - what the files of worker.h share, and nobody else: a source, a worker.
  *
  * Each calls those before it: worker_source.c (what a source told), worker_redis.c (what Redis is
- * told), worker_claim.c (whose a source is), worker_commit.c (rows and positions), worker_read.c
- * (streams), worker.c (the thread). */
+ * told), worker_alarm.c (alarms), worker_claim.c (whose a source is), worker_commit.c (rows and
+ * positions), worker_read.c (streams), worker.c (the thread). */
 #ifndef PLUMBLINE_WORKER_PARTS_H
 #define PLUMBLINE_WORKER_PARTS_H
 
@@ -11,6 +11,7 @@
 
 #include <event2/event.h>
 
+#include "alarmstore.h"
 #include "assemble.h"
 #include "cluster.h"
 #include "event.h"
@@ -20,6 +21,8 @@
 #include "row.h"
 #include "store.h"
 #include "telemetry.h"
+#include "trace.h"
+#include "watch.h"
 #include "worker.h"
 
 #define TICK_NS NS_PER_S
@@ -31,6 +34,9 @@ struct source {
     const char *name;
     int64_t id;
     struct assemble *assemble; /* NULL: not claimed. */
+    struct watch *watch;       /* NULL: not claimed, or its alarms could not be read yet. */
+    struct span watch_tried, baselines_read;
+    struct span answered; /* When Redis answered a question about it last. */
     struct position committed;
     struct span not_before; /* Monotonic: no claim before. */
     struct span read_after; /* Monotonic: not read before. */
@@ -49,11 +55,14 @@ struct source {
     struct store_serving *servings; /* Not stored yet. */
     int64_t *serving_ids;           /* Those seen. */
     size_t serving_count;
-    struct event_log events; /* Told, and not written yet. */
-    size_t batch_bytes;      /* Of the newest: how much to ask for. */
+    struct event_log events;    /* Told, and not written yet. */
+    size_t batch_bytes;         /* Of the newest: how much to ask for. */
+    char paths[TRACE_ASK_SIZE]; /* Paths that are wanted of it, as they stand behind its ack. */
+    unsigned paths_count, paths_before;
     uint64_t bad_counts;
     struct log_bucket bucket;
     struct counter counters[SOURCE_COUNTS], assemble_counters[ASSEMBLE_COUNTS];
+    struct counter watch_counters[WATCH_COUNTS];
 };
 
 struct worker {
@@ -76,7 +85,12 @@ struct worker {
     struct span ticked, expired, store_tried;
     struct store_write write;
     struct bytes live;
-    struct log_bucket store_bucket, redis_bucket, far_bucket;
+    struct log_bucket store_bucket, redis_bucket, far_bucket, alarm_bucket;
+    const struct inv_alarm **rules; /* In force. */
+    size_t rule_count;
+    struct alarmstore_batch alarms;
+    size_t *alarms_taken;     /* Of each source, how many are in 'alarms'. */
+    struct span alarms_after; /* They are not written before. */
     struct counter counters[WORKER_COUNTS];
     pthread_mutex_t view_lock;
     struct span viewed;
@@ -107,6 +121,8 @@ int worker_note(struct source *s, const pb_batch *batch, size_t size);
 /* Its events, taken at 'p'.  0 or a negative errno. */
 int worker_note_events(struct source *s, struct position p, const pb_batch *batch,
                        struct instant now);
+/* Its paths, into PostgreSQL.  0, -ENOMEM, or -EIO: PostgreSQL is lost. */
+int worker_note_traces(struct worker *w, struct source *s, const pb_batch *batch);
 /* Says, naming the source, that a counter of what was refused rose. */
 void worker_tell_refusals(struct source *s);
 
@@ -123,6 +139,18 @@ void worker_live(struct worker *w, struct source *s, const char *waits);
 /* A slot is elsewhere: cluster.h has noted where. */
 bool worker_is_redirect(const redisReply *reply);
 void worker_tell_refused(struct worker *w, const redisReply *reply);
+
+/* --- worker_alarm.c: 0, -ENOMEM, or -EIO: PostgreSQL is lost ------------------ */
+
+/* Begins to watch a source that was claimed. */
+int worker_watch(struct worker *w, struct source *s);
+/* A batch that was taken. */
+int worker_watch_batch(struct source *s, const pb_batch *batch, struct instant now);
+/* Each second: silence, and what the past was. */
+int worker_watch_tick(struct worker *w);
+/* Writes what changed, of all sources or of one; what PostgreSQL refuses waits. */
+int worker_alarms_write(struct worker *w);
+int worker_alarms_write_of(struct worker *w, struct source *s);
 
 /* --- worker_claim.c: 0, or a negative errno: PostgreSQL is lost -------------- */
 

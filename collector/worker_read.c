@@ -166,6 +166,8 @@ take_entry(struct worker *w, struct source *s, struct position p, const char *by
         took(w, s);
         err = worker_note(s, batch, size);
         err = err ? err : worker_note_events(s, p, batch, now);
+        err = err ? err : worker_note_traces(w, s, batch);
+        err = err ? err : worker_watch_batch(s, batch, now);
     }
     *more = !err;
     return err;
@@ -330,6 +332,9 @@ static int
 take_stream(struct worker *w, struct source *s, const redisReply *entries)
 {
     struct position before = assemble_read(s->assemble);
+    if (s->watch && entries->type == REDIS_REPLY_ARRAY && entries->elements) {
+        watch_heard(s->watch, instant_now());
+    }
     int err = take_entries(w, s, entries);
 
     worker_tell_refusals(s);
@@ -380,6 +385,7 @@ read_once(struct worker *w)
     }
     for (size_t i = 0; i < r.count; i++) {
         r.sources[i]->unreadable = 0;
+        r.sources[i]->answered = mono_now();
     }
     w->read_entries =
         w->read_entries * 2 < READ_ENTRIES_MAX ? w->read_entries * 2 : READ_ENTRIES_MAX;

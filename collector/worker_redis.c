@@ -67,7 +67,7 @@ worker_command(struct worker *w, const struct source *s, size_t argc, const char
 void
 worker_ack(struct worker *w, struct source *s)
 {
-    char key[96], value[160], want[48] = "-";
+    char key[96], value[160 + TRACE_ASK_SIZE], want[48] = "-";
     const char *argv[] = {"SET", key, value};
     size_t sizes[3];
 
@@ -76,8 +76,8 @@ worker_ack(struct worker *w, struct source *s)
         struct position p = assemble_wanted(s->assemble);
         snprintf(want, sizeof want, "%" PRIu64 "-%" PRIu64, p.epoch, p.sequence);
     }
-    snprintf(value, sizeof value, "1 %" PRIu64 "-%" PRIu64 " %s %" PRId64, s->committed.epoch,
-             s->committed.sequence, want, store_run(w->store));
+    snprintf(value, sizeof value, "1 %" PRIu64 "-%" PRIu64 " %s %" PRId64 "%s", s->committed.epoch,
+             s->committed.sequence, want, store_run(w->store), s->paths);
     for (int i = 0; i < 3; i++) {
         sizes[i] = strlen(argv[i]);
     }

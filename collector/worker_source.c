@@ -36,6 +36,8 @@ worker_drop(struct worker *w, struct source *s)
     }
     assemble_free(s->assemble);
     s->assemble = NULL;
+    watch_free(s->watch);
+    s->watch = NULL;
     worker_servings_free(s);
     event_clear(&s->events);
     free(s->serving_ids);
@@ -89,6 +91,21 @@ worker_note_events(struct source *s, struct position p, const pb_batch *batch, s
     worker_source_count(s, SOURCE_EVENTS, t.taken);
     worker_source_count(s, SOURCE_EVENTS_REFUSED, t.refused);
     worker_source_count(s, SOURCE_EVENTS_OVER, t.over);
+    return err;
+}
+
+int
+worker_note_traces(struct worker *w, struct source *s, const pb_batch *batch)
+{
+    uint64_t refused = 0;
+    char why[256];
+
+    if (!batch->n_traces) {
+        return 0;
+    }
+    int err = trace_write(store_connection(w->store), w->inventory, s->name, batch, &refused, why,
+                          sizeof why);
+    worker_source_count(s, SOURCE_TRACES_REFUSED, refused);
     return err;
 }
 

@@ -49,7 +49,9 @@ expected(enum bind_type type)
     case BIND_FILE:
         return "the name of a file without a folder, such as acme.key";
     case BIND_URL:
-        return "an https:// or http:// URL without a password in it";
+        return "an https:// or http:// (of mail smtps:// or smtp://) URL without a password in it";
+    case BIND_MAIL:
+        return "a mail address, such as noc@example.net";
     case BIND_DSCP:
         return "a DSCP: ef, va, cs0 to cs7, af11 to af43, or 0 to 63";
     case BIND_INSTANT:
@@ -262,12 +264,37 @@ is_file_name(const char *text)
 static bool
 is_url(const char *text)
 {
-    const char *host = strncmp(text, "https://", 8) == 0  ? text + 8
-                       : strncmp(text, "http://", 7) == 0 ? text + 7
-                                                          : "";
-    size_t length = strcspn(host, "/?#");
+    static const char *const schemes[] = {"https://", "http://", "smtps://", "smtp://"};
+    const char *host = "";
 
+    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
+        if (strncmp(text, schemes[i], strlen(schemes[i])) == 0) {
+            host = text + strlen(schemes[i]);
+        }
+    }
+    size_t length = strcspn(host, "/?#");
     return length > 0 && !memchr(host, '@', length) && !strpbrk(text, " \"<>\\^`{|}");
+}
+
+/* RFC 5321's lengths; of RFC 5322's forms the one that people have (dot-atom): quotes and comments
+ * could carry anything into a header. */
+static bool
+is_mail(const char *text)
+{
+    static const char letters[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.!#$%&'*+-/=?^_`{|}~";
+    static const char in_host[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-";
+    size_t local = strspn(text, letters), length = strlen(text);
+
+    if (local == 0 || local > 64 || text[local] != '@' || length > 254) {
+        return false;
+    }
+    const char *host = text + local + 1;
+    size_t host_length = strspn(host, in_host);
+    bool dots = strstr(text, "..") || text[0] == '.' || text[local - 1] == '.' || host[0] == '.' ||
+                host[0] == '-' || host_length == 0 || host[host_length - 1] == '.';
+    return !dots && host[host_length] == '\0' && text[0] != '-';
 }
 
 static bool
@@ -287,6 +314,8 @@ text_fits(enum bind_type type, const char *text)
         return is_file_name(text);
     case BIND_URL:
         return is_url(text);
+    case BIND_MAIL:
+        return is_mail(text);
     default:
         return true;
     }
@@ -318,6 +347,7 @@ bind_scalar(const struct bind *b, const struct bind_key *k, const struct yaml_no
     case BIND_DATE:
     case BIND_FILE:
     case BIND_URL:
+    case BIND_MAIL:
         return bind_text(b, k, node, object);
     case BIND_BOOL:
         good = node->plain && (strcmp(node->text, "true") == 0 || strcmp(node->text, "false") == 0);

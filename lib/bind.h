@@ -27,7 +27,8 @@ enum bind_type {
     BIND_ADDRESS,  /* struct address: one host's, of either family. */
     BIND_DATE,     /* const char *: "2026-02-01". */
     BIND_FILE,     /* const char *: a file's name without a folder. */
-    BIND_URL,      /* const char *: http or https, no password in it. */
+    BIND_URL,      /* const char *: http, https, smtp or smtps, no password in it. */
+    BIND_MAIL,     /* const char *: a mail address, which can stand in a header as it is. */
     BIND_DSCP,     /* uint8_t */
     BIND_INSTANT,  /* struct instant */
     BIND_WORD,     /* int (an enum): one of 'words'. */

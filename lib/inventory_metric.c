@@ -141,8 +141,16 @@ parse_metric(const char *text, struct inv_metric *out)
     return false;
 }
 
-bool
-inventory_read_metric(struct loader *l, const struct yaml_node *node, struct inv_metric *out)
+static bool
+is_of_alarms_only(enum inv_metric_kind kind)
+{
+    return kind == INV_SILENCE || kind == INV_CLOCK_ERROR || kind == INV_RT_FLOOR ||
+           kind == INV_BUDGET;
+}
+
+/* 'alarm': those of alarms only are among what was expected. */
+static bool
+read_metric(struct loader *l, const struct yaml_node *node, bool alarm, struct inv_metric *out)
 {
     struct nearest near = {.wanted = node->text ? node->text : ""};
     char hint[96], got[64];
@@ -157,16 +165,37 @@ inventory_read_metric(struct loader *l, const struct yaml_node *node, struct inv
         }
     }
     for (size_t i = 0; i < METRICS; i++) {
-        if (!metrics[i].quantile) {
+        if (!metrics[i].quantile && (alarm || !is_of_alarms_only(metrics[i].kind))) {
             nearest_offer(&near, metrics[i].name);
         }
     }
     fault_error(l->faults, node->at,
                 "expected a metric: flr, availability, hli, chli, rt_mean, fd_mean, ipdv_abs_mean, "
-                "flr_raw, reorder_ratio, duplicate_ratio, or rt_pN, fd_pN, fdr_pN, ifdv_pN, pdv_pN "
-                "with a quantile such as p99 or p99_9; got %s%s",
+                "flr_raw, reorder_ratio, duplicate_ratio, %sor rt_pN, fd_pN, fdr_pN, ifdv_pN, "
+                "pdv_pN with a quantile such as p99 or p99_9; got %s%s",
+                alarm ? "silence, clock_error, rt_floor, budget, " : "",
                 yaml_describe(node, got, sizeof got), nearest_text(&near, hint, sizeof hint));
     return false;
+}
+
+bool
+inventory_read_metric(struct loader *l, const struct yaml_node *node, struct inv_metric *out)
+{
+    if (!read_metric(l, node, false, out)) {
+        return false;
+    }
+    if (is_of_alarms_only(out->kind)) {
+        fault_error(l->faults, node->at,
+                    "'%s' is a metric of 'alarms' only: nothing can be promised on it", node->text);
+        return false;
+    }
+    return true;
+}
+
+bool
+inventory_read_alarm_metric(struct loader *l, const struct yaml_node *node, struct inv_metric *out)
+{
+    return read_metric(l, node, true, out);
 }
 
 bool

@@ -5,7 +5,8 @@
  *   inventory_ref.c, inventory_text.c what readers have in common, and what writers have
  *   inventory_session.c               what a probe sends
  *   inventory_nat.c, _check.c         judge one object; then links among each other
- *   inventory_metric.c, _credit.c, _limit.c, _net.c, _link.c, _sold.c, _sla.c, _told.c  read
+ *   inventory_metric.c, _credit.c, _limit.c, _net.c, _link.c, _sold.c, _sla.c,
+ *   _alarm.c, _told.c                 read
  *   inventory_cross.c, _carry.c, _promise.c, _whole.c  judge what needs several kinds
  *   inventory_print_sla.c, _print_sold.c, _print.c  write
  *   inventory_compile.c               from one tree to the whole
@@ -159,10 +160,15 @@ void inventory_tell_same(struct loader *l, struct place at, struct place first);
 void inventory_read_credits(struct loader *l, const struct yaml_node *map, struct inv_sla *sla);
 /* The keys under a metric of 'credits', by enum inv_credit_by. */
 extern const char *const inventory_credit_kinds[INV_CREDIT_KINDS];
-inventory_reader inventory_read_alarm, inventory_read_hook; /* inventory_told.c */
+inventory_reader inventory_read_alarm; /* inventory_alarm.c */
+extern const struct bind_word inventory_severity_words[];
+inventory_reader inventory_read_hook; /* inventory_told.c */
 
-/* inventory_metric.c: "flr", "rt_p99" ...; told if it is none. */
+/* inventory_metric.c: "flr", "rt_p99" ...; told if it is none, or one of alarms only. */
 bool inventory_read_metric(struct loader *l, const struct yaml_node *node, struct inv_metric *out);
+/* The same with those of alarms only. */
+bool inventory_read_alarm_metric(struct loader *l, const struct yaml_node *node,
+                                 struct inv_metric *out);
 /* A value in the unit of 'metric'. */
 bool inventory_read_limit(struct loader *l, const struct yaml_node *node, struct inv_metric metric,
                           uint64_t *out);

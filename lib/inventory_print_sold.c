@@ -13,7 +13,11 @@
 static const char *const severity_names[] = {"critical", "major", "minor", "warning", "info"};
 static const char *const encapsulation_names[] = {"vxlan", "geneve", "gre"};
 static const char *const hook_names[] = {"webhook",   "servicenow-incident", "servicenow-event",
-                                         "pagerduty", "alertmanager",        "exec"};
+                                         "pagerduty", "alertmanager",        "exec",
+                                         "mail"};
+static const char *const cause_names[] = {"link", "risk", "router", "probe", "site", "service"};
+
+#define HOOK_TIMEOUT_NS (15 * NS_PER_S) /* The default, which is not printed. */
 
 static const char *
 ref_key(const struct inv_ref *ref)
@@ -52,9 +56,11 @@ print_alarm(FILE *to, const struct inv_alarm *a)
     print_head(to, a);
     fprintf(to, "    metric: %s\n", inv_metric_format(a->metric, metric, sizeof metric));
     print_span(to, "    ", "over", a->over);
-    fprintf(to, "    raise: %s%s\n", a->relative ? "+" : "",
-            a->relative ? value_format_percent(a->raise, buf, sizeof buf)
-                        : print_limit(a->metric, a->raise, buf, sizeof buf));
+    if (a->metric.kind != INV_SILENCE && a->metric.kind != INV_RT_FLOOR) {
+        fprintf(to, "    raise: %s%s\n", a->relative ? "+" : "",
+                a->relative ? value_format_percent(a->raise, buf, sizeof buf)
+                            : print_limit(a->metric, a->raise, buf, sizeof buf));
+    }
     print_span(to, "    ", "clear", a->clear);
     print_span(to, "    ", "against", a->against);
     fprintf(to, "    severity: %s\n", severity_names[a->severity]);
@@ -194,28 +200,79 @@ print_service(FILE *to, const struct inv_service *s)
     print_labels(to, "labels", &s->labels);
 }
 
+/* The words whose bits are set, in brackets. */
 static void
-print_hook(FILE *to, const struct inv_hook *h)
+print_bits(FILE *to, const char *key, unsigned bits, const char *const *words, unsigned count)
 {
-    const char *between = "    when: { severity: [";
+    const char *between = "";
 
-    print_head(to, h);
-    fprintf(to, "    kind: %s\n", hook_names[h->kind]);
-    print_text(to, "    ", "url", h->url);
-    print_text(to, "    ", "command", h->command);
-    print_text(to, "    ", "auth_file", h->auth_file);
-    print_text(to, "    ", "secret_file", h->secret_file);
-    print_span(to, "    ", "heartbeat", h->heartbeat);
-    for (unsigned i = 0; i < INV_SEVERITIES; i++) {
-        if (h->severities & (1u << i)) {
-            fprintf(to, "%s%s", between, severity_names[i]);
+    fprintf(to, "%s: [", key);
+    for (unsigned i = 0; i < count; i++) {
+        if (bits & (1u << i)) {
+            fprintf(to, "%s%s", between, words[i]);
             between = ", ";
         }
     }
-    if (h->tenant) {
-        fprintf(to, "%stenant: \"%s\"", h->severities ? "], " : "    when: { ", h->tenant->key);
+    fputc(']', to);
+}
+
+static void
+print_when(FILE *to, const struct inv_hook *h)
+{
+    const char *between = "    when: { ";
+
+    if (h->severities) {
+        fputs(between, to);
+        print_bits(to, "severity", h->severities, severity_names, INV_SEVERITIES);
+        between = ", ";
     }
-    fputs(h->tenant ? " }\n" : h->severities ? "] }\n" : "", to);
+    if (h->tenant) {
+        fprintf(to, "%stenant: \"%s\"", between, h->tenant->key);
+        between = ", ";
+    }
+    if (h->causes) {
+        fputs(between, to);
+        print_bits(to, "scope", h->causes, cause_names, sizeof cause_names / sizeof cause_names[0]);
+        between = ", ";
+    }
+    for (size_t i = 0; i < h->labels.count; i++) {
+        fprintf(to, "%s%s\"%s\": ", i ? ", " : between, i ? "" : "labels: { ",
+                h->labels.list[i].name);
+        print_quoted(to, h->labels.list[i].value);
+    }
+    fputs(h->labels.count ? " } }\n" : h->severities || h->tenant || h->causes ? " }\n" : "", to);
+}
+
+static void
+print_texts(FILE *to, const char *key, const char *const *texts, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        fprintf(to, "%s%s%s", i ? ", " : "    ", i ? "" : key, i ? "" : ": [");
+        print_quoted(to, texts[i]);
+    }
+    fputs(count ? "]\n" : "", to);
+}
+
+static void
+print_hook(FILE *to, const struct inv_hook *h)
+{
+    print_head(to, h);
+    fprintf(to, "    kind: %s\n", hook_names[h->kind]);
+    print_text(to, "    ", "url", h->url);
+    print_texts(to, "peers", h->peers, h->peer_count);
+    print_texts(to, "to", h->to, h->to_count);
+    print_text(to, "    ", "from", h->from);
+    print_text(to, "    ", "template", h->template_file);
+    print_text(to, "    ", "ca_file", h->ca_file);
+    print_text(to, "    ", "command", h->command);
+    print_text(to, "    ", "auth_file", h->auth_file);
+    print_text(to, "    ", "secret_file", h->secret_file);
+    if (h->timeout.ns != HOOK_TIMEOUT_NS) {
+        print_span(to, "    ", "timeout", h->timeout);
+    }
+    print_span(to, "    ", "remind", h->remind);
+    print_span(to, "    ", "heartbeat", h->heartbeat);
+    print_when(to, h);
     fprintf(to, "    view: %s\n", h->tenant_view ? "tenant" : "all");
     print_labels(to, "fields", &h->fields);
 }

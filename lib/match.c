@@ -876,6 +876,7 @@ tell_early(struct match *m, struct instant now, const struct match_sinks *sinks)
     }
     if (o && o->number == m->early_number) {
         e.sent = o->summary.sent;
+        e.send_errors = o->summary.send_errors;
         e.clock_error_ns = o->summary.clock_error_ns;
         for (uint64_t s = o->first; o->packets && s < m->next; s++) {
             const struct packet *p = match_slot(m, s);

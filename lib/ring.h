@@ -57,6 +57,13 @@ ring_free(struct ring *r)
     }
 }
 
+/* How many events it has room for. */
+static inline uint32_t
+ring_capacity(const struct ring *r)
+{
+    return r->mask + 1;
+}
+
 /* Producer: how many events fit now, at least. */
 static inline uint32_t
 ring_room(struct ring *r, uint32_t wanted)

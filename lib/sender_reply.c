@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "echo.h"
+#include "hops.h"
 
 /* A foreign far end's time that is further from ours is of another epoch. */
 #define EPOCH_NS (86400 * NS_PER_S)
@@ -202,6 +203,9 @@ session_of(struct sender *s, uint16_t slot, const struct tstamp_packet *p, uint1
     uint32_t place = place_of(&s->set, slot, p, ssid);
 
     if (place >= AMBIGUOUS) {
+        if (ssid == HOPS_SSID && place == AMBIGUOUS) {
+            return NULL; /* Of a path (hops.h), which has its own socket for it. */
+        }
         sender_count(s, place == AMBIGUOUS ? SENDER_REPLY_UNKNOWN_SSID : SENDER_REPLY_STRANGER);
         return NULL;
     }

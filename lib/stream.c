@@ -140,6 +140,9 @@ take_ack(struct stream *s, const redisReply *reply, struct stream_ack *ack)
         set_error(s, "the ack key has a value that cannot be read");
         return false;
     }
+    if (ack->rest_size && s->on_ask) {
+        s->on_ask(ack->rest, ack->rest_size, s->ask_aux);
+    }
     quota_acked(&s->quota, ack->committed);
     if (position_compare(ack->committed, spool_acked(s->spool)) > 0 &&
         spool_knows(s->spool, ack->committed)) {
@@ -688,6 +691,13 @@ stream_append(struct stream *s, const void *bytes, size_t size, struct instant f
         timer_set(s->kick, 0);
     }
     return err;
+}
+
+void
+stream_on_ask(struct stream *s, stream_ask_fn *on_ask, void *aux)
+{
+    s->on_ask = on_ask;
+    s->ask_aux = aux;
 }
 
 void

@@ -3,7 +3,7 @@
  *
  * After spool.h and redis.h.  Keys pl:{SOURCE}:t (stream, entry ID =
  * <epoch>-<sequence>, one field "b" with the batch), pl:{SOURCE}:ack (string,
- * written by the collector: "1 <committed> <want|-> <collector run>").  Rules in
+ * written by the collector: "1 <committed> <want|-> <collector run> [<what is asked>]").  Rules in
  * design.md, transport plane: at most one unanswered request; after any error or
  * new connection resend from ack + 1 in order; "equal or smaller" is success
  * only for an ID sent before; a lower committed is ignored; want is obeyed.
@@ -102,6 +102,11 @@ bool stream_is_open(const struct stream *s);
 void stream_epoch_start(const struct stream *s, Plumbline__Telemetry__EpochStart *out);
 int stream_append(struct stream *s, const void *bytes, size_t size, struct instant from,
                   struct instant until);
+
+/* From now on 'on_ask' gets what the collector asks behind its ack (doc/wire-format.md), each time
+ * that the ack is read: 'text' is valid during the call. */
+typedef void stream_ask_fn(const char *text, size_t size, void *aux);
+void stream_on_ask(struct stream *s, stream_ask_fn *on_ask, void *aux);
 
 void stream_health(const struct stream *s, struct stream_health *out);
 

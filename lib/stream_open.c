@@ -71,6 +71,10 @@ stream_parse_ack(const char *text, size_t size, struct stream_ack *out)
     if (at == end || *at != ' ') {
         return false;
     }
+    for (at++; at < end && *at != ' '; at++) {
+    }
+    ack.rest = at < end ? at + 1 : end;
+    ack.rest_size = (size_t)(end - ack.rest);
     *out = ack;
     return true;
 }

@@ -24,6 +24,8 @@ struct stream_ack {
     struct position committed;
     bool wanting;
     struct position want;
+    const char *rest; /* What stands behind the collector's run; the reply's. */
+    size_t rest_size;
 };
 
 /* What Redis holds, at one moment. */
@@ -36,6 +38,8 @@ struct stream_view {
 };
 
 struct stream {
+    stream_ask_fn *on_ask; /* NULL: nobody listens. */
+    void *ask_aux;
     struct event_base *base;
     struct spool *spool;
     struct redis *redis;

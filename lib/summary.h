@@ -63,7 +63,8 @@ struct summary {
 struct early {
     struct instant start;
     uint64_t sent, received,
-        overdue; /* overdue: unanswered for longer than four times the usual. */
+        overdue;          /* overdue: unanswered for longer than four times the usual. */
+    uint64_t send_errors; /* As in a summary; not in 'sent'. */
     int64_t rt_min_ns, rt_max_ns, rt_p50_ns; /* Valid if received > 0. */
     int64_t fwd_p50_ns, bwd_p50_ns;
     uint64_t clock_error_ns;

@@ -274,7 +274,7 @@ tombstone_ok(const pb_batch *b)
 {
     return b->tombstone->from_ns <= b->tombstone->until_ns && !b->epoch_start && !b->n_sessions &&
            !b->n_summaries && !b->n_liveness && !b->n_early && !b->n_refused && !b->serving &&
-           !b->health && !b->n_events;
+           !b->health && !b->n_events && !b->n_traces;
 }
 
 static bool

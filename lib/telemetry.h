@@ -41,7 +41,8 @@ enum telemetry_field {
     TELEMETRY_TOMBSTONE = 11,
     TELEMETRY_SERVING = 12,
     TELEMETRY_HEALTH = 13,
-    TELEMETRY_EVENT = 14
+    TELEMETRY_EVENT = 14,
+    TELEMETRY_TRACE = 15
 };
 
 struct telemetry_builder;

@@ -333,13 +333,14 @@ telemetry_add_early(struct telemetry_builder *b, const struct session_key *key, 
 
     plumbline__telemetry__early__init(&m);
     if (e->sent > UINT32_MAX || e->received > UINT32_MAX || e->overdue > UINT32_MAX ||
-        dt_number_of(key, e->start, &m.dt_number)) {
+        e->send_errors > UINT32_MAX || dt_number_of(key, e->start, &m.dt_number)) {
         return -ERANGE;
     }
     m.session_id = session_id;
     m.sent = (uint32_t)e->sent;
     m.received = (uint32_t)e->received;
     m.overdue = (uint32_t)e->overdue;
+    m.send_errors = (uint32_t)e->send_errors;
     if (e->received) {
         m.rt_min_ns = e->rt_min_ns;
         m.rt_p50_ns = e->rt_p50_ns;

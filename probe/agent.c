@@ -27,29 +27,7 @@
  * through the ring. */
 #define TICK_PHASE_NS (30 * NS_PER_MS)
 
-/* --- Each second ------------------------------------------------------------ */
-
-static void
-make_batch(struct agent *a, struct instant now)
-{
-    if (!a->epoch_told) {
-        agent_add_epoch_start(a);
-        a->epoch_told = true;
-        a->dictionary_due = true;
-    }
-    if (a->dictionary_due || a->ticks % DICTIONARY_SECONDS == 0) {
-        agent_add_dictionary(a);
-        a->dictionary_due = false;
-    }
-    agent_advance(a, now);
-    agent_add_liveness(a);
-    agent_add_refused(a);
-    agent_add_health(a);
-    agent_flush(a, now, true);
-    if (a->config.sample_log) {
-        fflush(a->config.sample_log);
-    }
-}
+/* --- Events ----------------------------------------------------------------- */
 
 /* What is in the ring now, and not what comes meanwhile: where events come faster than
  * they can be taken, they are lost and told as such; signals, ticks and Redis get
@@ -79,6 +57,48 @@ on_drain(evutil_socket_t fd, short what, void *aux)
     (void)fd;
     (void)what;
     drain(aux);
+}
+
+/* --- Each second ------------------------------------------------------------ */
+
+/* Thousands of delta-t that become final at once take longer than the ring lasts, so events are
+ * taken meanwhile, each time it is an eighth full.  If one of them says that the clock has stepped,
+ * the other sessions wait for the next tick: 'now' is of the clock before, and by it what is still
+ * out would pass for lost. */
+static void
+advance(struct agent *a, struct instant now)
+{
+    uint32_t enough = ring_capacity(a->config.events) / 8;
+    uint64_t steps = a->clock_steps;
+
+    for (size_t i = 0; i < a->session_count && a->clock_steps == steps; i++) {
+        agent_session_advance(a, i, now);
+        if (ring_waiting(a->config.events) >= enough) {
+            drain(a);
+        }
+    }
+}
+
+static void
+make_batch(struct agent *a, struct instant now)
+{
+    if (!a->epoch_told) {
+        agent_add_epoch_start(a);
+        a->epoch_told = true;
+        a->dictionary_due = true;
+    }
+    if (a->dictionary_due || a->ticks % DICTIONARY_SECONDS == 0) {
+        agent_add_dictionary(a);
+        a->dictionary_due = false;
+    }
+    advance(a, now);
+    agent_add_liveness(a);
+    agent_add_refused(a);
+    agent_add_health(a);
+    agent_flush(a, now, true);
+    if (a->config.sample_log) {
+        fflush(a->config.sample_log);
+    }
 }
 
 static void
@@ -320,6 +340,20 @@ agent_replace(struct agent *a, struct plan *plan)
     plan_free(a->plan);
     a->plan = plan;
     return err;
+}
+
+void
+agent_add_trace(struct agent *a, const Plumbline__Telemetry__Trace *t)
+{
+    if (a->transport.stream && stream_is_open(a->transport.stream) && a->epoch_told) {
+        agent_add_message(a, TELEMETRY_TRACE, &t->base);
+    }
+}
+
+void
+agent_set_tracer(struct agent *a, struct tracer *tracer)
+{
+    a->tracer = tracer;
 }
 
 const struct plan *

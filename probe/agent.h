@@ -15,6 +15,7 @@
 #include "ring.h"
 #include "spool.h"
 #include "stream.h"
+#include "telemetry.h"
 #include "timing.h"
 
 struct agent_config {
@@ -90,6 +91,13 @@ void agent_status(const struct agent *a, struct agent_status *out);
 typedef void agent_link_fn(const char *object, const struct counter_group *group, size_t sessions,
                            void *aux);
 void agent_links(struct agent *a, agent_link_fn *fn, void *aux);
+
+/* A path that was followed goes into the next batch; lost while no stream is open. */
+void agent_add_trace(struct agent *a, const Plumbline__Telemetry__Trace *t);
+
+/* Is told of links whose way has changed; NULL: nobody is. */
+struct tracer;
+void agent_set_tracer(struct agent *a, struct tracer *tracer);
 
 /* Everything becomes final now and goes to the spool: for a process that ends. */
 void agent_finish(struct agent *a);

@@ -43,6 +43,7 @@ struct agent {
     struct agent_config config;
     struct plan *plan;
     struct agent_transport transport;
+    struct tracer *tracer;
     struct agent_session **sessions; /* By index; NULL where gone. */
     size_t session_count;
     struct telemetry_builder *builder;
@@ -52,7 +53,8 @@ struct agent {
     struct clockstate clock;
     struct instant final_until; /* Of the last batch. */
     struct instant covers_from, covers_until;
-    struct span offset; /* Realtime - monotonic, at the last tick. */
+    struct span offset;   /* Realtime - monotonic, at the last tick. */
+    uint64_t clock_steps; /* That events have told of. */
     unsigned ticks;
     bool epoch_told, dictionary_due;
     uint64_t *counts_told; /* Values of the counters, timing's first, in their order. */
@@ -99,7 +101,7 @@ int agent_session_begin(struct agent *a, const struct plan_session *ps,
 /* With what is final of it, and what was counted. */
 void agent_session_end(struct agent *a, size_t index, struct instant now);
 void agent_session_free(struct agent_session *s);
-/* All that became final by 'now'. */
-void agent_advance(struct agent *a, struct instant now);
+/* All of it that became final by 'now'. */
+void agent_session_advance(struct agent *a, size_t index, struct instant now);
 
 #endif

@@ -3,6 +3,7 @@
  *
  * After agent_batch.c. */
 #include "agent_parts.h"
+#include "tracer.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -70,6 +71,9 @@ on_change(const struct session_key *key, enum match_change what, uint32_t from, 
     char label[2 * SERIES_NAME_MAX + 16];
 
     add_event(call->agent, call->session, at, (Plumbline__Telemetry__Event__Kind)what, from, to);
+    if (ttl && from && call->agent->tracer) {
+        tracer_want(call->agent->tracer, key->object);
+    }
     if ((!ttl || from) && log_bucket_pass(&call->session->bucket, mono_now())) {
         log_change(session_label(key, label, sizeof label), what, from, to);
     }
@@ -288,6 +292,7 @@ take_event(struct agent *a, struct agent_session *s, const struct exchange *e)
 void
 agent_event(struct agent *a, const struct exchange *e)
 {
+    a->clock_steps += e->kind == EXCHANGE_CLOCK_STEP;
     if (e->session == UINT32_MAX) {
         for (size_t i = 0; i < a->session_count; i++) {
             if (a->sessions[i]) {
@@ -316,17 +321,17 @@ judge_mtu(struct agent *a, struct agent_session *s, struct instant now)
 }
 
 void
-agent_advance(struct agent *a, struct instant now)
+agent_session_advance(struct agent *a, size_t index, struct instant now)
 {
-    for (size_t i = 0; i < a->session_count; i++) {
-        if (a->sessions[i] && a->sessions[i]->mtu) {
-            judge_mtu(a, a->sessions[i], now);
-        } else if (a->sessions[i]) {
-            struct sink_call call = {a, a->sessions[i]};
-            struct match_sinks sinks = sinks_of(&call);
-            match_set_clock_error(a->sessions[i]->match, own_error(a));
-            match_advance(a->sessions[i]->match, now, &sinks);
-            take_far_counts(a, a->sessions[i]);
-        }
+    struct agent_session *s = a->sessions[index];
+
+    if (s && s->mtu) {
+        judge_mtu(a, s, now);
+    } else if (s) {
+        struct sink_call call = {a, s};
+        struct match_sinks sinks = sinks_of(&call);
+        match_set_clock_error(s->match, own_error(a));
+        match_advance(s->match, now, &sinks);
+        take_far_counts(a, s);
     }
 }

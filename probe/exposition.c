@@ -162,6 +162,10 @@ exposition_fill(const struct exposition *e, struct metrics *m)
     for (size_t i = 0; i < TIMING_GROUPS; i++) {
         metrics_group(m, &groups[i], NULL);
     }
+    if (e->tracer) {
+        struct counter_group g = tracer_counters(e->tracer);
+        metrics_group(m, &g, NULL);
+    }
     if (e->twamp) {
         fill_twamp(e, m);
     }

@@ -12,6 +12,7 @@
 #include "spool.h"
 #include "stream.h"
 #include "timing.h"
+#include "tracer.h"
 #include "twampserver.h"
 
 struct exposition {
@@ -20,6 +21,7 @@ struct exposition {
     const struct timing *timing;
     struct spool *spool;
     const struct stream *stream;
+    const struct tracer *tracer;     /* NULL: not open yet. */
     const struct twampserver *twamp; /* NULL: there is no server. */
 };
 

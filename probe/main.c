@@ -71,6 +71,9 @@ reload(struct probe *p)
         return;
     }
     err = agent_replace(p->agent, plan);
+    if (p->tracer) {
+        tracer_replan(p->tracer);
+    }
     if (err) {
         errno = -err;
         log_warn("%s: some sessions of the new inventory are not summarised", p->config->probe);
@@ -177,6 +180,7 @@ fill_metrics(struct metrics *m, void *aux)
                                  .timing = p->timing,
                                  .spool = p->spool,
                                  .stream = p->stream,
+                                 .tracer = p->tracer,
                                  .twamp = p->twamp};
 
     exposition_fill(&e, m);

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,8 +13,8 @@
 #include "stampauth.h"
 #include "wire.h"
 
-/* An SSID is 16 bits, and 0 means "none" (RFC 8972, section 3). */
-#define PLAN_SESSIONS_MAX 65535u
+/* An SSID is 16 bits, and 0 means "none" (RFC 8972, section 3); HOPS_SSID is no session's. */
+#define PLAN_SESSIONS_MAX 65534u
 
 /* Which indexes are taken: by this plan, and by the one before, whose packets may
  * still be out. */
@@ -30,6 +31,7 @@ struct plan_builder {
     struct plan *plan;
     const struct inv_link *link; /* The last one. */
     uint32_t large;              /* Its session of full-size packets; UINT32_MAX: none. */
+    bool path_added;             /* Of that link. */
     struct plan_indexes *taken;
     const struct probe_config *config;
     const struct linkkeys *keys;
@@ -236,6 +238,44 @@ add_large(struct plan_builder *b, const struct inv_link *link, struct timing_ses
     return err;
 }
 
+/* By which its packets go: those of session 's', the replies to the far end's where there is none.
+ */
+static int
+add_path(struct plan_builder *b, const struct inv_link *link, unsigned end,
+         const struct plan_session *s)
+{
+    struct plan *p = b->plan;
+    const struct inv_end *near = &link->ends[end], *far = &link->ends[1 - end];
+    const struct timing_session *t = s ? &p->timing.sessions[s - p->sessions] : NULL;
+
+    if ((t && t->protocol == SENDER_ICMP) || (!t && !far->probe) || link->class_count == 0) {
+        return 0;
+    }
+    void *more = reallocarray(p->paths, p->path_count + 1, sizeof p->paths[0]);
+    if (!more) {
+        return -ENOMEM;
+    }
+    p->paths = more;
+    struct plan_path *path = &p->paths[p->path_count];
+    *path = (struct plan_path){
+        .object = strdup(link->key),
+        .flow = t ? s->key.flow : 0,
+        .way = {.near = near->address,
+                .far = far->address,
+                .near_port = t ? t->source_port : b->config->port,
+                .far_port = t ? t->destination_port : b->config->source_port},
+        .dscp = link->classes[0]->dscp,
+        .sends = t,
+        .signed_ = linkkeys_of(b->keys, link->key),
+    };
+    snprintf(path->class_name, sizeof path->class_name, "%s", link->classes[0]->key);
+    if (!path->object) {
+        return -ENOMEM;
+    }
+    p->path_count++;
+    return copy_interface(&path->interface, device_of(near));
+}
+
 static int
 add_session(const struct inv_link *link, const struct inv_class *class_, unsigned end,
             const struct session_key *key, void *aux)
@@ -247,6 +287,7 @@ add_session(const struct inv_link *link, const struct inv_class *class_, unsigne
     if (b->link != link) {
         b->link = link;
         b->large = UINT32_MAX;
+        b->path_added = false;
         if (link->mtu >= stampauth_size(t.keys) + 48) {
             err = add_large(b, link, t, key);
         }
@@ -258,6 +299,10 @@ add_session(const struct inv_link *link, const struct inv_class *class_, unsigne
         struct plan_session *added = &b->plan->sessions[b->plan->timing.session_count - 1];
         added->large = b->large;
         added->rt_floor = link->rt_floor;
+        if (!b->path_added) {
+            b->path_added = true;
+            err = add_path(b, link, end, added);
+        }
     }
     return err;
 }
@@ -319,6 +364,22 @@ add_peer(struct plan_builder *b, const struct inv_link *link, unsigned end)
 }
 
 static int
+compare_paths(const void *a, const void *b)
+{
+    return strcmp(((const struct plan_path *)a)->object, ((const struct plan_path *)b)->object);
+}
+
+const struct plan_path *
+plan_path(const struct plan *p, const char *object)
+{
+    const struct plan_path wanted = {.object = object};
+
+    return p->path_count
+               ? bsearch(&wanted, p->paths, p->path_count, sizeof p->paths[0], compare_paths)
+               : NULL;
+}
+
+static int
 compare_names(const void *a, const void *b)
 {
     return strcmp(*(char *const *)a, *(char *const *)b);
@@ -354,6 +415,9 @@ plan_make(struct plan **out, const struct inventory *inv, const struct probe_con
             if (link->ends[end].probe == probe && link->ends[1 - end].probe) {
                 err = add_peer(&b, link, end);
             }
+            if (!err && link->ends[end].probe == probe && end == 1 && !link->probe_from_both) {
+                err = add_path(&b, link, end, NULL);
+            }
         }
     }
     if (err) {
@@ -362,6 +426,9 @@ plan_make(struct plan **out, const struct inventory *inv, const struct probe_con
     }
     if (p->object_count) {
         qsort(p->objects, p->object_count, sizeof p->objects[0], compare_names);
+    }
+    if (p->path_count) {
+        qsort(p->paths, p->path_count, sizeof p->paths[0], compare_paths);
     }
     p->serving_id = id_of_names(p->objects, p->object_count);
     p->generation = inv->generation;
@@ -395,6 +462,11 @@ plan_free(struct plan *p)
         free(p->objects[i]);
     }
     free(p->objects);
+    for (size_t i = 0; i < p->path_count; i++) {
+        free_name(p->paths[i].object);
+        free_name(p->paths[i].interface);
+    }
+    free(p->paths);
     free(p->timing.sessions);
     free(p->timing.peers);
     free(p->sessions);

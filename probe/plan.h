@@ -7,6 +7,7 @@
 #define PLUMBLINE_PLAN_H
 
 #include "config.h"
+#include "hops.h"
 #include "inventory.h"
 #include "linkkeys.h"
 #include "series.h"
@@ -21,11 +22,26 @@ struct plan_session {
     uint32_t large;       /* Index of the one that does so for this link; UINT32_MAX: none. */
 };
 
+/* The way of a link's test packets from this end, for tracer.h: those of its first class and flow,
+ * or the replies to them where this end sends none. */
+struct plan_path {
+    const char *object; /* The plan's, as all names here. */
+    char class_name[SERIES_NAME_MAX + 1];
+    uint16_t flow;
+    struct hops_way way;   /* 'near' of family 0: the route's. */
+    const char *interface; /* NULL: routed. */
+    uint8_t dscp;
+    bool sends;   /* We send test packets on it, which the far end answers. */
+    bool signed_; /* It has keys: what is not signed is not answered. */
+};
+
 struct plan {
     struct plan_session *sessions; /* timing.session_count of them. */
     struct timing_plan timing;
     char **objects; /* Links on which this probe reflects, sorted. */
     size_t object_count;
+    struct plan_path *paths; /* Of all links but those that are tested by ICMP; sorted by object. */
+    size_t path_count;
     int64_t serving_id; /* Hash of 'objects'; never 0. */
     int64_t generation; /* The inventory's. */
 };
@@ -43,5 +59,8 @@ int plan_make(struct plan **out, const struct inventory *inv, const struct probe
               const struct linkkeys *keys, const struct plan *old, uint32_t *next_index,
               struct instant not_before);
 void plan_free(struct plan *p);
+
+/* NULL: there is no such link here. */
+const struct plan_path *plan_path(const struct plan *p, const char *object);
 
 #endif

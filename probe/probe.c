@@ -10,7 +10,7 @@
 #include "log.h"
 
 /* 2^16 events are 0.4 s of 150,000 a second (50,000 packets, three events each);
- * the ring is emptied each 20 ms. */
+ * the ring is emptied each 20 ms, and where a batch takes longer, while it is made. */
 #define RING_CAPACITY (1u << 16)
 
 /* From making a new plan until the old one has ended. */
@@ -274,6 +274,39 @@ probe_start_agent(struct probe *p, struct plan *plan, struct agent_config config
     return err;
 }
 
+static void
+on_trace(const Plumbline__Telemetry__Trace *t, void *aux)
+{
+    agent_add_trace(((struct probe *)aux)->agent, t);
+}
+
+static const struct plan *
+plan_in_force(void *aux)
+{
+    return agent_plan(((struct probe *)aux)->agent);
+}
+
+static void
+on_ask(const char *text, size_t size, void *aux)
+{
+    tracer_ask(((struct probe *)aux)->tracer, text, size);
+}
+
+static int
+open_tracer(struct probe *p)
+{
+    const struct tracer_config config = {
+        .base = p->base, .tell = on_trace, .plan = plan_in_force, .aux = p};
+
+    p->tracer = tracer_new(&config);
+    if (!p->tracer) {
+        return -ENOMEM;
+    }
+    agent_set_tracer(p->agent, p->tracer);
+    stream_on_ask(p->stream, on_ask, p);
+    return 0;
+}
+
 int
 probe_open_transport(struct probe *p)
 {
@@ -288,7 +321,7 @@ probe_open_transport(struct probe *p)
                                           .counters = p->twamp ? &p->twamp_counters : NULL};
         err = agent_attach(p->agent, &t);
     }
-    return err;
+    return err ? err : open_tracer(p);
 }
 
 int
@@ -322,6 +355,7 @@ probe_close(struct probe *p)
 {
     timing_stop(p->timing);
     stream_free(p->stream);
+    tracer_free(p->tracer);
     agent_free(p->agent);
     twampserver_free(p->twamp);
     timing_free(p->timing);

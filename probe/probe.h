@@ -17,6 +17,7 @@
 #include "spool.h"
 #include "stream.h"
 #include "timing.h"
+#include "tracer.h"
 #include "twampserver.h"
 
 struct upgrade;
@@ -31,6 +32,7 @@ struct probe {
     struct spool *spool;
     struct stream *stream;
     struct agent *agent;
+    struct tracer *tracer;
     struct service *service;
     struct scrape *scrape;
     struct twampserver *twamp; /* NULL: nobody is allowed. */

@@ -54,6 +54,10 @@ expect 2 err "^[^ ]*/bad.yaml:5:20: error: there is no site 'par2'; did you mean
 expect 2 err ': 2 errors$' "$dir/bad.yaml"
 that test ! -s "$dir/out"
 expect 0 out 'good: .*, 1 warning$' "$dir/warn.yaml"
+printf 'inventory: 1\nalarms:\n  a: { metric: silence, over: 15s, raise: 1, clear: 1s, severity: info }\nhooks:\n%s\n' \
+    '  m: { kind: mail, url: "https://x", to: [a@b.c], from: d@e.f }' >"$dir/told.yaml"
+expect 2 err "^[^ ]*/told.yaml:3:36: error: silence has no 'raise'" "$dir/told.yaml"
+expect 2 err '^[^ ]*/told.yaml:5:25: error: expected a URL that begins with smtps:// or smtp://' "$dir/told.yaml"
 expect 2 err 'bad.yaml: 2 errors' "$src/dist/inventory.yaml" "$dir/bad.yaml"
 expect 3 err 'absent.yaml: error: cannot be read: No such file' "$dir/absent.yaml"
 expect 0 out 'good$' --probe-config "$src/dist/probe.yaml"

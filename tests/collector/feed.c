@@ -10,10 +10,18 @@
  *   link OBJECT FAR END [N]     adds N sessions (classes c0..; default one, c0)
  *   period MS                   of the links that follow (100); they are named in
  *                               the next batch
- *   second T [sent=N] [fwd=N] [bwd=N] [lost=N] [dup=N] [deaf] [mute]
+ *   flows N                     of the links that follow (1)
+ *   health NS SYNC              of the batches that follow: bound of the clock's error, and
+ *                               whether it is synchronised (1, 0); before, none is told
+ *   second T [sent=N] [fwd=N] [bwd=N] [lost=N] [dup=N] [errors=N] [overdue=N] [slow=US] [below]
+ *            [flow=N] [early] [final] [deaf] [mute]
  *                               one batch: delta-t [T, T+1) of each session, and
  *                               second T of the source's life.  fwd, bwd, lost:
- *                               packets lost that way, or undirected; deaf: not
+ *                               packets lost that way, or undirected; errors: that could
+ *                               not be sent; overdue: in the early state; slow: round trips
+ *                               are longer by that; below: flagged as under the floor; flow: the
+ *                               loss is of that flow alone; early, final: only the early
+ *                               state, only the summary; deaf: not
  *                               reflecting; mute: nothing about its life
  *   seconds T N [...]           N of these, from T on
  *   lag SECONDS                 the watermark of what follows is so far behind it (0)
@@ -61,6 +69,9 @@ struct feed {
     struct summary summary;
     unsigned pending, unclean;
     int64_t period_ms, lag_s;
+    unsigned flows;
+    bool has_health, synchronised;
+    uint64_t clock_error_ns;
     struct series_limit limits[SERIES_LIMITS_MAX];
     uint8_t limit_count;
     bool dictionary_due;
@@ -71,8 +82,9 @@ struct feed {
 
 struct second {
     int64_t at;
-    unsigned sent, fwd, bwd, undirected, duplicates;
-    bool deaf, mute;
+    unsigned sent, fwd, bwd, undirected, duplicates, errors, overdue, slow_us;
+    int flow; /* -1: all. */
+    bool deaf, mute, below, no_early, no_final;
 };
 
 static void
@@ -191,14 +203,40 @@ add_epoch(struct feed *f)
 }
 
 static void
-add_summary(struct feed *f, size_t i, const struct second *s)
+add_early(struct feed *f, size_t i, const struct second *s, uint64_t received)
 {
+    int64_t slow = (int64_t)s->slow_us * NS_PER_US;
+    struct early e = {.start = f->summary.start,
+                      .sent = s->sent,
+                      .received = received,
+                      .overdue = s->overdue,
+                      .send_errors = s->errors,
+                      .rt_min_ns = 5000000 + slow,
+                      .rt_p50_ns = 5015000 + slow,
+                      .rt_max_ns = 5030000 + slow,
+                      .fwd_p50_ns = 2010000,
+                      .bwd_p50_ns = 3005000,
+                      .clock_error_ns = 1500};
+
+    telemetry_add_early(f->builder, &f->keys[i], f->ids[i], &e);
+}
+
+static void
+add_summary(struct feed *f, size_t i, const struct second *all)
+{
+    struct second one = *all;
+    const struct second *s = &one;
+    if (all->flow >= 0 && f->keys[i].flow != all->flow) {
+        one.fwd = one.bwd = one.undirected = one.errors = one.overdue = 0;
+    }
     struct summary *m = &f->summary;
     bool unclean = f->unclean && (f->ids[i] + s->at / INTERVAL_S) % 1000 < f->unclean &&
                    s->at % INTERVAL_S == 7;
 
     summary_reset(m, instant_of_ns(s->at * NS_PER_S));
     m->scheduled = m->sent = s->sent;
+    m->send_errors = s->errors;
+    m->flags |= s->below ? DT_BELOW_FLOOR : 0;
     m->lost_fwd = s->fwd;
     m->lost_bwd = s->bwd;
     m->lost_undirected = s->undirected + unclean;
@@ -215,22 +253,17 @@ add_summary(struct feed *f, size_t i, const struct second *s)
         int64_t jitter = (int64_t)(draw(f) % 20000);
         summary_add_delay(m, &f->keys[i], DIR_FWD, span_of_ns(2000000 + jitter));
         summary_add_delay(m, &f->keys[i], DIR_BWD, span_of_ns(3000000 + jitter / 2));
-        summary_add_delay(m, &f->keys[i], DIR_RT, span_of_ns(5000000 + jitter + jitter / 2));
+        summary_add_delay(
+            m, &f->keys[i], DIR_RT,
+            span_of_ns(5000000 + (int64_t)s->slow_us * NS_PER_US + jitter + jitter / 2));
     }
-    if (telemetry_add_summary(f->builder, &f->keys[i], f->ids[i], m)) {
+    if (!s->no_final && telemetry_add_summary(f->builder, &f->keys[i], f->ids[i], m)) {
         die("a summary was refused");
     }
-    struct early e = {.start = m->start,
-                      .sent = m->sent,
-                      .received = m->received,
-                      .rt_min_ns = 5000000,
-                      .rt_p50_ns = 5015000,
-                      .rt_max_ns = 5030000,
-                      .fwd_p50_ns = 2010000,
-                      .bwd_p50_ns = 3005000,
-                      .clock_error_ns = 1500};
-    telemetry_add_early(f->builder, &f->keys[i], f->ids[i], &e);
-    f->summaries++;
+    f->summaries += !s->no_final;
+    if (!s->no_early) {
+        add_early(f, i, s, s->no_final ? s->sent - s->overdue : m->received);
+    }
 }
 
 static void
@@ -255,6 +288,13 @@ add_second(struct feed *f, const struct second *s)
         l.serving_id = 4711;
         telemetry_add_message(f->builder, TELEMETRY_LIVENESS, &l.base);
     }
+    if (f->has_health) {
+        Plumbline__Telemetry__Health h;
+        plumbline__telemetry__health__init(&h);
+        h.clock_synchronised = f->synchronised;
+        h.clock_error_ns = f->clock_error_ns;
+        telemetry_add_message(f->builder, TELEMETRY_HEALTH, &h.base);
+    }
     f->from = instant_of_ns(s->at * NS_PER_S);
     f->until = instant_of_ns((s->at + 1) * NS_PER_S);
     f->final_until_ns = f->until.ns - f->lag_s * NS_PER_S;
@@ -265,38 +305,47 @@ add_second(struct feed *f, const struct second *s)
 static void
 parse_second(struct second *s, char *words)
 {
+    unsigned flow = UINT32_MAX;
+    const struct {
+        const char *name;
+        unsigned *number;
+        bool *is;
+    } options[] = {{"sent", &s->sent, NULL},       {"fwd", &s->fwd, NULL},
+                   {"bwd", &s->bwd, NULL},         {"lost", &s->undirected, NULL},
+                   {"dup", &s->duplicates, NULL},  {"errors", &s->errors, NULL},
+                   {"overdue", &s->overdue, NULL}, {"slow", &s->slow_us, NULL},
+                   {"flow", &flow, NULL},          {"below", NULL, &s->below},
+                   {"early", NULL, &s->no_final},  {"final", NULL, &s->no_early},
+                   {"deaf", NULL, &s->deaf},       {"mute", NULL, &s->mute}};
+    const size_t count = sizeof options / sizeof options[0];
+
     *s = (struct second){.at = s->at, .sent = 10};
     for (char *w = words ? strtok(words, " ") : NULL; w; w = strtok(NULL, " ")) {
-        char *value = strchr(w, '=');
-        unsigned v = value ? (unsigned)strtoul(value + 1, NULL, 10) : 0;
-        if (strncmp(w, "sent=", 5) == 0) {
-            s->sent = v;
-        } else if (strncmp(w, "fwd=", 4) == 0) {
-            s->fwd = v;
-        } else if (strncmp(w, "bwd=", 4) == 0) {
-            s->bwd = v;
-        } else if (strncmp(w, "lost=", 5) == 0) {
-            s->undirected = v;
-        } else if (strncmp(w, "dup=", 4) == 0) {
-            s->duplicates = v;
-        } else if (strcmp(w, "deaf") == 0) {
-            s->deaf = true;
-        } else if (strcmp(w, "mute") == 0) {
-            s->mute = true;
-        } else {
+        size_t i = 0, length = strcspn(w, "=");
+        while (i < count &&
+               (strlen(options[i].name) != length || strncmp(w, options[i].name, length) != 0)) {
+            i++;
+        }
+        if (i == count || (options[i].number && w[length] != '=')) {
             die(w);
+        } else if (options[i].number) {
+            *options[i].number = (unsigned)strtoul(w + length + 1, NULL, 10);
+        } else {
+            *options[i].is = true;
         }
     }
+    s->flow = (int)flow;
 }
 
 static void
-add_session(struct feed *f, const char *object, const char *far, unsigned end, unsigned n)
+add_session(struct feed *f, const char *object, const char *far, unsigned end, unsigned n,
+            unsigned flow)
 {
     if (f->key_count == SESSIONS_MAX) {
         die("too many sessions");
     }
     struct session_key *k = &f->keys[f->key_count];
-    *k = (struct session_key){.flow = 0,
+    *k = (struct session_key){.flow = (uint16_t)flow,
                               .family = 4,
                               .observer_end = (uint8_t)end,
                               .dt = {NS_PER_S},
@@ -346,6 +395,8 @@ begin_source(struct feed *f, const char *name)
     f->period_ms = 100;
     f->limit_count = 0;
     f->lag_s = 0;
+    f->flows = 1;
+    f->has_health = false;
     f->format = TELEMETRY_FORMAT;
     f->epoch = f->sequence = 0;
     const struct spool_config config = {.folder = f->folder,
@@ -430,8 +481,10 @@ add_links(struct feed *f, char *words)
     unsigned n = many ? (unsigned)strtoul(many, NULL, 10) : 1;
 
     for (unsigned i = 0; i < n; i++) {
-        add_session(f, object ? object : "", far && strcmp(far, "-") ? far : "",
-                    end ? (unsigned)strtoul(end, NULL, 10) : 0, i);
+        for (unsigned flow = 0; flow < f->flows; flow++) {
+            add_session(f, object ? object : "", far && strcmp(far, "-") ? far : "",
+                        end ? (unsigned)strtoul(end, NULL, 10) : 0, i, flow);
+        }
     }
 }
 
@@ -464,6 +517,12 @@ obey_number(struct feed *f, const char *word, char *rest)
         f->unclean = (unsigned)x;
     } else if (strcmp(word, "lag") == 0) {
         f->lag_s = x;
+    } else if (strcmp(word, "flows") == 0) {
+        f->flows = (unsigned)x;
+    } else if (strcmp(word, "health") == 0) {
+        f->has_health = true;
+        f->clock_error_ns = (uint64_t)x;
+        f->synchronised = strtol(end, NULL, 10) != 0;
     } else if (strcmp(word, "format") == 0) {
         f->format = (uint32_t)x;
     } else if (strcmp(word, "period") == 0) {
@@ -518,7 +577,7 @@ obey(struct feed *f, char *line)
     } else if (strcmp(word, "limit") == 0) {
         set_limits(f, rest);
     } else if (strcmp(word, "untrusted") == 0) {
-        add_session(f, "not-mine", "", 0, 0);
+        add_session(f, "not-mine", "", 0, 0, 0);
     } else if (strcmp(word, "skip") == 0) {
         f->sequence++;
     } else if (strcmp(word, "garbage") == 0) {

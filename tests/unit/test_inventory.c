@@ -493,6 +493,11 @@ static const char everything[] =
     "  a2: {metric: rt_p99_99, over: 5m, raise: +20%, against: 7d, clear: 15m, severity: minor}\n"
     "  a3: {metric: hli, over: 5m, raise: 3, clear: 15m, severity: info, label: H, state: "
     "retired}\n"
+    "  a4: {metric: silence, over: 15s, clear: 10s, severity: major}\n"
+    "  a5: {metric: clock_error, over: 1m, raise: 1ms, clear: 5m, severity: minor}\n"
+    "  a6: {metric: rt_floor, over: 10s, clear: 5m, severity: major, classes: [c]}\n"
+    "  a7: {metric: budget, over: 1h, raise: 5%, clear: 1h, severity: major}\n"
+    "  a8: {metric: rt_mean, over: 10s, raise: +33.333%, against: 1m, clear: 1s, severity: info}\n"
     "groups:\n"
     "  gr: {need: 2, members: [z, k.one, sv], labels: {a: b}}\n"
     "  gz: {need: 1, members: [f, z]}\n"
@@ -565,7 +570,18 @@ static const char everything[] =
     "tenant}\n"
     "  h2: {kind: alertmanager, url: 'http://a:9093', heartbeat: 60s, fields: {assignment_group: "
     "N}, when: {severity: [minor]}}\n"
-    "  h3: {kind: pagerduty, auth_file: k, label: P}\n";
+    "  h3: {kind: pagerduty, auth_file: k, label: P}\n"
+    "  h4: {kind: mail, url: 'smtps://mx:465', to: [b@example.net, a+b@example.net], from: "
+    "n@example.net,\n"
+    "       auth_file: m, ca_file: ca.pem, timeout: 1m, remind: 4h,\n"
+    "       when: {severity: [minor], tenant: t, scope: [site, link], labels: {b: 'x \"y\"', a: "
+    "c}}, "
+    "view: tenant}\n"
+    "  h5: {kind: alertmanager, url: 'http://a:9093', peers: ['http://c:9093', 'http://b:9093'], "
+    "timeout: 15s, when: {labels: {a: c}}}\n"
+    "  h6: {kind: webhook, url: 'https://s/x', template: slack.json, timeout: 1s, when: {scope: "
+    "[service]}}\n"
+    "  h7: {kind: webhook, url: 'https://s/y', template: j.json, auth_file: j, secret_file: k}\n";
 
 /* What the printer forgot would be forgotten on both ways: so there is a text to
  * compare with.  When it changes, every inventory has another generation. */

@@ -778,6 +778,7 @@ ifdv_is_taken_of_neighbours_that_both_came_back(void)
     CU_ASSERT_EQUAL(hist_count(w->per_dt[1]->delay[DIR_RT].ifdv), 8);
     CU_ASSERT_EQUAL(hist_quantile(w->per_dt[0]->delay[DIR_BWD].ifdv, 1000000, 0, INT64_MAX), 10500);
     CU_ASSERT_EQUAL(w->per_dt[1]->send_errors, 1);
+    CU_ASSERT_EQUAL(w->early[1].send_errors, 1);
     CU_ASSERT_EQUAL(w->per_dt[1]->sent, 9);
     CU_ASSERT_EQUAL(w->per_dt[1]->flags, 0);
     world_free(w);

@@ -379,6 +379,27 @@ a_broken_histogram_spoils_its_batch(void)
     free(copy);
 }
 
+/* The field is younger than the fixture. */
+static void
+an_early_state_carries_what_could_not_be_sent(void)
+{
+    struct telemetry_builder *b = telemetry_builder_new(SAMPLE_SOURCE);
+    struct early e = {.start = {SAMPLE_START}, .send_errors = 10};
+    const pb_batch *out;
+    size_t size;
+
+    CU_ASSERT_EQUAL(telemetry_add_early(b, &sample_key, session_id_of(&sample_key), &e), 0);
+    const uint8_t *bytes = telemetry_finish(b, instant_of_ns(1), instant_of_ns(1), &size);
+    CU_ASSERT_EQUAL_FATAL(parse_exact(SAMPLE_SOURCE, bytes, size, &out), TELEMETRY_OK);
+    CU_ASSERT_EQUAL(out->early[0]->send_errors, 10);
+    CU_ASSERT_EQUAL(out->early[0]->sent, 0);
+    e.send_errors = (uint64_t)UINT32_MAX + 1;
+    CU_ASSERT_EQUAL(telemetry_add_early(b, &sample_key, 1, &e), -ERANGE);
+    e.send_errors = UINT32_MAX;
+    CU_ASSERT_EQUAL(telemetry_add_early(b, &sample_key, 1, &e), 0);
+    telemetry_builder_free(b);
+}
+
 static void
 a_tombstone_stands_alone(void)
 {
@@ -510,6 +531,8 @@ main(int argc, char **argv)
          a_dictionary_entry_is_checked_to_its_limits},
         {"a_summary_must_add_up", a_summary_must_add_up},
         {"a_broken_histogram_spoils_its_batch", a_broken_histogram_spoils_its_batch},
+        {"an_early_state_carries_what_could_not_be_sent",
+         an_early_state_carries_what_could_not_be_sent},
         {"a_tombstone_stands_alone", a_tombstone_stands_alone},
         {"a_full_batch_says_so_and_stays_as_it_was", a_full_batch_says_so_and_stays_as_it_was},
         {"what_does_not_fit_the_wire_is_refused_by_the_builder",

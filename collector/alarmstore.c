@@ -1,0 +1,337 @@
+/* alarmstore.c - reading and writing the rows of alarms. */
+#include "alarmstore.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pg.h"
+
+#define NUMBER_SIZE 24
+
+static int
+failed(PGconn *conn)
+{
+    return PQstatus(conn) == CONNECTION_OK ? -EBADMSG : -EIO;
+}
+
+/* --- Reading -------------------------------------------------------------------------- */
+
+/* The newest episode of each cell. */
+static const char load_sql[] =
+    "SELECT DISTINCT ON (rule, scope, object, class) rule, scope, object, class, "
+    "(extract(epoch FROM began) * 1000000)::bigint, "
+    "(extract(epoch FROM raised) * 1000000)::bigint, "
+    "(extract(epoch FROM decided) * 1000000)::bigint, "
+    "coalesce((extract(epoch FROM cleared) * 1000000)::bigint, 0), "
+    "coalesce((extract(epoch FROM ended) * 1000000)::bigint, 0), "
+    "flaps, coalesce(details->>'value', '0'), coalesce(details->>'worst', '0'), "
+    "coalesce(jsonb_array_length(details#>'{flows,over}'), 0) "
+    "FROM plumbline_store.alarm WHERE source_id = $1 AND (cleared IS NULL "
+    "OR decided > timestamptz 'epoch' + $2::bigint * interval '1 microsecond') "
+    "ORDER BY rule, scope, object, class, cleared IS NULL DESC, decided DESC";
+
+static struct instant
+time_at(const PGresult *r, int row, int column)
+{
+    return instant_of_ns(strtoll(PQgetvalue(r, row, column), NULL, 10) * NS_PER_US);
+}
+
+static int
+load_row(const PGresult *r, int row, struct instant now, struct watch *w)
+{
+    const struct alarm_episode e = {.began = time_at(r, row, 4),
+                                    .raised = time_at(r, row, 5),
+                                    .decided = time_at(r, row, 6),
+                                    .cleared = time_at(r, row, 7),
+                                    .ended = time_at(r, row, 8),
+                                    .flaps = (uint32_t)strtoul(PQgetvalue(r, row, 9), NULL, 10),
+                                    .value = strtoll(PQgetvalue(r, row, 10), NULL, 10),
+                                    .worst = strtoll(PQgetvalue(r, row, 11), NULL, 10),
+                                    .over_count =
+                                        (uint32_t)strtoul(PQgetvalue(r, row, 12), NULL, 10)};
+    bool of_probe = strcmp(PQgetvalue(r, row, 1), "probe") == 0;
+
+    return watch_know(w, PQgetvalue(r, row, 0), of_probe ? WATCH_PROBE : WATCH_LINK,
+                      PQgetvalue(r, row, 2), PQgetvalue(r, row, 3), &e, now);
+}
+
+int
+alarmstore_load(PGconn *conn, int64_t source_id, struct instant since, struct instant now,
+                struct watch *w, char *why, size_t why_size)
+{
+    char id[NUMBER_SIZE], us[NUMBER_SIZE];
+    const char *values[] = {id, us};
+    int err = 0;
+
+    snprintf(id, sizeof id, "%" PRId64, source_id);
+    snprintf(us, sizeof us, "%" PRId64, since.ns > 0 ? since.ns / NS_PER_US : 0);
+    PGresult *r = pg_rows(conn, load_sql, 2, values, false, why, why_size);
+    if (!r) {
+        return failed(conn);
+    }
+    for (int i = 0; i < PQntuples(r) && !err; i++) {
+        err = load_row(r, i, now, w);
+    }
+    PQclear(r);
+    return err;
+}
+
+/* 1: the table is there, of which a schema that is older knows nothing; 0: not. */
+static int
+has_baselines(PGconn *conn, char *why, size_t why_size)
+{
+    PGresult *r = pg_rows(conn, "SELECT to_regclass('plumbline_store.baseline') IS NOT NULL", 0,
+                          NULL, false, why, why_size);
+    if (!r) {
+        return failed(conn);
+    }
+    int has = PQgetvalue(r, 0, 0)[0] == 't';
+    PQclear(r);
+    return has;
+}
+
+int
+alarmstore_baselines(PGconn *conn, const char *observer, struct watch *w, char *why,
+                     size_t why_size)
+{
+    const char *values[] = {observer};
+    int has = has_baselines(conn, why, why_size);
+
+    if (has <= 0) {
+        return has;
+    }
+    PGresult *r = pg_rows(conn,
+                          "SELECT object, class, metric, against_s, value_ns "
+                          "FROM plumbline_store.baseline WHERE observer = $1",
+                          1, values, false, why, why_size);
+    if (!r) {
+        return failed(conn);
+    }
+    for (int i = 0; i < PQntuples(r); i++) {
+        int64_t against_s = strtoll(PQgetvalue(r, i, 3), NULL, 10);
+        watch_baseline(w, PQgetvalue(r, i, 0), PQgetvalue(r, i, 1), PQgetvalue(r, i, 2),
+                       span_of_ns(against_s * NS_PER_S), strtoll(PQgetvalue(r, i, 4), NULL, 10));
+    }
+    PQclear(r);
+    return 0;
+}
+
+/* --- What is to be written ------------------------------------------------------------- */
+
+void
+alarmstore_begin(struct alarmstore_batch *b)
+{
+    bytes_clear(&b->json);
+    b->count = 0;
+}
+
+void
+alarmstore_fini(struct alarmstore_batch *b)
+{
+    bytes_fini(&b->json);
+}
+
+static void
+add_number(struct bytes *to, const char *before, int64_t v)
+{
+    char text[NUMBER_SIZE];
+
+    snprintf(text, sizeof text, "%" PRId64, v);
+    bytes_text(to, before);
+    bytes_text(to, text);
+}
+
+/* Keys of the inventory and our own words hold nothing that must be escaped. */
+static void
+add_text(struct bytes *to, const char *before, const char *text)
+{
+    bytes_text(to, before);
+    bytes_text(to, "\"");
+    bytes_text(to, text);
+    bytes_text(to, "\"");
+}
+
+static void
+add_time(struct bytes *to, const char *before, struct instant at)
+{
+    if (at.ns) {
+        add_number(to, before, at.ns / NS_PER_US);
+    }
+}
+
+static void
+add_loss(struct bytes *to, const struct alarm_episode *e)
+{
+    add_number(to, ",\"sent\":", (int64_t)e->sent);
+    add_number(to, ",\"fwd\":{\"lost\":", (int64_t)e->fwd);
+    add_number(to, "},\"bwd\":{\"lost\":", (int64_t)e->bwd);
+    add_number(to, "},\"undirected\":", (int64_t)e->undirected);
+    add_number(to, ",\"overdue\":", (int64_t)e->overdue);
+    add_number(to, ",\"send_errors\":", (int64_t)e->send_errors);
+}
+
+static void
+add_flows(struct bytes *to, const struct alarm_episode *e)
+{
+    add_number(to, ",\"flows\":{\"of\":", e->flow_count);
+    bytes_text(to, ",\"over\":[");
+    for (uint32_t i = 0; i < e->over_count && i < ALARM_FLOWS_NAMED; i++) {
+        add_number(to, i ? "," : "", e->over[i]);
+    }
+    add_number(to, "],\"over_count\":", e->over_count);
+    bytes_text(to, "}");
+}
+
+/* doc/problems.md, an alarm's details. */
+static void
+add_details(struct bytes *to, const struct watch_news *n)
+{
+    const struct alarm_episode *e = n->episode;
+    const enum inv_metric_kind kind = n->rule->metric.kind;
+    bool ratio = inv_metric_unit(kind) == INV_MILLI_PERCENT;
+
+    add_number(to, "{\"value\":", e->value);
+    add_number(to, ",\"worst\":", e->worst);
+    add_number(to, ",\"limit\":", e->limit);
+    add_text(to, ",\"unit\":", ratio ? "milli_percent" : "ns");
+    if (e->baseline) {
+        add_number(to, ",\"baseline\":", e->baseline);
+    }
+    if (n->scope == WATCH_LINK && e->flow_count) {
+        add_flows(to, e);
+    }
+    if (kind == INV_FLR || kind == INV_FLR_RAW) {
+        add_loss(to, e);
+    }
+    if (n->far[0]) {
+        add_text(to, ",\"far\":", n->far);
+    }
+    if (n->text) {
+        add_text(to, ",\"text\":", n->text);
+    }
+    bytes_text(to, "}");
+}
+
+static const char *
+severity_name(enum inv_severity s)
+{
+    static const char *const names[INV_SEVERITIES] = {"critical", "major", "minor", "warning",
+                                                      "info"};
+    return names[s];
+}
+
+void
+alarmstore_add(struct alarmstore_batch *b, int64_t source_id, const struct watch_news *n)
+{
+    const struct alarm_episode *e = n->episode;
+    struct bytes *to = &b->json;
+    char metric[INV_METRIC_SIZE];
+
+    add_number(to, b->count ? ",{\"n\":" : "[{\"n\":", (int64_t)b->count);
+    add_number(to, ",\"source_id\":", source_id);
+    add_text(to, ",\"rule\":", n->rule_key);
+    add_text(to, ",\"scope\":", n->scope == WATCH_PROBE ? "probe" : "link");
+    add_text(to, ",\"object\":", n->object);
+    add_text(to, ",\"class\":", n->class_name);
+    add_text(to, ",\"observer\":", n->observer);
+    add_time(to, ",\"began\":", e->began);
+    add_time(to, ",\"raised\":", e->raised);
+    add_time(to, ",\"decided\":", e->decided);
+    add_time(to, ",\"cleared\":", e->cleared);
+    add_time(to, ",\"ended\":", e->ended);
+    add_number(to, ",\"flaps\":", e->flaps);
+    if (n->rule) {
+        add_text(to, ",\"metric\":", inv_metric_format(n->rule->metric, metric, sizeof metric));
+        add_text(to, ",\"severity\":", severity_name(n->rule->severity));
+        bytes_text(to, ",\"details\":");
+        add_details(to, n);
+    } else {
+        add_text(to, ",\"details\":{\"text\":", n->text);
+        bytes_text(to, "}");
+    }
+    bytes_text(to, "}");
+    b->count++;
+}
+
+/* --- Writing --------------------------------------------------------------------------- */
+
+#define TOLD                                                                                       \
+    "WITH told AS MATERIALIZED (SELECT n, source_id, rule, metric, severity, scope, object, "      \
+    "class, observer, timestamptz 'epoch' + began * interval '1 microsecond' AS began, "           \
+    "timestamptz 'epoch' + raised * interval '1 microsecond' AS raised, "                          \
+    "timestamptz 'epoch' + decided * interval '1 microsecond' AS decided, "                        \
+    "timestamptz 'epoch' + cleared * interval '1 microsecond' AS cleared, "                        \
+    "timestamptz 'epoch' + ended * interval '1 microsecond' AS ended, flaps, details "             \
+    "FROM jsonb_to_recordset($1::jsonb) AS t(n bigint, source_id bigint, rule text, "              \
+    "metric text, severity text, scope text, object text, class text, observer text, "             \
+    "began bigint, raised bigint, decided bigint, cleared bigint, ended bigint, flaps integer, "   \
+    "details jsonb)) "
+#define SAME                                                                                       \
+    "a.scope = t.scope AND a.object = t.object AND a.began = t.began AND a.raised = t.raised "     \
+    "AND a.rule = t.rule AND a.class = t.class AND a.observer = t.observer"
+#define TELL_DESK(table)                                                                           \
+    ", news AS (INSERT INTO plumbline_store.alarm_news (alarm) SELECT id FROM " table              \
+    " RETURNING 1) SELECT count(*) FROM news"
+
+/* An episode keeps the instants at which it began and was raised, so these name its row. */
+static const char update_sql[] =
+    TOLD ", changed AS (UPDATE plumbline_store.alarm a SET decided = t.decided, "
+         "cleared = t.cleared, ended = t.ended, flaps = t.flaps, "
+         "severity = coalesce(t.severity, a.severity), details = a.details || t.details, "
+         "changed_at = clock_timestamp() FROM told t WHERE " SAME
+         " RETURNING a.id)" TELL_DESK("changed");
+
+/* A row of the cell that is raised under other instants is another collector's, which read the
+ * stream from elsewhere: it goes on as ours. */
+static const char insert_sql[] =
+    TOLD ", made AS (INSERT INTO plumbline_store.alarm AS a (source_id, rule, metric, severity, "
+         "scope, object, class, observer, began, raised, decided, cleared, ended, flaps, details) "
+         "SELECT source_id, rule, metric, severity, scope, object, class, observer, began, "
+         "raised, decided, cleared, ended, flaps, details FROM told t WHERE metric IS NOT NULL "
+         "AND NOT EXISTS (SELECT FROM plumbline_store.alarm a WHERE " SAME ") ORDER BY n "
+         "ON CONFLICT (rule, scope, object, class, observer) WHERE cleared IS NULL DO UPDATE "
+         "SET began = EXCLUDED.began, raised = EXCLUDED.raised, decided = EXCLUDED.decided, "
+         "details = a.details || EXCLUDED.details, changed_at = clock_timestamp() "
+         "RETURNING a.id)" TELL_DESK("made");
+
+/* What PostgreSQL refused is undone, where the connection is good. */
+static int
+give_up(PGconn *conn)
+{
+    char ignored[8];
+
+    return pg_run(conn, "ROLLBACK", 0, NULL, ignored, sizeof ignored) < 0 ? -EIO : -EBADMSG;
+}
+
+int
+alarmstore_write(PGconn *conn, struct alarmstore_batch *b, char *why, size_t why_size)
+{
+    const char *begin[] = {"BEGIN", "SET LOCAL lock_timeout = '2s'",
+                           "SET LOCAL statement_timeout = '10s'"};
+
+    if (b->count == 0) {
+        return 0;
+    }
+    bytes_add(&b->json, "]", 2);
+    if (!bytes_ok(&b->json)) {
+        snprintf(why, why_size, "out of memory");
+        return -ENOMEM;
+    }
+    const char *values[] = {(const char *)b->json.at};
+    for (int i = 0; i < 3; i++) {
+        if (pg_run(conn, begin[i], 0, NULL, why, why_size) < 0) {
+            return give_up(conn);
+        }
+    }
+    if (pg_run(conn, update_sql, 1, values, why, why_size) < 0 ||
+        pg_run(conn, insert_sql, 1, values, why, why_size) < 0 ||
+        pg_run(conn, "SELECT pg_notify('" ALARMSTORE_CHANNEL "', '')", 0, NULL, why, why_size) <
+            0 ||
+        pg_run(conn, "COMMIT", 0, NULL, why, why_size) < 0) {
+        return give_up(conn);
+    }
+    return 0;
+}

@@ -1,0 +1,129 @@
+/* courierplan.c - turns, delays, and when to give up. */
+#include "courierplan.h"
+
+#include <assert.h>
+#include <string.h>
+
+/* Of the delays below so many are three days. */
+#define TRIES_MAX 43
+/* A row that is older is given up sooner, when it had the short delays. */
+#define AGE_MAX_S (3 * 86400)
+#define TRIES_SHORT 9
+
+struct span
+courierplan_delay(unsigned failures, uint64_t random)
+{
+    static const int64_t seconds[] = {5, 30, 120, 300, 900, 1800, 3600, 7200};
+    const size_t last = sizeof seconds / sizeof seconds[0] - 1;
+
+    assert(failures > 0);
+    int64_t ns = seconds[failures - 1 < last ? failures - 1 : last] * NS_PER_S;
+    int64_t fifth = ns / 5;
+    return span_of_ns(ns - fifth + (int64_t)(random % (uint64_t)(2 * fifth + 1)));
+}
+
+bool
+courierplan_is_dead(unsigned tries, struct span age)
+{
+    return tries >= TRIES_MAX || (tries >= TRIES_SHORT && age.ns > AGE_MAX_S * NS_PER_S);
+}
+
+bool
+courierplan_may(const struct courierplan *p, const struct courierplan_hook *hook, struct span mono)
+{
+    if (hook->state == COURIERPLAN_DISABLED || p->in_flight >= COURIERPLAN_AT_ONCE ||
+        (hook->exec && p->exec_in_flight >= COURIERPLAN_AT_ONCE_EXEC)) {
+        return false;
+    }
+    return hook->state == COURIERPLAN_GOOD ? hook->in_flight < COURIERPLAN_AT_ONCE_HOOK
+                                           : hook->in_flight == 0 && mono.ns >= hook->not_before.ns;
+}
+
+/* The oldest; while the hook fails, of several not the one that failed by itself. */
+static size_t
+choose(const struct courierplan_hook *hook)
+{
+    return hook->state == COURIERPLAN_FAILING && hook->head_count > 1 &&
+           hook->heads[0] == hook->stepped_aside;
+}
+
+static int64_t
+pop(struct courierplan_hook *hook)
+{
+    size_t i = choose(hook);
+    int64_t id = hook->heads[i];
+
+    hook->head_count--;
+    memmove(&hook->heads[i], &hook->heads[i + 1], (hook->head_count - i) * sizeof hook->heads[0]);
+    return id;
+}
+
+int
+courierplan_next(struct courierplan *p, struct span mono, int64_t *id)
+{
+    for (size_t n = 0; n < p->hook_count; n++) {
+        size_t i = (p->turn + n) % p->hook_count;
+        struct courierplan_hook *hook = &p->hooks[i];
+        if (hook->head_count && courierplan_may(p, hook, mono)) {
+            *id = pop(hook);
+            p->turn = (i + 1) % p->hook_count;
+            courierplan_take(p, i);
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
+void
+courierplan_take(struct courierplan *p, size_t hook)
+{
+    p->hooks[hook].in_flight++;
+    p->in_flight++;
+    p->exec_in_flight += p->hooks[hook].exec;
+}
+
+void
+courierplan_over(struct courierplan *p, size_t hook)
+{
+    assert(p->in_flight && p->hooks[hook].in_flight);
+    p->hooks[hook].in_flight--;
+    p->in_flight--;
+    p->exec_in_flight -= p->hooks[hook].exec;
+}
+
+void
+courierplan_good(struct courierplan_hook *hook)
+{
+    if (hook->state != COURIERPLAN_DISABLED) {
+        hook->state = COURIERPLAN_GOOD;
+    }
+    hook->failures = 0;
+    hook->not_before = hook->failed_at = span_of_ns(0);
+    hook->stepped_aside = 0;
+}
+
+struct span
+courierplan_failed(struct courierplan_hook *hook, struct span began, struct span mono,
+                   struct span wait, struct span limit, uint64_t random)
+{
+    /* What was in flight when another failed says nothing new. */
+    bool another = hook->state == COURIERPLAN_FAILING && began.ns <= hook->failed_at.ns;
+    struct span delay = {hook->not_before.ns - mono.ns};
+
+    if (hook->state == COURIERPLAN_GOOD) {
+        hook->state = COURIERPLAN_FAILING;
+    }
+    if (!another) {
+        hook->failures++;
+        hook->failed_at = mono;
+        delay = courierplan_delay(hook->failures, random);
+        if (limit.ns && delay.ns > limit.ns) {
+            delay = limit;
+        }
+    }
+    if (delay.ns < wait.ns) {
+        delay = wait;
+    }
+    hook->not_before = span_of_ns(mono.ns + delay.ns);
+    return delay;
+}

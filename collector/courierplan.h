@@ -1,0 +1,71 @@
+/* courierplan.h - what the courier does next: whose turn it is, how long to wait after a failure,
+ * when a letter is dead.
+ *
+ * After nstime.h; before courier.c.  Does no I/O and knows no clock.  Rows are the heads of their
+ * problems (of each hook and problem the oldest that waits), so that taking any of them keeps the
+ * order. */
+#ifndef PLUMBLINE_COURIERPLAN_H
+#define PLUMBLINE_COURIERPLAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "nstime.h"
+
+#define COURIERPLAN_AT_ONCE 64
+#define COURIERPLAN_AT_ONCE_HOOK 4
+#define COURIERPLAN_AT_ONCE_EXEC 4
+#define COURIERPLAN_HEADS 64 /* Rows of a hook that are known at once. */
+
+/* How long to wait after so many failures in a row (> 0): 5 s, 30 s, 2 min, 5 min, 15 min, 30 min,
+ * 1 h, then 2 h, 20 % more or less as 'random' says. */
+struct span courierplan_delay(unsigned failures, uint64_t random);
+
+/* Whether a row that was tried so often, and is so old, is given up after one more failure.  Tries
+ * alone are about three days of the delays above; a row that is set back by hand begins anew. */
+bool courierplan_is_dead(unsigned tries, struct span age);
+
+enum courierplan_state { COURIERPLAN_GOOD, COURIERPLAN_FAILING, COURIERPLAN_DISABLED };
+
+/* Of one hook.  Times are monotonic. */
+struct courierplan_hook {
+    bool exec;
+    enum courierplan_state state;
+    unsigned failures;      /* In a row. */
+    struct span not_before; /* While it fails. */
+    struct span failed_at;  /* When the last failure that counted was seen. */
+    int64_t stepped_aside;  /* Row that failed by an answer of its own: another may probe; or 0. */
+    unsigned in_flight;
+    int64_t heads[COURIERPLAN_HEADS]; /* That are due, oldest first. */
+    size_t head_count;
+};
+
+struct courierplan {
+    struct courierplan_hook *hooks; /* The caller's. */
+    size_t hook_count;
+    size_t turn; /* Whose turn it is next. */
+    unsigned in_flight, exec_in_flight;
+};
+
+/* Whether the hook may have another delivery now.  While it fails one row probes it. */
+bool courierplan_may(const struct courierplan *p, const struct courierplan_hook *hook,
+                     struct span mono);
+
+/* Takes the next row: each hook has its turn, a hook's oldest row comes first.  Its hook's place
+ * and the row in '*id', counted as in flight; -1: there is none now. */
+int courierplan_next(struct courierplan *p, struct span mono, int64_t *id);
+
+/* Counts one that is no row, such as a ticket that is told again. */
+void courierplan_take(struct courierplan *p, size_t hook);
+/* What was in flight is over. */
+void courierplan_over(struct courierplan *p, size_t hook);
+
+/* What a try that began at 'began' and ended now did to its hook. */
+void courierplan_good(struct courierplan_hook *hook);
+/* 'wait': what the target asked for, 0: nothing; 'limit': no longer than that unless it was asked
+ * for, 0: no limit.  Those that failed together are one failure.  How long the hook waits now. */
+struct span courierplan_failed(struct courierplan_hook *hook, struct span began, struct span mono,
+                               struct span wait, struct span limit, uint64_t random);
+
+#endif

@@ -1,0 +1,446 @@
+/* watch.c - batches of a source become samples of cells; its silence and its clock. */
+#include "watch_parts.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Between two ticks: whoever stood still heard nothing. */
+#define TICK_MAX_NS (5 * NS_PER_S)
+
+const char *const watch_count_names[WATCH_COUNTS] = {"raised", "raised_again", "cleared", "changed",
+                                                     "over"};
+
+/* --- Life ------------------------------------------------------------------------- */
+
+static bool
+is_of_source(const struct inv_alarm *rule)
+{
+    return rule->metric.kind == INV_SILENCE || rule->metric.kind == INV_CLOCK_ERROR;
+}
+
+static int
+own_cells(struct watch *w)
+{
+    const struct inv_probe *probe = inventory_probe(w->config.inventory, w->config.source);
+    size_t count = 0;
+
+    for (size_t i = 0; i < w->config.rule_count; i++) {
+        count += is_of_source(w->config.rules[i]);
+    }
+    if (!probe || probe->state != INV_ACTIVE || count == 0) {
+        return 0;
+    }
+    w->own = calloc(count, sizeof w->own[0]);
+    if (!w->own) {
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < w->config.rule_count; i++) {
+        struct watch_cell *c = &w->own[w->own_count];
+        if (!is_of_source(w->config.rules[i])) {
+            continue;
+        }
+        alarm_cell_init(&c->cell, w->config.rules[i], w->config.hold);
+        w->own_count++;
+        if (w->config.rules[i]->metric.kind == INV_CLOCK_ERROR &&
+            alarm_flow(&c->cell, 0, span_of_ns(NS_PER_S), span_of_ns(0)) < 0) {
+            return -ENOMEM;
+        }
+    }
+    return 0;
+}
+
+struct watch *
+watch_new(const struct watch_config *config, struct instant now, struct instant told_until)
+{
+    struct watch *w = calloc(1, sizeof *w);
+
+    if (!w) {
+        return NULL;
+    }
+    w->config = *config;
+    w->heard = now;
+    w->told_until = told_until;
+    w->delays = hist_new(HIST_DELAY);
+    w->variations = hist_new(HIST_IFDV);
+    if (!w->delays || !w->variations || own_cells(w)) {
+        watch_free(w);
+        return NULL;
+    }
+    return w;
+}
+
+void
+watch_free(struct watch *w)
+{
+    struct watch_path *p, *next;
+
+    if (!w) {
+        return;
+    }
+    HASH_ITER(hh, w->paths, p, next)
+    {
+        HASH_DEL(w->paths, p);
+        for (size_t i = 0; i < p->count; i++) {
+            alarm_cell_fini(&p->cells[i].cell);
+        }
+        free(p);
+    }
+    for (size_t i = 0; i < w->own_count; i++) {
+        alarm_cell_fini(&w->own[i].cell);
+    }
+    for (size_t i = 0; i < w->past_count; i++) {
+        free(w->past[i].gone);
+    }
+    free(w->own);
+    free(w->past);
+    free(w->waiting);
+    free(w->touched);
+    free(w->sessions);
+    hist_free(w->delays);
+    hist_free(w->variations);
+    free(w);
+}
+
+size_t
+watch_bytes(const struct watch *w)
+{
+    size_t bytes = sizeof *w + w->session_room * sizeof w->sessions[0] +
+                   w->past_room * sizeof w->past[0] +
+                   (w->waiting_room + w->touched_room) * sizeof(void *);
+    struct watch_path *p, *next;
+
+    HASH_ITER(hh, w->paths, p, next)
+    {
+        bytes += sizeof *p + p->count * sizeof p->cells[0];
+        for (size_t i = 0; i < p->count; i++) {
+            bytes += alarm_cell_bytes(&p->cells[i].cell);
+        }
+    }
+    return bytes;
+}
+
+/* --- What was before ---------------------------------------------------------------- */
+
+static struct watch_cell *
+cell_of_rule(struct watch_cell *cells, size_t count, const char *rule)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(cells[i].cell.rule->key, rule) == 0) {
+            return &cells[i];
+        }
+    }
+    return NULL;
+}
+
+int
+watch_know(struct watch *w, const char *rule, enum watch_scope scope, const char *object,
+           const char *class_name, const struct alarm_episode *e, struct instant now)
+{
+    struct watch_cell *c = NULL;
+    int err = 0;
+
+    if (scope == WATCH_PROBE) {
+        c = cell_of_rule(w->own, w->own_count, rule);
+    } else {
+        const struct inv_link *link = inventory_link(w->config.inventory, object);
+        const struct inv_class *class_ = inventory_class(w->config.inventory, class_name);
+        struct watch_path *p = link && class_ ? watch_path(w, link, class_, &err) : NULL;
+        c = p ? cell_of_rule(p->cells, p->count, rule) : NULL;
+    }
+    if (err || c) {
+        return err ? err : alarm_restore(&c->cell, e);
+    }
+    if (e->cleared.ns) {
+        return 0;
+    }
+    struct watch_gone gone = {.scope = scope};
+    struct alarm_episode over = *e;
+    strncpy(gone.rule, rule, sizeof gone.rule - 1);
+    strncpy(gone.object, object, sizeof gone.object - 1);
+    strncpy(gone.class_name, class_name, sizeof gone.class_name - 1);
+    over.cleared = over.ended = over.decided = instant_before(now, e->decided) ? e->decided : now;
+    watch_note(w, WATCH_CLEARED);
+    return watch_gone(w, &gone, &over);
+}
+
+void
+watch_baseline(struct watch *w, const char *object, const char *class_name, const char *metric,
+               struct span against, int64_t value)
+{
+    char name[INV_METRIC_SIZE];
+    const struct inv_link *link = inventory_link(w->config.inventory, object);
+    const struct inv_class *class_ = inventory_class(w->config.inventory, class_name);
+    int err;
+    struct watch_path *p = link && class_ ? watch_path(w, link, class_, &err) : NULL;
+
+    for (size_t i = 0; p && i < p->count; i++) {
+        struct alarm_cell *c = &p->cells[i].cell;
+        if (c->rule->relative && c->rule->against.ns == against.ns &&
+            strcmp(inv_metric_format(c->rule->metric, name, sizeof name), metric) == 0) {
+            c->baseline = value;
+        }
+    }
+}
+
+/* --- Batches -------------------------------------------------------------------------- */
+
+/* Sessions come in the order in which they were named, again and again. */
+static const struct assemble_session *
+session_of(struct watch *w, const struct assemble *a, int64_t id)
+{
+    const struct assemble_session *s = w->next;
+
+    if (!s || s->id != id) {
+        s = assemble_session(a, id);
+    }
+    if (s) {
+        w->next = s->next;
+    }
+    return s;
+}
+
+static int
+sessions_grow(struct watch *w, uint32_t index)
+{
+    size_t room = w->session_room ? w->session_room : 64;
+
+    while (room <= index) {
+        room *= 2;
+    }
+    struct watch_session *more = reallocarray(w->sessions, room, sizeof *more);
+    if (!more) {
+        return -ENOMEM;
+    }
+    memset(more + w->session_room, 0, (room - w->session_room) * sizeof *more);
+    w->sessions = more;
+    w->session_room = room;
+    return 0;
+}
+
+/* Its cells, once it is known which they are. */
+static int
+learn(struct watch *w, const struct assemble_session *s, struct watch_session **out)
+{
+    int err = s->index < w->session_room ? 0 : sessions_grow(w, s->index);
+
+    if (err) {
+        return err;
+    }
+    struct watch_session *ws = *out = &w->sessions[s->index];
+    if (ws->known) {
+        return 0;
+    }
+    const struct inv_link *link = inventory_link(w->config.inventory, s->key.object);
+    const struct inv_class *class_ = inventory_class(w->config.inventory, s->key.class_name);
+    if (s->trusted && link && class_) {
+        ws->path = watch_path(w, link, class_, &err);
+    }
+    for (size_t i = 0; !err && ws->path && i < ws->path->count; i++) {
+        ws->flow = alarm_flow(&ws->path->cells[i].cell, s->key.flow, s->key.dt, s->key.tmax);
+        err = ws->flow < 0 ? ws->flow : 0;
+    }
+    ws->known = !err;
+    return err;
+}
+
+static int
+touch(struct watch *w, struct watch_cell *c)
+{
+    if (c->cell.touched) {
+        return 0;
+    }
+    if (w->touched_count == w->touched_room) {
+        size_t room = w->touched_room ? w->touched_room * 2 : 64;
+        struct watch_cell **more = reallocarray(w->touched, room, sizeof *more);
+        if (!more) {
+            return -ENOMEM;
+        }
+        w->touched = more;
+        w->touched_room = room;
+    }
+    c->cell.touched = true;
+    w->touched[w->touched_count++] = c;
+    return 0;
+}
+
+/* What a summary and an early state have in common. */
+struct told {
+    const struct assemble_session *session;
+    const pb_summary *final;
+    const pb_early *early;
+    struct instant start;
+};
+
+static int
+take_told(struct watch *w, const struct told *t)
+{
+    struct watch_session *ws = NULL;
+    int err = learn(w, t->session, &ws);
+
+    if (err || !ws->path || instant_before(t->start, ws->path->link->in_service)) {
+        return err;
+    }
+    for (size_t i = 0; i < ws->path->count && !err; i++) {
+        struct watch_cell *c = &ws->path->cells[i];
+        struct alarm_sample sample = {.start = t->start};
+        if (alarm_has(&c->cell, ws->flow, t->start)) {
+            continue;
+        }
+        if (t->final) {
+            watch_sample_final(w, c->cell.rule, &t->session->key, t->final, &sample);
+        } else {
+            watch_sample_early(c->cell.rule, t->early, &sample);
+        }
+        if (sample.count && alarm_take(&c->cell, ws->flow, &sample)) {
+            err = touch(w, c);
+        }
+    }
+    return err;
+}
+
+/* false: it is not ours, or of no time that can be. */
+static bool
+tell(struct watch *w, const struct assemble *a, int64_t session_id, uint64_t dt_number,
+     struct instant now, struct told *t)
+{
+    t->session = session_of(w, a, session_id);
+    return t->session && t->session->trusted &&
+           telemetry_start(dt_number, t->session->key.dt, &t->start) &&
+           t->start.ns <= now.ns + ASSEMBLE_AHEAD_NS;
+}
+
+static int
+decide(struct watch *w)
+{
+    int err = 0;
+
+    for (size_t i = 0; i < w->touched_count; i++) {
+        struct watch_cell *c = w->touched[i];
+        struct alarm_episode before = {.flaps = 0};
+        enum alarm_change change;
+        c->cell.touched = false;
+        if (err) {
+            continue;
+        }
+        if (c->waits) {
+            before = *c->cell.episode;
+        }
+        err = alarm_decide(&c->cell, &change);
+        err = err ? err : watch_change(w, c, change, &before);
+    }
+    w->touched_count = 0;
+    return err;
+}
+
+/* The source's own clock, each second that it tells of. */
+static int
+take_health(struct watch *w, const Plumbline__Telemetry__Health *h, struct instant at)
+{
+    int err = 0;
+
+    w->unsynchronised = !h->clock_synchronised;
+    for (size_t i = 0; i < w->own_count && !err; i++) {
+        struct watch_cell *c = &w->own[i];
+        const struct inv_alarm *rule = c->cell.rule;
+        const uint64_t error = h->clock_error_ns;
+        const struct alarm_sample s = {.start = instant_floor(at, span_of_ns(NS_PER_S)),
+                                       .final = true,
+                                       .count = 1,
+                                       .broken = !h->clock_synchronised || error > rule->raise,
+                                       .value_ns = error < INT64_MAX ? (int64_t)error : INT64_MAX};
+        if (rule->metric.kind == INV_CLOCK_ERROR && alarm_take(&c->cell, 0, &s)) {
+            err = touch(w, c);
+        }
+    }
+    return err;
+}
+
+int
+watch_take(struct watch *w, const struct assemble *a, const pb_batch *batch, struct instant now)
+{
+    const bool dated = batch->made_at_ns > 0 && batch->made_at_ns <= now.ns + ASSEMBLE_AHEAD_NS;
+    int err = 0;
+
+    if (dated && batch->made_at_ns > w->told_until.ns) {
+        w->told_until = instant_of_ns(batch->made_at_ns);
+    }
+    if (w->config.rule_count == 0) {
+        return 0;
+    }
+    for (size_t i = 0; i < batch->n_summaries && !err; i++) {
+        const pb_summary *m = batch->summaries[i];
+        struct told t = {.final = m};
+        err = tell(w, a, m->session_id, m->dt_number, now, &t) ? take_told(w, &t) : 0;
+    }
+    for (size_t i = 0; i < batch->n_early && !err; i++) {
+        const pb_early *m = batch->early[i];
+        struct told t = {.early = m};
+        err = tell(w, a, m->session_id, m->dt_number, now, &t) ? take_told(w, &t) : 0;
+    }
+    if (!err && batch->health && dated) {
+        err = take_health(w, batch->health, instant_of_ns(batch->made_at_ns));
+    }
+    int failed = decide(w);
+    return err ? err : failed;
+}
+
+/* --- Silence --------------------------------------------------------------------------- */
+
+void
+watch_heard(struct watch *w, struct instant now)
+{
+    w->heard = now;
+    for (size_t i = 0; i < w->own_count; i++) {
+        struct watch_cell *c = &w->own[i];
+        c->good_since = c->good_since ? c->good_since : now.ns;
+    }
+}
+
+static int
+look(struct watch *w, struct watch_cell *c, struct instant now)
+{
+    struct alarm_episode before = {.flaps = 0};
+    struct span silent = instant_sub(now, w->heard);
+    enum alarm_change change = ALARM_SAME;
+    int err = 0;
+
+    if (c->waits) {
+        before = *c->cell.episode;
+    }
+    if (silent.ns > c->cell.rule->over.ns) {
+        c->good_since = 0;
+        err = w->told_until.ns ? alarm_raise(&c->cell, now, w->heard, &change) : 0;
+        if (!err && alarm_is_raised(&c->cell)) {
+            struct alarm_episode *e = c->cell.episode;
+            e->limit = c->cell.rule->over.ns;
+            e->value = change == ALARM_SAME ? e->value : silent.ns;
+            e->worst = silent.ns > e->worst ? silent.ns : e->worst;
+        }
+    } else if (c->good_since && now.ns - c->good_since >= alarm_clear_time(&c->cell).ns) {
+        alarm_clear(&c->cell, now, instant_of_ns(c->good_since), &change);
+    }
+    return err ? err : watch_change(w, c, change, &before);
+}
+
+int
+watch_tick(struct watch *w, struct instant now, bool listening)
+{
+    bool stood_still = w->ticked.ns && now.ns - w->ticked.ns > TICK_MAX_NS;
+    int err = 0;
+
+    if (!listening || !w->ticked.ns || stood_still || instant_before(now, w->heard)) {
+        /* What may have come meanwhile would not have been heard. */
+        w->heard = now;
+        w->ticked = listening ? now : instant_of_ns(0);
+        return 0;
+    }
+    w->ticked = now;
+    for (size_t i = 0; i < w->own_count && !err; i++) {
+        struct watch_cell *c = &w->own[i];
+        if (c->cell.rule->metric.kind == INV_SILENCE) {
+            err = look(w, c, now);
+        }
+    }
+    return err;
+}

@@ -1,0 +1,95 @@
+/* watch.h - the alarms of one source: which session is of which cell, and what of them changed.
+ *
+ * After alarm.h and assemble.h; before alarmstore.h, which writes what changed.  Fed with batches
+ * as the worker takes them.  Does no I/O; time comes from the batches, and of silence alone from
+ * 'now'.  A watch is of one claim: whoever claims the source anew reads what was written
+ * (watch_know) and is fed from the committed position on. */
+#ifndef PLUMBLINE_WATCH_H
+#define PLUMBLINE_WATCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "alarm.h"
+#include "assemble.h"
+#include "counter.h"
+#include "inventory_sold.h"
+#include "nstime.h"
+#include "telemetry.h"
+
+/* Episodes of one source that are over, and of which nothing is written yet. */
+#define WATCH_PAST_MAX 10000u
+
+enum watch_count {
+    WATCH_RAISED,
+    WATCH_RAISED_AGAIN,
+    WATCH_CLEARED,
+    WATCH_CHANGED, /* More flows were over, or the way of the loss became known. */
+    WATCH_OVER,    /* Episodes that were over before they could be written, and too many. */
+    WATCH_COUNTS
+};
+extern const char *const watch_count_names[WATCH_COUNTS];
+
+struct watch;
+
+struct watch_config {
+    const char *source;
+    const struct inventory *inventory;
+    const struct inv_alarm *const *rules; /* In force; outlive the watch, as the inventory does. */
+    size_t rule_count;
+    struct span hold;
+    struct counter *counters; /* WATCH_COUNTS */
+};
+
+/* 'now' is when it was claimed; 'told_until' what the source had told by then, 0: it never
+ * spoke.  NULL: memory is out. */
+struct watch *watch_new(const struct watch_config *config, struct instant now,
+                        struct instant told_until);
+void watch_free(struct watch *w);
+
+/* What an alarm is about. */
+enum watch_scope { WATCH_LINK, WATCH_PROBE };
+
+/* An alarm that was written before, before the first batch.  What is not in the inventory any
+ * more, or not active, is cleared at 'now'.  0 or -ENOMEM. */
+int watch_know(struct watch *w, const char *rule, enum watch_scope scope, const char *object,
+               const char *class_name, const struct alarm_episode *e, struct instant now);
+
+/* What the past was, for relative rules: of link, class, metric and 'against'. */
+void watch_baseline(struct watch *w, const char *object, const char *class_name, const char *metric,
+                    struct span against, int64_t value);
+
+/* A batch that 'a' has just taken.  0 or -ENOMEM. */
+int watch_take(struct watch *w, const struct assemble *a, const pb_batch *batch,
+               struct instant now);
+
+/* Something of the source came, whether it could be taken or not. */
+void watch_heard(struct watch *w, struct instant now);
+
+/* Each second.  'listening': whether something would have been heard.  0 or -ENOMEM. */
+int watch_tick(struct watch *w, struct instant now, bool listening);
+
+/* --- What is to be written ---------------------------------------------------- */
+
+struct watch_news {
+    const char *rule_key;
+    const struct inv_alarm *rule; /* NULL: what it was about is not in the inventory any more. */
+    enum watch_scope scope;
+    const char *object, *class_name, *observer, *far; /* "": none. */
+    const char *text;                                 /* NULL: none. */
+    const struct alarm_episode *episode;
+};
+
+size_t watch_waiting(const struct watch *w);
+
+/* The i-th of them, oldest episodes first; valid until the next call that is not of these. */
+void watch_news(const struct watch *w, size_t i, struct watch_news *out);
+
+/* The first 'n' are written. */
+void watch_written(struct watch *w, size_t n);
+
+/* Memory that it holds. */
+size_t watch_bytes(const struct watch *w);
+
+#endif

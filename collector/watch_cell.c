@@ -1,0 +1,231 @@
+/* watch_cell.c - cells of a link and class, and what of them waits to be written. */
+#include "watch_parts.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- Cells ---------------------------------------------------------------------- */
+
+static bool
+has_class(const struct inv_class *const *list, size_t count, const struct inv_class *class_)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (list[i] == class_) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool
+is_of_link(const struct inv_alarm *rule, const struct inv_link *link,
+           const struct inv_class *class_)
+{
+    return alarm_knows(rule->metric.kind) && rule->metric.kind != INV_CLOCK_ERROR &&
+           (rule->metric.kind != INV_RT_FLOOR || link->rt_floor.ns > 0) &&
+           (!rule->classes ||
+            has_class((const struct inv_class *const *)rule->classes, rule->class_count, class_));
+}
+
+static struct watch_path *
+path_new(struct watch *w, const struct inv_link *link, const struct inv_class *class_, size_t count)
+{
+    struct watch_path *p = calloc(1, sizeof *p + count * sizeof p->cells[0]);
+
+    if (!p) {
+        return NULL;
+    }
+    const struct inv_probe *first = link->ends[0].probe, *second = link->ends[1].probe;
+    const bool is_first = first && strcmp(first->key, w->config.source) == 0;
+    const struct inv_probe *far = is_first ? second : first;
+    snprintf(p->key, sizeof p->key, "%s/%s", link->key, class_->key);
+    p->link = link;
+    p->class_ = class_;
+    p->far = far ? far->key : "";
+    for (size_t i = 0; i < w->config.rule_count; i++) {
+        if (is_of_link(w->config.rules[i], link, class_)) {
+            struct watch_cell *c = &p->cells[p->count++];
+            alarm_cell_init(&c->cell, w->config.rules[i], w->config.hold);
+            c->path = p;
+        }
+    }
+    HASH_ADD_STR(w->paths, key, p);
+    return p;
+}
+
+struct watch_path *
+watch_path(struct watch *w, const struct inv_link *link, const struct inv_class *class_, int *err)
+{
+    char key[2 * (SERIES_NAME_MAX + 1)];
+    struct watch_path *p;
+    size_t count = 0;
+
+    *err = 0;
+    snprintf(key, sizeof key, "%s/%s", link->key, class_->key);
+    HASH_FIND_STR(w->paths, key, p);
+    if (p) {
+        return p;
+    }
+    for (size_t i = 0; i < w->config.rule_count; i++) {
+        count += is_of_link(w->config.rules[i], link, class_);
+    }
+    /* What is planned wakes nobody. */
+    if (count == 0 || link->state != INV_ACTIVE ||
+        !has_class((const struct inv_class *const *)link->classes, link->class_count, class_)) {
+        return NULL;
+    }
+    p = path_new(w, link, class_, count);
+    *err = p ? 0 : -ENOMEM;
+    return p;
+}
+
+/* --- What waits ------------------------------------------------------------------ */
+
+static int
+past_room(struct watch *w)
+{
+    if (w->past_count == w->past_room) {
+        size_t room = w->past_room ? w->past_room * 2 : 16;
+        struct watch_past *more = reallocarray(w->past, room, sizeof *more);
+        if (!more) {
+            return -ENOMEM;
+        }
+        w->past = more;
+        w->past_room = room;
+    }
+    return 0;
+}
+
+int
+watch_gone(struct watch *w, const struct watch_gone *gone, const struct alarm_episode *e)
+{
+    struct watch_gone *copy = malloc(sizeof *copy);
+
+    if (!copy || past_room(w)) {
+        free(copy);
+        return -ENOMEM;
+    }
+    *copy = *gone;
+    w->past[w->past_count++] = (struct watch_past){.episode = *e, .gone = copy};
+    return 0;
+}
+
+/* Another episode begins before the one before was written: that one waits by itself. */
+static int
+keep_past(struct watch *w, const struct watch_cell *c, const struct alarm_episode *before)
+{
+    if (w->past_count >= WATCH_PAST_MAX) {
+        watch_note(w, WATCH_OVER);
+        return 0;
+    }
+    if (past_room(w)) {
+        return -ENOMEM;
+    }
+    w->past[w->past_count++] = (struct watch_past){.episode = *before, .cell = c};
+    return 0;
+}
+
+int
+watch_change(struct watch *w, struct watch_cell *c, enum alarm_change change,
+             const struct alarm_episode *before)
+{
+    static const enum watch_count counts[] = {[ALARM_RAISED] = WATCH_RAISED,
+                                              [ALARM_RAISED_AGAIN] = WATCH_RAISED_AGAIN,
+                                              [ALARM_CLEARED] = WATCH_CLEARED,
+                                              [ALARM_MORE] = WATCH_CHANGED};
+    if (change == ALARM_SAME) {
+        return 0;
+    }
+    watch_note(w, counts[change]);
+    if (c->waits) {
+        return change == ALARM_RAISED ? keep_past(w, c, before) : 0;
+    }
+    if (w->waiting_count == w->waiting_room) {
+        size_t room = w->waiting_room ? w->waiting_room * 2 : 64;
+        struct watch_cell **more = reallocarray(w->waiting, room, sizeof *more);
+        if (!more) {
+            return -ENOMEM;
+        }
+        w->waiting = more;
+        w->waiting_room = room;
+    }
+    w->waiting[w->waiting_count++] = c;
+    c->waits = true;
+    return 0;
+}
+
+size_t
+watch_waiting(const struct watch *w)
+{
+    return w->past_count + w->waiting_count;
+}
+
+static const char *
+text_of(const struct watch *w, const struct inv_alarm *rule)
+{
+    return rule->metric.kind == INV_CLOCK_ERROR && w->unsynchronised
+               ? "the clock is not synchronised"
+               : NULL;
+}
+
+static void
+tell_cell(const struct watch *w, const struct watch_cell *c, struct watch_news *out)
+{
+    const struct watch_path *p = c->path;
+
+    out->rule = c->cell.rule;
+    out->rule_key = c->cell.rule->key;
+    out->scope = p ? WATCH_LINK : WATCH_PROBE;
+    out->object = p ? p->link->key : w->config.source;
+    out->class_name = p ? p->class_->key : "";
+    out->observer = w->config.source;
+    out->far = p ? p->far : "";
+    out->text = text_of(w, c->cell.rule);
+}
+
+void
+watch_news(const struct watch *w, size_t i, struct watch_news *out)
+{
+    *out = (struct watch_news){.far = ""};
+    if (i >= w->past_count) {
+        const struct watch_cell *c = w->waiting[i - w->past_count];
+        tell_cell(w, c, out);
+        out->episode = c->cell.episode;
+        return;
+    }
+    const struct watch_past *past = &w->past[i];
+    if (past->gone) {
+        out->rule_key = past->gone->rule;
+        out->scope = past->gone->scope;
+        out->object = past->gone->object;
+        out->class_name = past->gone->class_name;
+        out->observer = w->config.source;
+        out->text = "it is not in the inventory any more";
+    } else {
+        tell_cell(w, past->cell, out);
+    }
+    out->episode = &past->episode;
+}
+
+void
+watch_written(struct watch *w, size_t n)
+{
+    size_t past = n < w->past_count ? n : w->past_count, cells = n - past;
+
+    for (size_t i = 0; i < past; i++) {
+        free(w->past[i].gone);
+    }
+    w->past_count -= past;
+    if (past) {
+        memmove(w->past, w->past + past, w->past_count * sizeof w->past[0]);
+    }
+    for (size_t i = 0; i < cells; i++) {
+        w->waiting[i]->waits = false;
+    }
+    w->waiting_count -= cells;
+    if (cells) {
+        memmove(w->waiting, w->waiting + cells, w->waiting_count * sizeof(void *));
+    }
+}

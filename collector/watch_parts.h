@@ -1,0 +1,101 @@
+/* watch_parts.h - what the files of watch.h share, and nobody else.
+ *
+ * Each calls those before it: watch_cell.c (cells, what waits to be written), watch_sample.c (what
+ * a summary tells of a metric), watch.c (batches, and the source itself). */
+#ifndef PLUMBLINE_WATCH_PARTS_H
+#define PLUMBLINE_WATCH_PARTS_H
+
+#include "texthash.h"
+
+#include "hist.h"
+#include "watch.h"
+
+struct watch_path;
+
+struct watch_cell {
+    struct alarm_cell cell;
+    const struct watch_path *path; /* NULL: of the source itself. */
+    bool waits;                    /* Its episode is to be written. */
+    int64_t good_since;            /* Of silence: when it spoke again; 0: it does not. */
+};
+
+/* A link and class that the source observes. */
+struct watch_path {
+    char key[2 * (SERIES_NAME_MAX + 1)]; /* "link/class" */
+    const struct inv_link *link;
+    const struct inv_class *class_;
+    const char *far;
+    size_t count;
+    UT_hash_handle hh;
+    struct watch_cell cells[];
+};
+
+/* Of assemble_session.index. */
+struct watch_session {
+    bool known;
+    int flow;                /* In each cell of the path. */
+    struct watch_path *path; /* NULL: it is not watched. */
+};
+
+/* What is in the inventory no more. */
+struct watch_gone {
+    enum watch_scope scope;
+    char rule[SERIES_NAME_MAX + 1], object[SERIES_NAME_MAX + 1], class_name[SERIES_NAME_MAX + 1];
+};
+
+/* An episode that is over and that waits. */
+struct watch_past {
+    struct alarm_episode episode;
+    const struct watch_cell *cell;
+    struct watch_gone *gone; /* Its own; then there is no cell. */
+};
+
+struct watch {
+    struct watch_config config;
+    struct watch_path *paths;
+    struct watch_session *sessions;
+    size_t session_room;
+    const struct assemble_session *next; /* Probably whose summary comes next. */
+    struct watch_cell *own; /* Of the source: silence, clock_error; NULL if it is not active. */
+    size_t own_count;
+    struct watch_cell **touched;
+    size_t touched_count, touched_room;
+    struct watch_cell **waiting;
+    size_t waiting_count, waiting_room;
+    struct watch_past *past;
+    size_t past_count, past_room;
+    struct hist *delays, *variations; /* To take a quantile from. */
+    struct instant told_until;        /* By the source's time; 0: it never spoke. */
+    struct instant heard;             /* By ours: the claim, or when something came. */
+    struct instant ticked;            /* 0: it was not listened to. */
+    bool unsynchronised;
+};
+
+static inline void
+watch_note(struct watch *w, enum watch_count what)
+{
+    counter_add(&w->config.counters[what], 1);
+}
+
+/* --- watch_cell.c ------------------------------------------------------------- */
+
+/* The path of that link and class, made if need be; NULL and '*err' 0: no rule asks for it. */
+struct watch_path *watch_path(struct watch *w, const struct inv_link *link,
+                              const struct inv_class *class_, int *err);
+
+/* Its episode changed: it waits to be written.  'before' is what it was.  0 or -ENOMEM. */
+int watch_change(struct watch *w, struct watch_cell *c, enum alarm_change change,
+                 const struct alarm_episode *before);
+
+/* An alarm of what is not in the inventory is over.  0 or -ENOMEM. */
+int watch_gone(struct watch *w, const struct watch_gone *gone, const struct alarm_episode *e);
+
+/* --- watch_sample.c ----------------------------------------------------------- */
+
+/* What a summary, or an early state, tells a rule.  'count' 0: nothing. */
+void watch_sample_final(struct watch *w, const struct inv_alarm *rule,
+                        const struct session_key *key, const pb_summary *m,
+                        struct alarm_sample *out);
+void watch_sample_early(const struct inv_alarm *rule, const pb_early *m, struct alarm_sample *out);
+
+#endif
