@@ -157,6 +157,23 @@ check 'a window that begins while a problem is open' window +1h x6
 clear x6
 becomes 'does not hold its end' 'open resolve' "$(told 6 noc)"
 
+# --- What else is known of it ---
+sql "INSERT INTO plumbline_store.event (source_id, epoch, sequence, ordinal, at, kind, object, class, flow, details)
+    VALUES (1, 1, 1, 1, now() - interval '2 min', 'ttl', 'x2', 'gold', 0, '{\"direction\": \"fwd\", \"from\": 62, \"to\": 60}');
+    INSERT INTO plumbline_store.source_position (source_id, source, committed_at) VALUES (78, 'pc', now())" >/dev/null
+sql "WITH a AS (INSERT INTO plumbline_store.alarm (rule, metric, severity, scope, object, class, observer, began, raised, decided, details)
+    VALUES ('slow', 'rt_p50', 'minor', 'link', 'x2', 'gold', 'pc', now(), now(), now(),
+        '{\"value\": 12000000, \"worst\": 12500000, \"limit\": 12000000, \"baseline\": 10000000, \"unit\": \"ns\", \"flows\": {\"of\": 4, \"over\": [2]}}') RETURNING id)
+    INSERT INTO plumbline_store.alarm_news (alarm) SELECT id FROM a" >/dev/null
+becomes 'a delay with another TTL is a re-route' 're-routed: link x2, rt_p50 12.50ms instead of 10.00ms, gold, 1 of 4 paths' "SELECT title FROM plumbline_store.problem WHERE cause = 'x2'"
+check_equal 'and why is said' "$(printf '%s\n' 're_route' 'other_classes	gold is bad, be is not' 'paths	1 of 4 flows: one path of several' 'members	group pair has 1 of 2 members left, and needs 1' 'far_end')" \
+    "$(sql "SELECT e->>'kind' || CASE WHEN e->>'kind' IN ('re_route', 'far_end') THEN '' ELSE E'\\t' || (e->>'text') END FROM plumbline_store.problem p, jsonb_array_elements(evidence) e WHERE cause = 'x2'")"
+becomes 'whom it is not grave enough for hears nothing' 'open' "$(told 7 noc)"
+check_equal 'as he asked' '' "$(sql "$(told 7 grave)")"
+cut x2
+becomes 'until it is' 'open' "$(told 7 grave)"
+becomes 'which the others hear as a change' 'open change' "$(told 7 noc)"
+
 # --- What nobody looks after any more ---
 sql "INSERT INTO plumbline_store.source_position (source_id, source, closed) VALUES (77, 'gone', true); UPDATE plumbline_store.alarm SET source_id = 77 WHERE object = 'x5'" >/dev/null
 becomes 'a closed source ends its alarms, and so its problem' "$(printf 'ended\tcritical\tloss\tlink\tx5\t')" "$(problem 5)"
