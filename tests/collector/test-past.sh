@@ -110,7 +110,7 @@ check_equal 'one that is not stays' 2 "$(sql "SELECT count(*) FROM plumbline_sto
 stop one TERM 15
 
 # --- Budgets ---
-sql 'TRUNCATE plumbline_store.judged_period, plumbline_store.objective_state'
+sql 'TRUNCATE plumbline_store.judged_period, plumbline_store.objective_state, plumbline_store.alarm, plumbline_store.alarm_news'
 {
     cat "$TEST_DIR/inventory.yaml"
     echo '  quick: { metric: budget, over: 5m, raise: 1%, clear: 2m, severity: minor, classes: [c0] }'
