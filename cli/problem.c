@@ -13,6 +13,7 @@
 #include "cli.h"
 #include "log.h"
 #include "nstime.h"
+#include "pg.h"
 #include "value.h"
 
 #define DEFAULT_CONFIG "/etc/plumbline/plumbline.yaml"
@@ -179,6 +180,42 @@ const char problem_columns[] =
     /* */ JUDGED_UTC("p.acknowledged_at") " AS acknowledged_at, p.acknowledged_by, "
     /* */ JUDGED_UTC("p.acknowledged_until") " AS acknowledged_until, p.acknowledged_note, "
                                              "p.tickets";
+
+struct problem_tally
+problem_tally_read(PGconn *conn)
+{
+    PGresult *r = pg_call(conn,
+                          "SELECT (SELECT count(*) FROM plumbline.v_problem WHERE state = 'open'), "
+                          "(SELECT count(*) FROM plumbline.v_problem WHERE state = 'open' "
+                          "AND acknowledged_by IS NULL), "
+                          "(SELECT count(*) FROM plumbline.v_hook WHERE state IN ('failing', "
+                          "'disabled') OR dead > 0)",
+                          0, NULL);
+    struct problem_tally t = {.known = PQresultStatus(r) == PGRES_TUPLES_OK};
+
+    if (t.known) {
+        t.open = strtoll(PQgetvalue(r, 0, 0), NULL, 10);
+        t.unacknowledged = strtoll(PQgetvalue(r, 0, 1), NULL, 10);
+        t.hooks_amiss = strtoll(PQgetvalue(r, 0, 2), NULL, 10);
+    }
+    PQclear(r);
+    return t;
+}
+
+void
+problem_tally_print(const struct problem_tally *t)
+{
+    if (t->open) {
+        printf("\nopen problems: %" PRId64 ", of which nobody has %" PRId64
+               " (plumbline problems)\n",
+               t->open, t->unacknowledged);
+    }
+    if (t->hooks_amiss) {
+        printf("%shooks that fail, or have messages that were given up: %" PRId64
+               " (plumbline hooks)\n",
+               t->open ? "" : "\n", t->hooks_amiss);
+    }
+}
 
 /* --- Showing ------------------------------------------------------------------- */
 

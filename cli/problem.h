@@ -53,6 +53,15 @@ const char *problem_fit(const char *text, size_t columns, char *buf, size_t size
 /* The same, not filled: for text of others that stands last in a line. */
 const char *problem_cut(const char *text, size_t columns, char *buf, size_t size);
 
+/* How much is wrong, for `plumbline status`. */
+struct problem_tally {
+    bool known; /* Else the database has no problems yet, or may not be read. */
+    int64_t open, unacknowledged, hooks_amiss;
+};
+struct problem_tally problem_tally_read(PGconn *conn);
+/* A line where there is something to tell. */
+void problem_tally_print(const struct problem_tally *t);
+
 /* A line each, under a heading. */
 void problem_print(const cJSON *list);
 /* "... and 3 more", if there are. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "nstime.h"
 #include "problem.h"
 
 #define LINES "20"
@@ -35,58 +36,43 @@ static const char help[] =
 /* The lists of a problem, and where they come from; $1 is its number. */
 static const struct {
     const char *name, *sql;
-    const char *view; /* Not NULL: it is left out where the database has none. */
 } lists[] = {
-    {"objects",
-     "SELECT kind, key, label, labels, tenant, bad FROM plumbline.v_problem_object "
-     "WHERE problem = $1::bigint ORDER BY bad DESC, kind, key",
-     NULL},
-    {"alarms",
-     "SELECT id, rule, metric, severity, scope, object, class, observer, "
+    {"objects", "SELECT kind, key, label, labels, tenant, bad FROM plumbline.v_problem_object "
+                "WHERE problem = $1::bigint ORDER BY bad DESC, kind, key"},
+    {"alarms", "SELECT id, rule, metric, severity, scope, object, class, observer, "
      /* */ JUDGED_UTC("began") " AS began, " JUDGED_UTC("raised") " AS raised, " //
      JUDGED_UTC("cleared") " AS cleared, " JUDGED_UTC(
          "ended") " AS ended, flaps, details "
                   "FROM plumbline.v_alarm WHERE problem = $1::bigint "
                   "ORDER BY cleared IS NOT NULL, "
                   "array_position('{critical,major,minor,warning,info}', severity), "
-                  "v_alarm.began, object, class, observer",
-     NULL},
-    {"steps",
-     "SELECT number, " JUDGED_UTC("at") " AS at, what, text FROM plumbline.v_problem_step "
-                                        "WHERE problem = $1::bigint ORDER BY number",
-     NULL},
+                  "v_alarm.began, object, class, observer"},
+    {"steps", "SELECT number, " JUDGED_UTC("at") " AS at, what, text FROM plumbline.v_problem_step "
+                                                 "WHERE problem = $1::bigint ORDER BY number"},
     {"acknowledgements",
      "SELECT number, note, author, written_by, " JUDGED_UTC("until") " AS until, " //
      JUDGED_UTC("at") " AS at, " JUDGED_UTC(
          "ended_at") " AS ended_at "
-                     "FROM plumbline.v_acknowledgement WHERE problem = $1::bigint ORDER BY number",
-     NULL},
+                     "FROM plumbline.v_acknowledgement WHERE problem = $1::bigint ORDER BY number"},
     {"outbox",
      "SELECT id, hook, action, state, tries, " JUDGED_UTC("next_try") " AS next_try, " //
      JUDGED_UTC("last_try") " AS last_try, last_error, " JUDGED_UTC("created_at") " AS created_at, "
      /* */ JUDGED_UTC("ended_at") " AS ended_at FROM plumbline.v_outbox "
-                                  "WHERE problem = $1::bigint ORDER BY id",
-     NULL},
+                                  "WHERE problem = $1::bigint ORDER BY id"},
     {"traces",
-     "SELECT id, link, probe, " JUDGED_UTC(
-         "at") " AS at, why, hops, reached "
-               "FROM plumbline.v_trace WHERE problem = $1::bigint ORDER BY link, probe, id",
-     "plumbline.v_trace"},
+     "SELECT t.link, t.probe, t.class, t.flow, " JUDGED_UTC(
+         "t.at") " AS at, t.reached, t.hops, "
+                 "t.error, " JUDGED_UTC(
+                     "g.at") " AS good_at, g.hops AS good_hops "
+                             "FROM plumbline.v_trace t LEFT JOIN LATERAL (SELECT x.at, x.hops FROM "
+                             "plumbline.v_trace x "
+                             "WHERE (x.link, x.probe, x.class, x.flow) = (t.link, t.probe, "
+                             "t.class, t.flow) "
+                             "AND x.why = 'good' AND x.at < t.at ORDER BY x.at DESC LIMIT 1) g ON "
+                             "true "
+                             "WHERE t.problem = $1::bigint ORDER BY t.link, t.probe, t.at"},
 };
 #define LISTS (sizeof lists / sizeof lists[0])
-
-static bool
-has_view(struct judged *j, const char *view)
-{
-    const char *values[] = {view};
-    int status;
-    cJSON *list =
-        judged_read(j, "SELECT to_regclass($1) IS NOT NULL AS there", 1, values, NULL, &status);
-    bool there = cJSON_IsTrue(cJSON_GetObjectItem(cJSON_GetArrayItem(list, 0), "there"));
-
-    cJSON_Delete(list);
-    return there;
-}
 
 /* NULL after it was told. */
 static cJSON *
@@ -110,9 +96,7 @@ read_problem(struct judged *j, const char *number, const char *key, int *status)
     }
     cJSON_Delete(list);
     for (size_t i = 0; p && i < LISTS; i++) {
-        cJSON *rows = lists[i].view && !has_view(j, lists[i].view)
-                          ? cJSON_CreateArray()
-                          : judged_read(j, lists[i].sql, 1, values, NULL, status);
+        cJSON *rows = judged_read(j, lists[i].sql, 1, values, NULL, status);
         if (!rows) {
             cJSON_Delete(p);
             return NULL;
@@ -326,6 +310,59 @@ show_tickets(const cJSON *p)
     }
 }
 
+/* "10.0.0.1 0.8ms > * > 10.1.1.1 4.1ms". */
+static void
+print_path(const char *name, const cJSON *hops)
+{
+    const char *between = "";
+    const cJSON *hop;
+    char delay[32];
+
+    printf("    %-5s ", name);
+    cJSON_ArrayForEach(hop, hops)
+    {
+        const char *address = judged_text(hop, "address");
+        bool timed = judged_has(hop, "rt_us");
+        printf("%s%s%s%s", between, address[0] ? address : "*", timed ? " " : "",
+               timed ? span_format(span_of_ns(judged_number(hop, "rt_us") * NS_PER_US), delay,
+                                   sizeof delay)
+                     : "");
+        between = " > ";
+    }
+    puts(cJSON_GetArraySize(hops) ? "" : "(nobody answered)");
+}
+
+/* The path as it is, over the last one that was good. */
+static void
+show_traces(const cJSON *p, int64_t limit)
+{
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(p, "traces"), *one;
+    int64_t all = cJSON_GetArraySize(list), shown = 0;
+
+    if (all) {
+        puts("\nTRACES");
+    }
+    cJSON_ArrayForEach(one, list)
+    {
+        const char *error = judged_text(one, "error");
+        if (shown++ == limit) {
+            break;
+        }
+        printf("  %s from %s, %s flow %" PRId64 ", %s: %s%s%s\n", judged_text(one, "link"),
+               judged_text(one, "probe"), judged_text(one, "class"), judged_number(one, "flow"),
+               judged_text(one, "at"),
+               cJSON_IsTrue(cJSON_GetObjectItem(one, "reached")) ? "it reaches the far end"
+                                                                 : "it does not reach the far end",
+               error[0] ? "; " : "", error);
+        print_path("now", cJSON_GetObjectItemCaseSensitive(one, "hops"));
+        if (judged_has(one, "good_at")) {
+            print_path("good", cJSON_GetObjectItemCaseSensitive(one, "good_hops"));
+            printf("          (%s)\n", judged_text(one, "good_at"));
+        }
+    }
+    problem_print_left_out(all - limit, "--limit 0 shows all");
+}
+
 /* What was delivered is in the steps. */
 static void
 show_outbox(const cJSON *p, int64_t limit)
@@ -391,6 +428,7 @@ show(const cJSON *p, int64_t limit)
     show_steps(p, limit);
     show_tickets(p);
     show_outbox(p, limit);
+    show_traces(p, limit);
     show_next(p);
 }
 

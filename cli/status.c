@@ -21,6 +21,7 @@
 #include "log.h"
 #include "nstime.h"
 #include "pg.h"
+#include "problem.h"
 #include "series.h"
 
 #define DEFAULT_CONFIG "/etc/plumbline/plumbline.yaml"
@@ -37,8 +38,9 @@ static const char help[] =
     "\n"
     "A line for each link, class and sending end, worst first, a line for each source (round\n"
     "trip and one-way delay (medians), loss each way, when it was last heard of), and the last\n"
-    "events of a day: TTL and DSCP changed, large packets lost, what probes refused.  On a\n"
-    "terminal the table refreshes; else it is printed once.\n"
+    "events of a day: TTL and DSCP changed, large packets lost, what probes refused.  Then how\n"
+    "many problems are open, and how many hooks fail, if any.  On a terminal the table refreshes;\n"
+    "else it is printed once.\n"
     "\n"
     "  --config FILE      default /etc/plumbline/plumbline.yaml\n"
     "  --once             print once\n"
@@ -94,6 +96,7 @@ struct status {
     struct line *lines;
     size_t line_count, line_room;
     PGresult *events; /* NULL: none could be read. */
+    struct problem_tally problems;
 };
 
 /* --- Collecting ----------------------------------------------------------- */
@@ -150,6 +153,7 @@ read_positions(struct status *s)
     s->postgresql_why[0] = '\0';
     PQclear(s->events);
     s->events = NULL;
+    s->problems.known = false;
     if (!s->conn) {
         s->conn = pg_connect(&s->config->postgresql, &options, s->postgresql_why,
                              sizeof s->postgresql_why);
@@ -178,6 +182,7 @@ read_positions(struct status *s)
     }
     PQclear(r);
     s->events = events_read(s->conn, EVENTS, s->postgresql_why, sizeof s->postgresql_why);
+    s->problems = problem_tally_read(s->conn);
 }
 
 static struct line *
@@ -480,6 +485,9 @@ print_table(const struct status *s, bool colour)
         print_source(&s->sources[i], colour);
     }
     events_print(s->events);
+    if (s->problems.known) {
+        problem_tally_print(&s->problems);
+    }
     fflush(stdout);
 }
 
@@ -569,6 +577,9 @@ print_json(const struct status *s)
         cJSON_AddItemToArray(sources, source_json(&s->sources[i]));
     }
     cJSON_AddItemToObject(o, "events", events_json(s->events));
+    add_number_or_null(o, "problems_open", s->problems.known, s->problems.open);
+    add_number_or_null(o, "problems_unacknowledged", s->problems.known, s->problems.unacknowledged);
+    add_number_or_null(o, "hooks_amiss", s->problems.known, s->problems.hooks_amiss);
     char *text = cJSON_Print(o);
     if (text) {
         puts(text);

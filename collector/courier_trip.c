@@ -41,8 +41,9 @@ next_request(struct courier *c, struct courier_trip *t)
         return;
     }
     const struct hookform_request *r = hookform_request(t->form);
-    if (!r) {
-        finish(t, HOOKFORM_DEAD, hookform_why(t->form));
+    if (!r) { /* It cannot be made, or there is nothing to say to such a target. */
+        const char *why = hookform_why(t->form);
+        finish(t, why[0] ? HOOKFORM_DEAD : HOOKFORM_DONE, why);
         return;
     }
     int err;
@@ -69,8 +70,9 @@ answered(struct courier *c, struct courier_trip *t, const struct hookform_answer
     }
     /* A target that is there, and cannot do this: maybe it can do another. */
     t->by_itself = (a->status >= 500 && a->status != 502 && a->status != 503 && a->status != 504) ||
-                   (a->error && strcmp(a->error, "timed out") == 0) || t->exec.output;
-    finish(t, verdict, verdict == HOOKFORM_DONE ? "" : hookform_why(t->form));
+                   (a->error && strcmp(a->error, "timed out") == 0) ||
+                   courier_inv_hook(c, t->hook)->command;
+    finish(t, verdict, hookform_why(t->form));
 }
 
 void
@@ -119,6 +121,7 @@ courier_trip_begin(struct courier *c, struct courier_trip *t, size_t hook,
         t->form = hookform_new(courier_inv_hook(c, hook), &t->secret.secrets, t->event, &ticket,
                                instant_now(), t->tries - 1);
     }
+    /* What was put there by hand may be no event. */
     if (t->form) {
         next_request(c, t);
     } else {
@@ -167,9 +170,8 @@ write_ticket(struct courier *c, struct courier_trip *t)
     if (!t->problem || !has.there) {
         return 0;
     }
-    bool another = !t->number || (t->closed && !has.closed) || strcmp(has.ref, t->ref) != 0;
-    /* One that had no name yet is the same. */
-    another = another && (!t->number || t->closed || t->ref[0]);
+    /* An Alertmanager's are labels, which may become others. */
+    bool another = !t->number || (has.shown[0] && strcmp(has.ref, t->ref) != 0);
     const struct courierstore_ticket ticket = {
         .hook = hook->key,
         .problem = t->problem,
@@ -184,9 +186,9 @@ write_ticket(struct courier *c, struct courier_trip *t)
     return courierstore_ticket(&c->store, &ticket);
 }
 
-/* The target took it, or refused it for ever: it works. */
+/* The target took it (if not all of it, 'why' says so), or refused it for ever: it works. */
 static int
-hook_works(struct courier *c, struct courier_trip *t, const char *error)
+hook_works(struct courier *c, struct courier_trip *t, bool took)
 {
     const struct inv_hook *hook = courier_inv_hook(c, t->hook);
     struct courierplan_hook *plan = &c->plans[t->hook];
@@ -198,12 +200,12 @@ hook_works(struct courier *c, struct courier_trip *t, const char *error)
         log_info("hook %s works again", hook->key);
     }
     courierplan_good(plan);
-    if (!failed && !error && known->good_at.ns && mono.ns - known->good_at.ns < GOOD_EVERY_NS) {
+    if (!failed && took && known->good_at.ns && mono.ns - known->good_at.ns < GOOD_EVERY_NS) {
         return 0;
     }
     known->good_at = mono;
     const struct courierstore_hook h = {
-        .hook = hook->key, .state = plan->state, .error = error, .good = !error};
+        .hook = hook->key, .state = (int)plan->state, .error = t->why[0] ? t->why : NULL, .good = took};
     return courierstore_hook(&c->store, &h);
 }
 
@@ -265,7 +267,7 @@ count_hook(struct courier *c, const struct courier_trip *t, bool delivered)
 static int
 record_done(struct courier *c, struct courier_trip *t)
 {
-    int err = hook_works(c, t, NULL);
+    int err = hook_works(c, t, true);
 
     count_hook(c, t, true);
     if (!t->id) {
@@ -289,6 +291,8 @@ record_dead(struct courier *c, struct courier_trip *t)
                   courier_inv_hook(c, t->hook)->key, t->action, (long long)t->problem, t->tries,
                   t->why);
     }
+    /* Before anything else of its problem goes, it is seen what of that is left to be said. */
+    c->look_at = c->tidy_at = span_of_ns(0);
     return courierstore_dead(&c->store, t->id, t->why);
 }
 
@@ -325,7 +329,7 @@ courier_trip_record(struct courier *c, struct courier_trip *t)
         err = record_done(c, t);
         break;
     case HOOKFORM_DEAD:
-        err = hook_works(c, t, t->why);
+        err = hook_works(c, t, false);
         err = err ? err : record_dead(c, t);
         break;
     case HOOKFORM_DISABLED:

@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* Of the delays below so many are three days. */
-#define TRIES_MAX 42
+#define TRIES_MAX 43
 /* A row that is older is given up sooner, when it had the short delays. */
 #define AGE_MAX_S (3 * 86400)
 #define TRIES_SHORT 9

@@ -1,15 +1,18 @@
 /* exposition.h - what this collector shows at /metrics.
  *
- * After worker.h, judge.h, keeper.h; before main.c.  Runs in the main thread: counters and views of
- * threads may be read by any. */
+ * After worker.h, judge.h, past.h, desk.h, keeper.h, courier.h; before main.c.  Runs in the main
+ * thread: counters and views of threads may be read by any. */
 #ifndef PLUMBLINE_COLLECTOR_EXPOSITION_H
 #define PLUMBLINE_COLLECTOR_EXPOSITION_H
 
 #include "config.h"
+#include "courier.h"
+#include "desk.h"
 #include "inventory.h"
 #include "judge.h"
 #include "keeper.h"
 #include "metrics.h"
+#include "past.h"
 #include "worker.h"
 
 struct exposition {
@@ -18,7 +21,10 @@ struct exposition {
     struct worker *const *workers;
     unsigned worker_count;
     struct judge *judge; /* NULL: there is none yet. */
+    struct past *past;
+    struct desk *desk; /* The same. */
     struct keeper *keeper;
+    struct courier *courier; /* The same. */
 };
 
 /* Adds all of it to 'm'.  Memory that is out leaves the sources out. */

@@ -13,11 +13,13 @@
 
 #include "config.h"
 #include "courier.h"
+#include "desk.h"
 #include "exposition.h"
 #include "inventory.h"
 #include "judge.h"
 #include "keeper.h"
 #include "log.h"
+#include "past.h"
 #include "scrape.h"
 #include "service.h"
 #include "worker.h"
@@ -38,6 +40,8 @@ struct collector {
     struct keeper *keeper;
     struct judge *judge;
     struct courier *courier;
+    struct past *past;
+    struct desk *desk;
     struct scrape *scrape;
 };
 
@@ -96,6 +100,37 @@ start_workers(struct collector *c)
     return 0;
 }
 
+static void
+stop_jobs(struct collector *c)
+{
+    past_stop(c->past);
+    courier_stop(c->courier);
+    desk_stop(c->desk);
+    judge_stop(c->judge);
+    c->past = NULL;
+    c->courier = NULL;
+    c->desk = NULL;
+    c->judge = NULL;
+}
+
+/* Those that go by the inventory. */
+static int
+start_jobs(struct collector *c)
+{
+    int err = judge_start(&c->judge, c->config, c->inventory);
+
+    if (!err) {
+        err = desk_start(&c->desk, c->config, c->inventory);
+    }
+    if (!err) {
+        err = courier_start(&c->courier, c->config, c->inventory);
+    }
+    if (!err) {
+        err = past_start(&c->past, c->config, c->inventory);
+    }
+    return err;
+}
+
 /* A wrong inventory never replaces a good one.  Workers let go of their sources
  * and claim them again: what they had not written is read again. */
 static void
@@ -112,14 +147,10 @@ on_reload(void *aux)
         return;
     }
     stop_workers(c);
-    judge_stop(c->judge);
-    c->judge = NULL;
-    courier_stop(c->courier);
-    c->courier = NULL;
+    stop_jobs(c);
     inventory_free(c->inventory);
     c->inventory = inventory;
-    if (start_workers(c) || judge_start(&c->judge, c->config, c->inventory) ||
-        courier_start(&c->courier, c->config, c->inventory)) {
+    if (start_workers(c) || start_jobs(c)) {
         event_base_loopbreak(c->base);
         return;
     }
@@ -145,7 +176,10 @@ fill_metrics(struct metrics *m, void *aux)
                                  .workers = c->workers,
                                  .worker_count = c->worker_count,
                                  .judge = c->judge,
-                                 .keeper = c->keeper};
+                                 .past = c->past,
+                                 .desk = c->desk,
+                                 .keeper = c->keeper,
+                                 .courier = c->courier};
 
     exposition_fill(&e, m);
 }
@@ -170,10 +204,7 @@ run(struct collector *c)
         err = keeper_start(&c->keeper, c->config);
     }
     if (!err) {
-        err = judge_start(&c->judge, c->config, c->inventory);
-    }
-    if (!err) {
-        err = courier_start(&c->courier, c->config, c->inventory);
+        err = start_jobs(c);
     }
     if (!err && c->config->metrics.listen) {
         err = scrape_new(&c->scrape, c->base, c->config->metrics.listen, "collector", fill_metrics,
@@ -188,8 +219,7 @@ run(struct collector *c)
         err = c->worker_count ? 0 : -EIO;
     }
     scrape_free(c->scrape);
-    courier_stop(c->courier);
-    judge_stop(c->judge);
+    stop_jobs(c);
     keeper_stop(c->keeper);
     stop_workers(c);
     service_free(c->service);

@@ -3,8 +3,9 @@
 
 SET LOCAL ROLE plumbline_owner;
 
--- Takes the place of the acknowledgement before.  The step goes in last, and is tried again where the
--- desk wrote one meanwhile: nothing is held for which the desk could wait while we wait for it.
+-- Takes the place of the acknowledgement before.  The desk updates a problem before it writes the steps, so
+-- one waits for the other at the problem; whoever does not has taken the step's number, and it is
+-- tried again.
 CREATE FUNCTION plumbline_store.problem_acknowledge(id bigint, note text, until timestamptz, author text)
 RETURNS plumbline_store.acknowledgement
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -13,7 +14,7 @@ DECLARE
     done plumbline_store.acknowledgement;
     utc  text := 'YYYY-MM-DD"T"HH24:MI:SS"Z"';
 BEGIN
-    SELECT * INTO p FROM plumbline_store.problem x WHERE x.id = problem_acknowledge.id FOR KEY SHARE;
+    SELECT * INTO p FROM plumbline_store.problem x WHERE x.id = problem_acknowledge.id FOR NO KEY UPDATE;
     IF p.id IS NULL THEN
         RAISE EXCEPTION 'there is no problem %; `plumbline problems` lists what is open', problem_acknowledge.id;
     ELSIF p.state = 'merged' THEN
@@ -87,6 +88,7 @@ BEGIN
             'state', 'ended', 'severity', 'info', 'title', format('Plumbline: a test of hook %s', hook),
             'text', format('%s tests by hand whether this arrives. Nothing is wrong.',
                            coalesce(nullif(author, ''), session_user))));
+    NOTIFY plumbline_outbox;
     RETURN number;
 END
 $$;
@@ -115,9 +117,10 @@ BEGIN
     GET DIAGNOSTICS again = ROW_COUNT;
     UPDATE plumbline_store.outbox o SET next_try = clock_timestamp() WHERE o.hook = hook_retry.hook AND o.state = 'waiting';
     SELECT s.state INTO before FROM plumbline_store.hook_state s WHERE s.hook = hook_retry.hook;
-    UPDATE plumbline_store.hook_state s SET state = 'good', since = clock_timestamp(), failures = 0, not_before = NULL
+    UPDATE plumbline_store.hook_state s SET state = 'good', since = clock_timestamp()
         WHERE s.hook = hook_retry.hook AND s.state = 'disabled';
-    UPDATE plumbline_store.hook_state s SET not_before = NULL WHERE s.hook = hook_retry.hook;
+    UPDATE plumbline_store.hook_state s SET failures = 0, not_before = NULL WHERE s.hook = hook_retry.hook;
+    NOTIFY plumbline_outbox;
 END
 $$;
 

@@ -2,10 +2,11 @@
  * while no collector ran: what the ingest benchmark reads.
  *
  * usage: fill SOCKET INVENTORY MINUTES SPOOL [UNTIL [PERCENT]]
- *        fill SOCKET INVENTORY live SECONDS [PERCENT]
+ *        fill SOCKET INVENTORY live SECONDS [PERCENT [CUT_AFTER CUT_FOR]]
  *
  * 'live': as time goes by, each second a batch of each probe; what a delta-t's final
- * summary says is sent FINAL_AFTER_S after its end.
+ * summary says is sent FINAL_AFTER_S after its end.  With CUT_AFTER (s) every packet is lost from
+ * then on, for CUT_FOR seconds, but on links whose name begins with "still".
  *
  * Each probe that has sessions gets a stream pl:{PROBE}:t of one epoch, one batch a
  * second, as stream.h has it: EpochStart in sequence 0, dictionary and serving each
@@ -58,6 +59,7 @@ struct fill {
     size_t source_count;
     uint64_t random, sessions, entries, summaries, bytes;
     int64_t until, percent; /* 0: none was given. */
+    int64_t cut_from, cut_until;
     unsigned pending;
 };
 
@@ -163,6 +165,13 @@ add_life(struct telemetry_builder *t, int64_t second, int64_t generation)
     telemetry_add_message(t, TELEMETRY_HEALTH, &h.base);
 }
 
+static bool
+is_cut(const struct fill *f, const struct session *s, int64_t second)
+{
+    return second >= f->cut_from && second < f->cut_until &&
+           strncmp(s->key.object, "still", strlen("still")) != 0;
+}
+
 static void
 add_session(struct fill *f, const struct source *from, size_t i, int64_t second)
 {
@@ -170,7 +179,8 @@ add_session(struct fill *f, const struct source *from, size_t i, int64_t second)
     struct telemetry_builder *t = from->builder;
     struct summary *m = &f->summary;
     bool lossy = (from->before + i + (uint64_t)(second / MINUTE_S)) % 100 == 0;
-    uint64_t lost = lossy && second % MINUTE_S == 7;
+    uint64_t lost = is_cut(f, s, second) ? PACKETS : lossy && second % MINUTE_S == 7;
+    uint64_t overdue = is_cut(f, s, second + FINAL_AFTER_S) ? PACKETS : 0;
     int64_t base = 1000000 + (int64_t)(i % 97) * 250000;
     uint64_t spread = f->percent ? (uint64_t)(base * f->percent / 100) : 4000;
 
@@ -187,7 +197,8 @@ add_session(struct fill *f, const struct source *from, size_t i, int64_t second)
     }
     struct early e = {.start = instant_of_ns((second + FINAL_AFTER_S) * NS_PER_S),
                       .sent = PACKETS,
-                      .received = PACKETS,
+                      .received = PACKETS - overdue,
+                      .overdue = overdue,
                       .rt_min_ns = 2 * base,
                       .rt_p50_ns = 2 * base + 4000,
                       .rt_max_ns = 2 * base + 8000,
@@ -294,9 +305,12 @@ fill_past(struct fill *f, int64_t minutes, const char *folder)
 }
 
 static void
-fill_live(struct fill *f, int64_t seconds)
+fill_live(struct fill *f, int64_t seconds, int64_t cut_after, int64_t cut_for)
 {
     int64_t first = instant_now().ns / NS_PER_S + 1;
+
+    f->cut_from = first + cut_after;
+    f->cut_until = f->cut_from + cut_for;
 
     for (int64_t at = first; at < first + seconds; at++) {
         int64_t wait = (at + 1) * NS_PER_S - instant_now().ns;
@@ -308,8 +322,8 @@ fill_live(struct fill *f, int64_t seconds)
         }
         drain(f);
     }
-    printf("first\t%" PRId64 "\nuntil\t%" PRId64 "\n", first - FINAL_AFTER_S,
-           first + seconds - FINAL_AFTER_S);
+    printf("first\t%" PRId64 "\nuntil\t%" PRId64 "\ncut\t%" PRId64 "\n", first - FINAL_AFTER_S,
+           first + seconds - FINAL_AFTER_S, f->cut_from);
 }
 
 /* Those that have something to send. */
@@ -338,9 +352,10 @@ main(int argc, char **argv)
     static struct fill f = {.random = 88172645463325252u};
     size_t errors, warnings;
 
-    if (argc < 5 || argc > 7) {
+    if (argc < 5 || argc > 8 || (argc == 7 && strcmp(argv[3], "live") == 0) ||
+        (argc == 8 && strcmp(argv[3], "live"))) {
         fputs("usage: fill SOCKET INVENTORY MINUTES SPOOL [UNTIL [PERCENT]] | "
-              "fill SOCKET INVENTORY live SECONDS [PERCENT]\n",
+              "fill SOCKET INVENTORY live SECONDS [PERCENT [CUT_AFTER CUT_FOR]]\n",
               stderr);
         return 2;
     }
@@ -355,7 +370,8 @@ main(int argc, char **argv)
     find_sources(&f);
     if (strcmp(argv[3], "live") == 0) {
         f.percent = argc > 5 ? strtoll(argv[5], NULL, 10) : 0;
-        fill_live(&f, strtoll(argv[4], NULL, 10));
+        fill_live(&f, strtoll(argv[4], NULL, 10), argc > 7 ? strtoll(argv[6], NULL, 10) : 0,
+                  argc > 7 ? strtoll(argv[7], NULL, 10) : 0);
     } else {
         f.until = argc > 5 ? strtoll(argv[5], NULL, 10) : 0;
         f.percent = argc > 6 ? strtoll(argv[6], NULL, 10) : 0;

@@ -29,6 +29,7 @@ refused() {
 }
 # json EXPRESSION: of the last answer, which is 'o'.
 json() { python3 -c 'import json, sys; o = json.load(open(sys.argv[1])); print(eval(sys.argv[2]))' "$TEST_DIR/out" "$1"; }
+is_json() { json 1 >/dev/null; }
 # line NUMBER: of what was printed.
 line() { sed -n "$1p" "$TEST_DIR/out"; }
 # no_wild: nothing that could move a cursor, or turn text around, was printed.
@@ -70,6 +71,9 @@ check_equal 'nothing is open: told' 'no problem is open' "$(cat "$TEST_DIR/out")
 good 'nothing was' problems --since 24h
 check_equal 'nothing was: told' 'no problem is open, and none ended since then' "$(cat "$TEST_DIR/out")"
 good 'nothing ever' problems --all --json
+run status --once
+check 'nothing is wrong: status says nothing of it' says_not out 'open problems|hooks that'
+good 'nothing ever' problems --all --json
 check_equal 'nothing ever: JSON' '[] 0' "$(json 'str(o["problems"]) + " " + str(o["left_out"])')"
 
 # --- As the desk leaves them ---
@@ -107,6 +111,13 @@ alarm 3 cut flr critical link par1-lon1-b '3 hours 12 minutes' '2 hours' 0 '{"va
 alarm 2 cut flr critical link par1-lon1-b '5 hours' '4 hours' 2 '{}'
 alarm 5 slow rt_p50 minor link lon1-ams1 '10 minutes' '' 3 '{"value": 14400000, "limit": 2400000, "baseline": 12000000, "unit": "ns"}'
 alarm 7 silent silence major probe ams1-p1 '90 seconds' '' 0 '{"text": "last heard at 03:00"}'
+sql "INSERT INTO plumbline_store.trace (probe, link, at, why, problem, class, flow, reached, hops, error) VALUES
+        ('par1-p1', 'par1-lon1-a', now() - interval '4 hours', 'good', NULL, 'gold', 2, true,
+         '[{\"ttl\": 1, \"address\": \"10.0.0.1\", \"rt_us\": 812}, {\"ttl\": 2, \"address\": null, \"rt_us\": null}, {\"ttl\": 3, \"address\": \"10.1.1.1\", \"rt_us\": 4100}]', ''),
+        ('par1-p1', 'par1-lon1-a', now() - interval '3 hours 30 minutes', 'good', NULL, 'gold', 0, true, '[]', ''),
+        ('par1-p1', 'par1-lon1-a', now() - interval '3 hours', 'problem', 3, 'gold', 2, false,
+         '[{\"ttl\": 1, \"address\": \"10.0.0.1\", \"rt_us\": 812}, {\"ttl\": 2, \"address\": null, \"rt_us\": null}]', ''),
+        ('lon1-p1', 'par1-lon1-a', now() - interval '3 hours', 'problem', 3, 'gold', 2, false, '[]', 'sendto: Network is unreachable')"
 for i in 1 2 3; do step 3 $i joined "step $i"; done
 step 3 4 told 'noc, acme: open'
 
@@ -139,6 +150,12 @@ refused 'a limit that is none' 2 '--limit all: expected a number' problems --lim
 refused 'a number' 2 "'17' is not an option; .plumbline show 17. tells" problems 17
 refused 'an option that is none' 2 'problems --help. shows the options' problems --note x
 
+run status --once
+check 'status: how many problems' says out '^open problems: 4, of which nobody has 4 \(plumbline problems\)$'
+check 'status: how many hooks' says out '^hooks that fail, or have messages that were given up: 1 \(plumbline hooks\)$'
+run status --json
+check_equal 'status, as JSON' '4 4 1' "$(json '" ".join(str(o[k]) for k in ("problems_open", "problems_unacknowledged", "hooks_amiss"))')"
+
 # --- One problem ---
 good 'one' show 3
 check_equal 'one: title' "problem 3 ($here_id-3): risk duct-calais: 2 of 2 links cut" "$(line 1)"
@@ -158,6 +175,10 @@ check 'one: a ticket' says out '^  noc              open   INC0012345  https://o
 check 'one: a ticket without a number' says out '^  acme             open   \(the target gives no number\)'
 check 'one: what waits' says out '^  noc              change   waiting, 2 tries, next [0-9TZ:-]{20}: 503: try later$'
 check 'one: what is dead' says out '^  acme             open     dead, 9 tries: 400: no such field$'
+check 'one: a path' says out '^  par1-lon1-a from par1-p1, gold flow 2, [0-9TZ:-]{20}: it does not reach the far end$'
+check 'one: a path that begins badly' says out '^  par1-lon1-a from lon1-p1, .*: it does not reach the far end; sendto: Network is unreachable$'
+check_equal 'one: hops, and those that were good on the same flow' 'now   (nobody answered)|now   10.0.0.1 812.0us > *|good  10.0.0.1 812.0us > * > 10.1.1.1 4.10ms' \
+    "$(sed -nE '/^TRACES$/,/^$/s/^    ((now|good) .*)/\1/p' "$TEST_DIR/out" | paste -sd'|')"
 check 'one: what was delivered is not there' says_not out ' done'
 check 'one: to take it' says out '^to take it: +plumbline ack 3 --note TEXT$'
 check 'one: to try again' says out 'plumbline hooks retry acme$'
@@ -166,7 +187,7 @@ check 'by its key: lines that are left out' says out '^\.\.\. and 1 more; --limi
 check 'by its key: of steps the last' says out '^\.\.\. 3 before; --limit 0 shows all$'
 check 'by its key: not those before' says_not out 'step 2'
 good 'as JSON' show 3 --json
-check_equal 'as JSON: lists' '5 2 4 0 3 0 2' "$(json '" ".join(str(len(o[k])) for k in ("objects", "alarms", "steps", "acknowledgements", "outbox", "traces", "evidence"))')"
+check_equal 'as JSON: lists' '5 2 4 0 3 2 2' "$(json '" ".join(str(len(o[k])) for k in ("objects", "alarms", "steps", "acknowledgements", "outbox", "traces", "evidence"))')"
 check_equal 'as JSON: values' '100000 [2] False' "$(json '"{} {} {}".format(o["alarms"][0]["details"]["worst"], o["alarms"][0]["details"]["flows"]["over"], o["objects"][-1]["bad"])')"
 good 'flapping' show 5
 check 'flapping: said' says out '^open, minor, delay; revision 1; flapping, raised again 3 times$'
@@ -385,7 +406,7 @@ for verb in 'problems' 'problems --all' 'show 4 --limit 0' 'handover' 'hooks'; d
     check "hostile: $verb: nothing wild" no_wild
     # shellcheck disable=SC2086
     good "hostile: $verb, as JSON" $verb --json
-    check "hostile: $verb: JSON is whole" json "\"whole\""
+    check "hostile: $verb: JSON is whole" is_json
 done
 good 'hostile: the table' problems
 check_equal 'hostile: a line each' 5 "$(wc -l <"$TEST_DIR/out")"

@@ -1,8 +1,9 @@
 #!/bin/bash
 # demo.sh - Plumbline whole, on one machine: three PoPs in network namespaces,
 # full mesh over emulated links, probes, Redis, collector, PostgreSQL; live in the
-# terminal, and at the end what was measured beside what the emulator truly did, and
-# the verdicts on two services that were sold meanwhile.
+# terminal, and at the end what was measured beside what the emulator truly did, the
+# verdicts on two services that were sold meanwhile, and the problem that a fault was, which a
+# real Alertmanager held for as long.
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
 # When the command was given, packages and build before us; when we began.
@@ -14,6 +15,8 @@ begin=${PLUMBLINE_BEGIN:-$from}
 . "$here/../lib/netns.sh"
 # shellcheck source=tests/lib/servers.sh
 . "$here/../lib/servers.sh"
+# shellcheck source=tests/lib/alertmanager.sh
+. "$here/../lib/alertmanager.sh"
 
 seconds=60
 keep=''
@@ -76,6 +79,7 @@ keep_running() {
     trap - EXIT
     say "kept.  Look with:  $LAB_BUILD/plumbline status --config $TEST_DIR/plumbline.yaml"
     say "                   $LAB_BUILD/plumbline explain acme-lon-ams --config $TEST_DIR/plumbline.yaml"
+    say "                   $LAB_BUILD/plumbline problems --config $TEST_DIR/plumbline.yaml; Alertmanager: $ALERTMANAGER_URL"
     say "                   psql '$PG_CONNINFO dbname=plumbline' -c 'TABLE plumbline.v_interval'"
     say "                   $EMU tell $TEST_DIR/emu.sock @par1-lon1 fwd loss 5%"
     say "End it with:       ./run clean"
@@ -178,6 +182,9 @@ slas:
     objectives:
       - { class: gold, metric: availability, limit: 99.9% }
       - { class: gold, metric: rt_p95, limit: 25ms, min_samples: 50 }
+# A fault of three seconds is what wakes people here; the losses on purpose are not.
+hooks:
+  alertmanager: { kind: alertmanager, url: "$ALERTMANAGER_URL", heartbeat: 60s }
 END
 }
 
@@ -279,12 +286,27 @@ act_at() {
         act="cut"
         cut_from=$1
         emu_tell @lon1-ams1 'cut both' >/dev/null
+        cut_at=$(elapsed)
         fault="cut both ways since second $1"
     elif [[ $act == cut ]] && (($1 >= cut_from + 3)); then
         act=mended
         mended_at=$1
         emu_tell @lon1-ams1 'mend both' >/dev/null
         fault="was cut from second $cut_from to $1"
+    fi
+}
+
+# What Alertmanager holds, from when to when; asked once a second.
+ask_alertmanager() {
+    local open
+    open=$(alertmanager_alerts 2>/dev/null) || return 0
+    if [[ -n $open ]]; then
+        alerts_most=$(($(wc -l <<<"$open") > alerts_most ? $(wc -l <<<"$open") : alerts_most))
+        alert_text=${alert_text:-$(cut -f3 <<<"$open" | head -n 1)}
+        alert_from=${alert_from:-$(elapsed)}
+        alert_until=''
+    elif [[ -n $alert_from ]]; then
+        alert_until=${alert_until:-$(elapsed)}
     fi
 }
 
@@ -318,6 +340,7 @@ watch_it() {
         if ((second != last)); then
             last=$second
             act_at "$second"
+            [[ -n $alert_until ]] || ask_alertmanager
             show "$second"
             all_alive || return 1
         fi
@@ -335,11 +358,21 @@ close_window() {
     say "the last interval ends in $(((until_ns - now) / 1000000000)) s; its rows follow"
     # 3 links, 2 classes, from both ends, 3 directions.
     wait_for 30 lab_has_rows 36 $((until_ns - interval_ns)) || return 1
+    if ! wait_for 30 alert_over; then
+        say "the fault was to be one alert that is over by now; it was: ${alert_from:-no} to ${alert_until:-no end}, $alerts_most at once"
+        return 1
+    fi
     if ! wait_for 30 all_judged; then
         say "no verdict was published; the judge stands at:"
         pg_sql plumbline 'SELECT service, judged_until, revision FROM plumbline.v_period' >&2
         return 1
     fi
+}
+
+# Whether Alertmanager had the fault as one alert, and has it no more.
+alert_over() {
+    ask_alertmanager
+    [[ -n $alert_until && $alerts_most == 1 ]]
 }
 
 # Whether each objective of both services has its verdict.
@@ -362,7 +395,8 @@ compare() {
         --samples "$TEST_DIR/lon1-p1.tsv" --samples "$TEST_DIR/ams1-p1.tsv" --rows "$TEST_DIR/rows.tsv" \
         --interval "$interval_ns" --until "$until_ns" --min-kernel 95 --p50-us "$p50_us" --p99-us "$p99_us" \
         --extra live_after_s "${live_after:-null}" --extra first_rows_after_s "${rows_after:-null}" \
-        --extra prepared_s "$prepared" --extra seconds "$(elapsed)" >"$TEST_DIR/result.json" || status=$?
+        --extra prepared_s "$prepared" --extra fault_s "$cut_at" --extra alert_from_s "$alert_from" \
+        --extra alert_until_s "$alert_until" --extra seconds "$(elapsed)" >"$TEST_DIR/result.json" || status=$?
     lab_cli sla --json >"$TEST_DIR/sla.json" && lab_cli explain acme-par-ams --json >"$TEST_DIR/explain.json" || status=1
     python3 "$here/sold.py" compare --log "$TEST_DIR/emu.tsv" --samples "$TEST_DIR/par1-p1.tsv" \
         --samples "$TEST_DIR/lon1-p1.tsv" --samples "$TEST_DIR/ams1-p1.tsv" --sla "$TEST_DIR/sla.json" \
@@ -377,6 +411,10 @@ compare() {
         command_shown sla
         command_shown explain acme-par-ams
         python3 "$here/sold.py" table "$TEST_DIR/result.json"
+        command_shown problems --since 1h
+        command_shown show 1
+        printf '\nThe link was cut %s s after the start, and mended 3 s later.  Alertmanager had one alert, from %s s to %s s:\n  %s\n' \
+            "$cut_at" "$alert_from" "$alert_until" "$alert_text"
     fi
     return "$status"
 }
@@ -405,6 +443,9 @@ main() {
     . "$here/../lib/lab.sh"
     need_lab
     make_folder
+    if ! alertmanager_start; then
+        exit 3
+    fi
     write_inventory
     if ! set_up; then
         echo "demo: it could not be set up; logs follow" >&2
@@ -431,6 +472,11 @@ act="begin"
 losses_from=0
 cut_from=0
 mended_at=0
+cut_at=null
+alert_from=''
+alert_until=''
+alert_text=''
+alerts_most=0
 # 3 links, 2 classes, from both ends.
 SESSIONS=12
 prepared=$(awk -v a="$begin" -v b="$from" 'BEGIN { printf "%.1f", b - a }')
