@@ -213,7 +213,7 @@ hook_works(struct courier *c, struct courier_trip *t, bool took)
     }
     known->good_at = mono;
     const struct courierstore_hook h = {
-        .hook = hook->key, .state = plan->state, .error = t->why[0] ? t->why : NULL, .good = took};
+        .hook = hook->key, .state = (int)plan->state, .error = t->why[0] ? t->why : NULL, .good = took};
     return courierstore_hook(&c->store, &h);
 }
 
