@@ -155,13 +155,16 @@ courierstore_loads(struct courierstore *s, courierstore_load_fn *fn, void *aux)
         ask(s,
             "SELECT hook, sum(waiting), sum(dead), "
             "coalesce(extract(epoch FROM clock_timestamp() - min(oldest)), 0), "
-            "coalesce(bool_or(due), false), coalesce(bool_or(test), false) FROM ("
+            "coalesce(bool_or(due), false), coalesce(bool_or(test), false), "
+            "coalesce(bool_or(newest > h.last_error_at), false) FROM ("
             "SELECT hook, count(*) AS waiting, 0 AS dead, min(created_at) AS oldest, "
             "bool_or(next_try <= clock_timestamp()) AS due, "
-            "bool_or(action = 'test' AND tries = 0) AS test "
+            "bool_or(action = 'test' AND tries = 0) AS test, "
+            "max(created_at) FILTER (WHERE action IN ('open', 'change', 'resolve')) AS newest "
             "FROM " OUTBOX " WHERE state = 'waiting' GROUP BY hook UNION ALL "
-            "SELECT hook, 0, count(*) FILTER (WHERE problem IS NOT NULL), NULL, NULL, NULL "
-            "FROM " OUTBOX " WHERE state = 'dead' GROUP BY hook) o GROUP BY hook",
+            "SELECT hook, 0, count(*) FILTER (WHERE problem IS NOT NULL), NULL, NULL, NULL, NULL "
+            "FROM " OUTBOX " WHERE state = 'dead' GROUP BY hook) o "
+            "LEFT JOIN plumbline_store.hook_state h USING (hook) GROUP BY hook",
             0, NULL);
 
     for (int i = 0; r && i < PQntuples(r); i++) {
@@ -170,7 +173,8 @@ courierstore_loads(struct courierstore *s, courierstore_load_fn *fn, void *aux)
                                                .dead = (uint64_t)cell_number(r, i, 2),
                                                .oldest = cell_span(r, i, 3),
                                                .due = cell_is(r, i, 4),
-                                               .test = cell_is(r, i, 5)};
+                                               .test = cell_is(r, i, 5),
+                                               .fresh = cell_is(r, i, 6)};
         fn(&load, aux);
     }
     PQclear(r);
@@ -178,26 +182,28 @@ courierstore_loads(struct courierstore *s, courierstore_load_fn *fn, void *aux)
 }
 
 int
-courierstore_heads(struct courierstore *s, const char *hook, int64_t *ids, size_t max,
-                   size_t *count)
+courierstore_heads(struct courierstore *s, const char *hook, const int64_t *problems,
+                   size_t problem_count, int64_t *ids, size_t max, size_t *count)
 {
     char limit[NUMBER_SIZE];
-    const char *values[] = {hook, away(s), number(limit, (int64_t)max)};
+    const char *values[] = {hook, away(s), number(limit, (int64_t)max),
+                            array(&s->more, problems, problem_count)};
 
     *count = 0;
-    if (!values[1]) {
+    if (!values[1] || !values[3]) {
         return -ENOMEM;
     }
     /* Not by "there is none before it": of a table that has just grown the planner knows nothing,
      * and compares each with each. */
     PGresult *r =
         ask(s,
-            "SELECT id FROM (SELECT DISTINCT ON (problem, alone) id, next_try FROM ("
+            "SELECT id FROM (SELECT DISTINCT ON (problem, alone) id, problem, next_try FROM ("
             "SELECT id, problem, next_try, CASE WHEN problem IS NULL THEN id END AS alone "
             "FROM " OUTBOX " WHERE state = 'waiting' AND hook = $1) o "
             "ORDER BY problem, alone, id) h WHERE next_try <= clock_timestamp() "
-            "AND id <> ALL ($2::bigint[]) ORDER BY id LIMIT $3::bigint",
-            3, values);
+            "AND id <> ALL ($2::bigint[]) "
+            "AND coalesce(problem <> ALL ($4::bigint[]), true) ORDER BY id LIMIT $3::bigint",
+            4, values);
     for (int i = 0; r && i < PQntuples(r); i++) {
         ids[(*count)++] = cell_number(r, i, 0);
     }
