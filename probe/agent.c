@@ -351,9 +351,10 @@ agent_add_trace(struct agent *a, const Plumbline__Telemetry__Trace *t)
 }
 
 void
-agent_set_tracer(struct agent *a, struct tracer *tracer)
+agent_on_way(struct agent *a, agent_way_fn *on_way, void *aux)
 {
-    a->tracer = tracer;
+    a->on_way = on_way;
+    a->way_aux = aux;
 }
 
 const struct plan *

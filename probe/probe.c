@@ -292,17 +292,26 @@ on_ask(const char *text, size_t size, void *aux)
     tracer_ask(((struct probe *)aux)->tracer, text, size);
 }
 
+static void
+on_way(const char *object, void *aux)
+{
+    tracer_want(((struct probe *)aux)->tracer, object);
+}
+
 static int
 open_tracer(struct probe *p)
 {
     const struct tracer_config config = {
         .base = p->base, .tell = on_trace, .plan = plan_in_force, .aux = p};
 
+    if (!p->config->trace) {
+        return 0;
+    }
     p->tracer = tracer_new(&config);
     if (!p->tracer) {
         return -ENOMEM;
     }
-    agent_set_tracer(p->agent, p->tracer);
+    agent_on_way(p->agent, on_way, p);
     stream_on_ask(p->stream, on_ask, p);
     return 0;
 }
