@@ -126,7 +126,7 @@ look_loads(struct courier *c)
         struct courier_hook_status *s = &c->public[i];
         s->waiting = s->dead = 0;
         s->oldest = span_of_ns(0);
-        s->state = (int)c->plans[i].state;
+        s->state = c->plans[i].state;
         c->hooks[i].due = false;
         c->plans[i].head_count = 0;
         c->hooks[i].again_due = true;

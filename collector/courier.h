@@ -15,6 +15,7 @@
 
 #include "config.h"
 #include "counter.h"
+#include "courierplan.h"
 #include "inventory.h"
 #include "nstime.h"
 
@@ -44,7 +45,7 @@ struct counter_group courier_counters(struct courier *c);
 
 /* Of one hook of the inventory, by its place there. */
 struct courier_hook_status {
-    int state; /* Of enum courierplan_state. */
+    enum courierplan_state state;
     uint64_t waiting, dead, delivered, tries_failed;
     struct span oldest; /* Age of what waits longest; 0: nothing waits. */
 };

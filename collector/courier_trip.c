@@ -205,7 +205,7 @@ hook_works(struct courier *c, struct courier_trip *t, bool took)
     }
     known->good_at = mono;
     const struct courierstore_hook h = {
-        .hook = hook->key, .state = plan->state, .error = t->why[0] ? t->why : NULL, .good = took};
+        .hook = hook->key, .state = (int)plan->state, .error = t->why[0] ? t->why : NULL, .good = took};
     return courierstore_hook(&c->store, &h);
 }
 
@@ -291,6 +291,8 @@ record_dead(struct courier *c, struct courier_trip *t)
                   courier_inv_hook(c, t->hook)->key, t->action, (long long)t->problem, t->tries,
                   t->why);
     }
+    /* Before anything else of its problem goes, it is seen what of that is left to be said. */
+    c->look_at = c->tidy_at = span_of_ns(0);
     return courierstore_dead(&c->store, t->id, t->why);
 }
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "assemble.h"
+#include "inventory_sold.h"
 #include "watch.h"
 
 /* A source's counters in all workers: it may have gone from one to another. */
@@ -146,6 +147,55 @@ fill_judge(const struct exposition *e, struct metrics *m)
     }
 }
 
+/* What this collector delivered to a hook, and what only the courier knows of it. */
+static void
+fill_hook(struct metrics *m, const char *key, const struct courier_hook_status *h, bool active)
+{
+    const struct metrics_label label[] = {{"hook", key}, {NULL, NULL}};
+
+    metrics_counter(m, "hook_delivered", "What the hook's target took.", label, h->delivered);
+    metrics_counter(m, "hook_tries_failed", "Tries that its target did not take.", label,
+                    h->tries_failed);
+    if (active) {
+        metrics_gauge(m, "hook_waiting", "What waits in the outbox for the hook.", label,
+                      (double)h->waiting);
+        metrics_gauge(m, "hook_oldest_waiting_seconds", "How long the oldest of that has waited.",
+                      label, (double)h->oldest.ns / NS_PER_S);
+        metrics_gauge(m, "hook_dead", "Letters to the hook that were given up.", label,
+                      (double)h->dead);
+        metrics_gauge(m, "hook_failing", "Whether the hook's target fails now.", label,
+                      h->state == COURIERPLAN_FAILING);
+        metrics_gauge(m, "hook_disabled", "Whether the target wants nothing any more (410).", label,
+                      h->state == COURIERPLAN_DISABLED);
+    }
+}
+
+/* Who delivers, and what waits. */
+static void
+fill_courier(const struct exposition *e, struct metrics *m)
+{
+    const struct counter_group group = courier_counters(e->courier);
+    size_t count = e->inventory->hook_count;
+    struct courier_hook_status *hooks = calloc(count + 1, sizeof *hooks);
+    struct courier_status s;
+
+    if (!hooks) {
+        return;
+    }
+    courier_view(e->courier, &s, hooks);
+    metrics_group(m, &group, NULL);
+    metrics_gauge(m, "courier_active",
+                  "Whether this collector delivers what is said; one of all does.", NULL, s.active);
+    metrics_gauge(m, "courier_in_flight", "What is with its targets now.", NULL,
+                  (double)s.in_flight);
+    for (size_t i = 0; i < count; i++) {
+        if (e->inventory->hooks[i].state == INV_ACTIVE) {
+            fill_hook(m, e->inventory->hooks[i].key, &hooks[i], s.active);
+        }
+    }
+    free(hooks);
+}
+
 /* Who makes problems of alarms, and how many there are. */
 static void
 fill_desk(const struct exposition *e, struct metrics *m)
@@ -189,6 +239,9 @@ exposition_fill(const struct exposition *e, struct metrics *m)
                   NULL, (double)ASSEMBLE_HELD_MAX);
     if (e->judge) {
         fill_judge(e, m);
+    }
+    if (e->courier) {
+        fill_courier(e, m);
     }
     if (e->past) {
         const struct counter_group group = past_counters(e->past);

@@ -1,11 +1,12 @@
 /* exposition.h - what this collector shows at /metrics.
  *
- * After worker.h, judge.h, past.h, desk.h, keeper.h; before main.c.  Runs in the main thread: counters and
- * views of threads may be read by any. */
+ * After worker.h, judge.h, past.h, desk.h, keeper.h, courier.h; before main.c.  Runs in the main
+ * thread: counters and views of threads may be read by any. */
 #ifndef PLUMBLINE_COLLECTOR_EXPOSITION_H
 #define PLUMBLINE_COLLECTOR_EXPOSITION_H
 
 #include "config.h"
+#include "courier.h"
 #include "desk.h"
 #include "inventory.h"
 #include "judge.h"
@@ -21,8 +22,9 @@ struct exposition {
     unsigned worker_count;
     struct judge *judge; /* NULL: there is none yet. */
     struct past *past;
-    struct desk *desk;   /* The same. */
+    struct desk *desk; /* The same. */
     struct keeper *keeper;
+    struct courier *courier; /* The same. */
 };
 
 /* Adds all of it to 'm'.  Memory that is out leaves the sources out. */

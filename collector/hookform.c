@@ -14,7 +14,7 @@ kind_of(const struct inv_hook *hook)
 {
     switch (hook->kind) {
     case INV_HOOK_WEBHOOK:
-        return &hookform_webhook;
+        return hook->template_file ? &hookform_template : &hookform_webhook;
     case INV_HOOK_SERVICENOW_INCIDENT:
         return &hookform_servicenow_incident;
     case INV_HOOK_SERVICENOW_EVENT:

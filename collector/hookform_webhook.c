@@ -172,7 +172,9 @@ take_exec(struct hookform *f, const struct hookform_answer *a)
         return HOOKFORM_RETRY;
     }
     if (a->status != 0) {
-        hookform_refuse(f, "exit status %d", a->status);
+        size_t line = strcspn(a->body, "\r\n");
+        hookform_refuse(f, "exit status %d%s%.*s", a->status, line ? ": " : "",
+                        (int)(line < 200 ? line : 200), a->body);
         return HOOKFORM_RETRY;
     }
     f->ticket = (struct hookform_ticket){.there = true, .ref = "", .shown = ""};

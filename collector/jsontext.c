@@ -202,7 +202,9 @@ jsontext_check(const char *text, size_t size, size_t *where, const char **what)
         pass_space(&r);
         more = pass_value(&r, &inside) && (inside || pass_ends(&r));
     }
-    pass_space(&r);
+    if (!r.what) {
+        pass_space(&r);
+    }
     if (!r.what && r.at < r.size) {
         wrong(&r, "nothing more");
     }

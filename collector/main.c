@@ -178,7 +178,8 @@ fill_metrics(struct metrics *m, void *aux)
                                  .judge = c->judge,
                                  .past = c->past,
                                  .desk = c->desk,
-                                 .keeper = c->keeper};
+                                 .keeper = c->keeper,
+                                 .courier = c->courier};
 
     exposition_fill(&e, m);
 }

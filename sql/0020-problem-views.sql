@@ -3,8 +3,9 @@
 
 SET LOCAL ROLE plumbline_owner;
 
--- Takes the place of the acknowledgement before.  The step goes in last, and is tried again where the
--- desk wrote one meanwhile: nothing is held for which the desk could wait while we wait for it.
+-- Takes the place of the acknowledgement before.  The desk updates a problem before it writes the steps, so
+-- one waits for the other at the problem; whoever does not has taken the step's number, and it is
+-- tried again.
 CREATE FUNCTION plumbline_store.problem_acknowledge(id bigint, note text, until timestamptz, author text)
 RETURNS plumbline_store.acknowledgement
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -13,7 +14,7 @@ DECLARE
     done plumbline_store.acknowledgement;
     utc  text := 'YYYY-MM-DD"T"HH24:MI:SS"Z"';
 BEGIN
-    SELECT * INTO p FROM plumbline_store.problem x WHERE x.id = problem_acknowledge.id FOR KEY SHARE;
+    SELECT * INTO p FROM plumbline_store.problem x WHERE x.id = problem_acknowledge.id FOR NO KEY UPDATE;
     IF p.id IS NULL THEN
         RAISE EXCEPTION 'there is no problem %; `plumbline problems` lists what is open', problem_acknowledge.id;
     ELSIF p.state = 'merged' THEN

@@ -61,6 +61,7 @@ LAB_COLLECTOR_IN=emu
 set_up() {
     LAB_INVENTORY=$TEST_DIR/inventory.yaml
     pair_inventory "$LAB_INVENTORY"
+    echo 'hooks: { noc: { kind: exec, command: /bin/true } }' >>"$LAB_INVENTORY"
     ns_add left
     ns_add right
     link_add left-right left w0 10.77.0.1/30 right w0 10.77.0.2/30
@@ -112,6 +113,8 @@ check 'and where the last link stands, which is no further' \
     test "$(awk -v a="$(value collector plumbline_collector_judge_oldest_lag_seconds)" -v b="$(value collector plumbline_collector_judge_lag_seconds)" 'BEGIN { print (a >= b) }')" -eq 1
 check 'intervals that it judged are counted' shows emu collector plumbline_collector_judge_intervals_total 'v >= 1'
 check 'none of its rounds failed' shows emu collector plumbline_collector_judge_failed_total 'v == 0'
+check 'it delivers what is said' wait_for 30 shows emu collector plumbline_collector_courier_active 'v == 1'
+check 'of which nothing waits' shows emu collector 'plumbline_collector_hook_waiting{hook="noc"}' 'v == 0'
 check 'so are the chores of the keeper' shows emu collector plumbline_collector_keeper_refused_total 'v == 0'
 
 wait_for 30 scrape left left
