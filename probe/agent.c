@@ -342,12 +342,20 @@ agent_replace(struct agent *a, struct plan *plan)
     return err;
 }
 
-void
+bool
+agent_takes_traces(const struct agent *a)
+{
+    return a->transport.stream && stream_is_open(a->transport.stream) && a->epoch_told;
+}
+
+bool
 agent_add_trace(struct agent *a, const Plumbline__Telemetry__Trace *t)
 {
-    if (a->transport.stream && stream_is_open(a->transport.stream) && a->epoch_told) {
-        agent_add_message(a, TELEMETRY_TRACE, &t->base);
+    if (!agent_takes_traces(a)) {
+        return false;
     }
+    agent_add_message(a, TELEMETRY_TRACE, &t->base);
+    return true;
 }
 
 void

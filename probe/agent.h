@@ -92,8 +92,10 @@ typedef void agent_link_fn(const char *object, const struct counter_group *group
                            void *aux);
 void agent_links(struct agent *a, agent_link_fn *fn, void *aux);
 
-/* A path that was followed goes into the next batch; lost while no stream is open. */
-void agent_add_trace(struct agent *a, const Plumbline__Telemetry__Trace *t);
+/* A path that was followed goes into the next batch.  False: there is none while no stream is open.
+ */
+bool agent_add_trace(struct agent *a, const Plumbline__Telemetry__Trace *t);
+bool agent_takes_traces(const struct agent *a);
 
 /* From now on 'on_way' is told of links whose way has changed, by object. */
 typedef void agent_way_fn(const char *object, void *aux);

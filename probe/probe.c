@@ -274,10 +274,10 @@ probe_start_agent(struct probe *p, struct plan *plan, struct agent_config config
     return err;
 }
 
-static void
+static bool
 on_trace(const Plumbline__Telemetry__Trace *t, void *aux)
 {
-    agent_add_trace(((struct probe *)aux)->agent, t);
+    return agent_add_trace(((struct probe *)aux)->agent, t);
 }
 
 static const struct plan *
@@ -289,7 +289,12 @@ plan_in_force(void *aux)
 static void
 on_ask(const char *text, size_t size, void *aux)
 {
-    tracer_ask(((struct probe *)aux)->tracer, text, size);
+    struct probe *p = aux;
+
+    /* The ack is read before the stream is open, and again each second from then on. */
+    if (agent_takes_traces(p->agent)) {
+        tracer_ask(p->tracer, text, size);
+    }
 }
 
 static void

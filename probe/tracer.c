@@ -199,7 +199,7 @@ close_sockets(struct tracer *t)
 
 /* --- One path ----------------------------------------------------------------- */
 
-static void
+static bool
 tell(struct tracer *t, const struct plan_path *path)
 {
     Plumbline__Telemetry__Trace m;
@@ -227,7 +227,16 @@ tell(struct tracer *t, const struct plan_path *path)
         hops[i].address.data = h->address.v6.s6_addr;
         hops[i].rt_us = h->rt.ns > 0 ? (uint32_t)((h->rt.ns + 500) / 1000) : 0;
     }
-    t->config.tell(&m, t->config.aux);
+    return t->config.tell(&m, t->config.aux);
+}
+
+/* It may be asked for again. */
+static void
+forget(struct tracer *t, uint64_t request)
+{
+    for (unsigned i = 0; i < ANSWERED_MAX; i++) {
+        t->answered[i] = t->answered[i] == request ? 0 : t->answered[i];
+    }
 }
 
 /* What nobody asked for is told if it can be compared with: followed to where it can be. */
@@ -245,8 +254,8 @@ end(struct tracer *t)
     close_sockets(t);
     t->busy = false;
     if (path) {
-        if (is_worth_telling(t, path)) {
-            tell(t, path);
+        if (is_worth_telling(t, path) && !tell(t, path) && t->now.request) {
+            forget(t, t->now.request);
         }
         counter_add(&t->counters[TRACER_PATHS], 1);
         counter_add(&t->counters[TRACER_ASKED], t->now.request != 0);

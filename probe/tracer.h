@@ -26,8 +26,9 @@ enum tracer_count {
 
 struct tracer_config {
     struct event_base *base;
-    /* What was found; 't' is the tracer's, and of the link as the plan has it. */
-    void (*tell)(const Plumbline__Telemetry__Trace *t, void *aux);
+    /* What was found; 't' is the tracer's, and of the link as the plan has it.  False: it is lost,
+     * and what was asked for may be asked for again. */
+    bool (*tell)(const Plumbline__Telemetry__Trace *t, void *aux);
     /* The plan that is in force. */
     const struct plan *(*plan)(void *aux);
     void *aux;
