@@ -25,7 +25,7 @@
 /* For the answer to the last of them. */
 #define PATIENCE_NS (2 * NS_PER_S)
 /* After the start, and from one round of all links to the next. */
-#define FIRST_NS (10 * NS_PER_S)
+#define FIRST_NS (5 * NS_PER_S)
 #define ROUND_NS (300 * NS_PER_S) /* A reflector forgets whom it has not heard for 600 s. */
 /* From one path to the next, at least. */
 #define BETWEEN_NS (NS_PER_S / 2)
