@@ -124,6 +124,8 @@ set_http(struct couriercurl *t, const struct hookform_request *r)
     for (size_t i = 0; good && i < r->header_count; i++) {
         good = add_header(t, &r->headers[i]);
     }
+    /* libcurl sends again, without a word, what a connection that it had kept did not answer. */
+    good = good && (!r->once || SET(t, CURLOPT_FRESH_CONNECT, 1L));
     /* It is not waited for a leave to send. */
     return good && append(&t->headers, "Expect:") && SET(t, CURLOPT_HTTPHEADER, t->headers);
 }

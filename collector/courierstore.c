@@ -188,13 +188,16 @@ courierstore_heads(struct courierstore *s, const char *hook, int64_t *ids, size_
     if (!values[1]) {
         return -ENOMEM;
     }
-    PGresult *r = ask(s,
-                      "SELECT o.id FROM " OUTBOX " o WHERE o.state = 'waiting' AND o.hook = $1 "
-                      "AND o.next_try <= clock_timestamp() AND o.id <> ALL ($2::bigint[]) "
-                      "AND NOT EXISTS (SELECT FROM " OUTBOX " b WHERE b.state = 'waiting' "
-                      "AND b.hook = o.hook AND b.problem = o.problem AND b.id < o.id) "
-                      "ORDER BY o.id LIMIT $3::bigint",
-                      3, values);
+    /* Not by "there is none before it": of a table that has just grown the planner knows nothing,
+     * and compares each with each. */
+    PGresult *r =
+        ask(s,
+            "SELECT id FROM (SELECT DISTINCT ON (problem, alone) id, next_try FROM ("
+            "SELECT id, problem, next_try, CASE WHEN problem IS NULL THEN id END AS alone "
+            "FROM " OUTBOX " WHERE state = 'waiting' AND hook = $1) o "
+            "ORDER BY problem, alone, id) h WHERE next_try <= clock_timestamp() "
+            "AND id <> ALL ($2::bigint[]) ORDER BY id LIMIT $3::bigint",
+            3, values);
     for (int i = 0; r && i < PQntuples(r); i++) {
         ids[(*count)++] = cell_number(r, i, 0);
     }
@@ -421,9 +424,15 @@ courierstore_hook(struct courierstore *s, const struct courierstore_hook *h)
 
 /* --- Order in the house --------------------------------------------------- */
 
-#define SUPERSEDE(why)                                                                             \
+#define SUPERSEDE(why, among)                                                                      \
     "UPDATE " OUTBOX " o SET state = 'superseded', ended_at = clock_timestamp(), "                 \
-    "last_error = '" why "' WHERE o.state = 'waiting' AND o.id <> ALL ($1::bigint[]) "
+    "last_error = '" why "' " among "WHERE o.state = 'waiting' AND o.id <> ALL ($1::bigint[]) "
+/* Of each that waits, which others of its hook and problem do. */
+#define AMONG                                                                                      \
+    "FROM (SELECT id, min(id) OVER w AS first, max(id) OVER w AS last, "                           \
+    "max(id) FILTER (WHERE action IN ('change', 'resolve')) OVER w AS said FROM " OUTBOX           \
+    " WHERE state = 'waiting' AND problem IS NOT NULL WINDOW w AS (PARTITION BY hook, problem)) "  \
+    "n "
 #define OTHER(alias) alias ".hook = o.hook AND " alias ".problem = o.problem "
 
 /* A hook that is not in this collector's inventory may be in that of another, which was reloaded
@@ -431,30 +440,24 @@ courierstore_hook(struct courierstore *s, const struct courierstore_hook *h)
 #define UNKNOWN_FOR "interval '10 minutes'"
 
 static const char *const superseded_sql[] = {
-    SUPERSEDE("a later one says more") "AND o.action IN ('change', 'remind') AND EXISTS ("
-                                       "SELECT FROM " OUTBOX
-                                       " n WHERE n.state = 'waiting' AND " OTHER(
-                                           "n") "AND n.id > o.id "
-                                                "AND (o.action = 'remind' OR n.action IN "
-                                                "('change', 'resolve')))",
+    SUPERSEDE("a later one says more",
+              AMONG) "AND n.id = o.id AND o.action IN ('change', 'remind') "
+                     "AND (n.said > o.id OR (o.action = 'remind' AND n.last > o.id))",
     /* One that was dead and was set back. */
-    SUPERSEDE("a later one was delivered") "AND EXISTS (SELECT FROM " OUTBOX " n "
-                                           "WHERE n.state = 'done' AND " OTHER(
-                                               "n") "AND n.id > o.id)",
-    SUPERSEDE(NEVER_OPENED) "AND o.action = 'resolve' AND NOT EXISTS (SELECT FROM " OUTBOX " b "
-                            "WHERE b.state = 'waiting' AND " OTHER(
-                                "b") "AND b.id < o.id) "
-                                     "AND EXISTS (SELECT FROM " OUTBOX
-                                     " d WHERE d.state = 'dead' AND d.action = 'open' "
-                                     "AND " OTHER(
-                                         "d") "AND d.id < o.id) "
-                                              "AND coalesce((SELECT g.action FROM " OUTBOX
-                                              " g WHERE g.state = 'done' AND " OTHER(
-                                                  "g") "AND g.id < o.id ORDER BY g.id DESC LIMIT "
-                                                       "1), 'resolve') = 'resolve'",
+    SUPERSEDE("a later one was delivered",
+              "") "AND EXISTS (SELECT FROM " OUTBOX
+                  " n WHERE n.state = 'done' AND " OTHER("n") "AND n.id > o.id)",
+    SUPERSEDE(NEVER_OPENED, AMONG) "AND n.id = o.id AND o.action = 'resolve' AND n.first = o.id "
+                                   "AND EXISTS (SELECT FROM " OUTBOX
+                                   " d WHERE d.state = 'dead' AND d.action = 'open' AND " OTHER(
+                                       "d") "AND d.id < o.id) "
+                                            "AND coalesce((SELECT g.action FROM " OUTBOX
+                                            " g WHERE g.state = 'done' AND " OTHER(
+                                                "g") "AND g.id < o.id ORDER BY g.id DESC LIMIT 1), "
+                                                     "'resolve') = 'resolve'",
     SUPERSEDE(
-        "its hook is not in the inventory") "AND o.hook <> ALL ($2::text[]) "
-                                            "AND o.created_at < clock_timestamp() - " UNKNOWN_FOR,
+        "its hook is not in the inventory",
+        "") "AND o.hook <> ALL ($2::text[]) AND o.created_at < clock_timestamp() - " UNKNOWN_FOR,
 };
 
 int
