@@ -12,6 +12,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=tests/lib/alertmanager.sh
 . "$here/../lib/alertmanager.sh"
 
+LAB_TRACE=true
 need_lab
 need_program prometheus-alertmanager
 test_init alert
@@ -43,7 +44,10 @@ set_up() {
     # In the place of pair_set_up's: one class, and a hook.
     stop collector
     sed -i 's/classes: \[fast, slow\]/classes: [fast]/' "$LAB_INVENTORY"
+    # Nobody keeps this machine's clock.
     cat >>"$LAB_INVENTORY" <<END
+alarms:
+  clock: { metric: clock_error, over: 1m, raise: 1s, clear: 5m, severity: minor, state: retired }
 hooks:
   alertmanager: { kind: alertmanager, url: "$ALERTMANAGER_URL" }
 END
