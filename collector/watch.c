@@ -178,7 +178,7 @@ watch_baseline(struct watch *w, const char *object, const char *class_name, cons
         struct alarm_cell *c = &p->cells[i].cell;
         if (c->rule->relative && c->rule->against.ns == against.ns &&
             strcmp(inv_metric_format(c->rule->metric, name, sizeof name), metric) == 0) {
-            c->baseline = value;
+            alarm_set_baseline(c, value);
         }
     }
 }
@@ -272,19 +272,26 @@ struct told {
     struct instant start;
 };
 
+static bool
+is_delay(const struct inv_alarm *rule)
+{
+    return inv_metric_unit(rule->metric.kind) == INV_NS;
+}
+
 static int
 take_told(struct watch *w, const struct told *t)
 {
     struct watch_session *ws = NULL;
     int err = learn(w, t->session, &ws);
 
-    if (err || !ws->path || instant_before(t->start, ws->path->link->in_service)) {
+    if (err || !ws->path || instant_before(t->start, ws->path->in_service)) {
         return err;
     }
     for (size_t i = 0; i < ws->path->count && !err; i++) {
         struct watch_cell *c = &ws->path->cells[i];
         struct alarm_sample sample = {.start = t->start};
-        if (alarm_has(&c->cell, ws->flow, t->start)) {
+        /* A quantile is dear: not of what is known already. */
+        if (t->final && is_delay(c->cell.rule) && alarm_has(&c->cell, ws->flow, t->start)) {
             continue;
         }
         if (t->final) {
