@@ -515,6 +515,16 @@ alarm_has(const struct alarm_cell *c, int flow, struct instant start)
            (!is_kept(f, number) || (slot_at(f, number)->count & FINAL));
 }
 
+void
+alarm_prefetch(const struct alarm_cell *c, int flow)
+{
+    const char *f = (const char *)&c->flows[flow];
+
+    for (size_t at = 0; at < sizeof c->flows[0]; at += 64) {
+        __builtin_prefetch(f + at, 1);
+    }
+}
+
 bool
 alarm_take(struct alarm_cell *c, int flow, const struct alarm_sample *s)
 {

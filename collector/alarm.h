@@ -100,6 +100,9 @@ bool alarm_wants_early(const struct alarm_cell *c, int flow);
 /* Whether what is known of the flow's delta-t at 'start' cannot change any more. */
 bool alarm_has(const struct alarm_cell *c, int flow, struct instant start);
 
+/* That flow's samples come next. */
+void alarm_prefetch(const struct alarm_cell *c, int flow);
+
 /* Adds what one delta-t tells of a flow.  What came before, or is older than the window, changes
  * nothing.  Returns whether alarm_decide() may have something to say. */
 bool alarm_take(struct alarm_cell *c, int flow, const struct alarm_sample *s);
