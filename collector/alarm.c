@@ -29,19 +29,22 @@ struct alarm_slot {
 struct alarm_flow {
     struct alarm_slot *slots; /* A ring by number: start / length. */
     uint32_t *values;         /* One of each slot; NULL of ratios. */
-    struct span dt, tmax, length;
+    struct span length;
     int64_t newest, judged; /* Slots; or NONE. */
     int64_t taken;          /* Start of the newest delta-t that was final. */
     int64_t bad_newest;     /* Newest slot with anything bad in it. */
+    int64_t near[2];        /* Slots in which an early and a final delta-t were last. */
+    uint16_t number, need, room;
+    uint16_t at; /* Where in the ring the newest is. */
+    bool early;  /* Early states count: a slot is one delta-t. */
+    bool hit;    /* Since alarm_decide(). */
+    bool over;   /* The newest window was. */
+    struct span dt, tmax;
     int64_t hit_at, hit_from, bad_until;
     int64_t good_ns, good_at; /* How long it is good, and when that was enough; 0: it is not. */
     int64_t value;            /* Of the newest window that was over. */
     /* Of final ones, since the first bad one; 'sent' is what 'counted' was at the last bad one. */
     uint64_t counted, sent, fwd, bwd, undirected, send_errors;
-    uint16_t number, need, room;
-    bool early; /* Early states count: a slot is one delta-t. */
-    bool hit;   /* Since alarm_decide(). */
-    bool over;  /* The newest window was. */
 };
 
 enum way { WAY_RATIO, WAY_DELAY, WAY_FACT, WAY_NONE };
@@ -76,12 +79,39 @@ alarm_knows(enum inv_metric_kind kind)
     return way_of(kind) != WAY_NONE;
 }
 
+static int64_t
+limit_of(const struct alarm_cell *c)
+{
+    const struct inv_alarm *rule = c->rule;
+
+    if (rule->relative) {
+        __int128 limit = (__int128)c->baseline * (WHOLE + (__int128)rule->raise) / WHOLE;
+        if (c->baseline <= 0) {
+            return -1;
+        }
+        return limit > INT64_MAX ? INT64_MAX : (int64_t)limit;
+    }
+    /* Over 100 % there is nothing: all lost is over that limit. */
+    if (way_of(rule->metric.kind) == WAY_RATIO && rule->raise >= WHOLE) {
+        return WHOLE - 1;
+    }
+    return rule->raise > INT64_MAX ? INT64_MAX : (int64_t)rule->raise;
+}
+
 /* --- Life ------------------------------------------------------------------- */
 
 void
 alarm_cell_init(struct alarm_cell *c, const struct inv_alarm *rule, struct span hold)
 {
     *c = (struct alarm_cell){.rule = rule, .hold = hold};
+    c->limit = limit_of(c);
+}
+
+void
+alarm_set_baseline(struct alarm_cell *c, int64_t baseline)
+{
+    c->baseline = baseline;
+    c->limit = limit_of(c);
 }
 
 void
@@ -217,26 +247,6 @@ alarm_wants_early(const struct alarm_cell *c, int flow)
 
 /* --- Windows ---------------------------------------------------------------- */
 
-/* What a value or a ratio is compared with; < 0: the past is not known. */
-static int64_t
-limit_of(const struct alarm_cell *c)
-{
-    const struct inv_alarm *rule = c->rule;
-
-    if (rule->relative) {
-        __int128 limit = (__int128)c->baseline * (WHOLE + (__int128)rule->raise) / WHOLE;
-        if (c->baseline <= 0) {
-            return -1;
-        }
-        return limit > INT64_MAX ? INT64_MAX : (int64_t)limit;
-    }
-    /* Over 100 % there is nothing: all lost is over that limit. */
-    if (way_of(rule->metric.kind) == WAY_RATIO && rule->raise >= WHOLE) {
-        return WHOLE - 1;
-    }
-    return rule->raise > INT64_MAX ? INT64_MAX : (int64_t)rule->raise;
-}
-
 /* Of a rule on values more than half are over: so is their median. */
 static bool
 is_over(const struct alarm_cell *c, uint64_t count, uint64_t bad)
@@ -244,13 +254,36 @@ is_over(const struct alarm_cell *c, uint64_t count, uint64_t bad)
     if (way_of(c->rule->metric.kind) != WAY_RATIO) {
         return bad * 2 > count;
     }
-    return (__int128)bad * WHOLE > (__int128)limit_of(c) * (__int128)count;
+    return (__int128)bad * WHOLE > (__int128)c->limit * (__int128)count;
+}
+
+/* Where a slot that is kept is. */
+static unsigned
+place_of(const struct alarm_flow *f, int64_t number)
+{
+    unsigned back = (unsigned)(f->newest - number);
+
+    return f->at >= back ? f->at - back : f->at + f->room - back;
 }
 
 static struct alarm_slot *
 slot_at(const struct alarm_flow *f, int64_t number)
 {
-    return &f->slots[(uint64_t)number % f->room];
+    return &f->slots[place_of(f, number)];
+}
+
+/* start / length, mostly without the division: it is that of the one before, or the next. */
+static int64_t
+number_of(struct alarm_flow *f, const struct alarm_sample *s)
+{
+    int64_t *near = &f->near[s->final], behind = s->start.ns - *near * f->length.ns;
+
+    if (behind < 0 || behind >= 2 * f->length.ns) {
+        *near = s->start.ns / f->length.ns;
+    } else if (behind >= f->length.ns) {
+        ++*near;
+    }
+    return *near;
 }
 
 /* Whether slot 'number' is still kept, or yet to come. */
@@ -270,11 +303,11 @@ forget_counts(struct alarm_flow *f)
 static void
 advance(struct alarm_flow *f, int64_t number)
 {
-    int64_t first =
-        f->newest == NONE || number - f->newest > f->room ? number - f->room + 1 : f->newest + 1;
+    bool far = f->newest == NONE || number - f->newest > f->room;
 
-    for (int64_t n = first; n <= number; n++) {
-        *slot_at(f, n) = (struct alarm_slot){0, 0};
+    for (int64_t steps = far ? f->room : number - f->newest; steps > 0; steps--) {
+        f->at = (uint16_t)(f->at + 1 < f->room ? f->at + 1 : 0);
+        f->slots[f->at] = (struct alarm_slot){0, 0};
     }
     f->newest = number;
 }
@@ -282,7 +315,7 @@ advance(struct alarm_flow *f, int64_t number)
 struct sums {
     uint64_t count, bad;
     unsigned missing;
-    bool headless; /* Its first is missing. */
+    bool headless;               /* Its first is missing. */
     int64_t bad_from, bad_until; /* Slots; NONE. */
 };
 
@@ -292,9 +325,9 @@ sum_window(const struct alarm_cell *c, const struct alarm_flow *f, int64_t last)
     struct sums w = {.bad_from = NONE, .bad_until = NONE};
 
     for (int64_t n = last - f->need + 1; n <= last; n++) {
-        const struct alarm_slot *slot = slot_at(f, n);
-        uint32_t count = slot->count & ~FINAL;
-        if (count == 0 || !is_kept(f, n)) {
+        const struct alarm_slot *slot = is_kept(f, n) ? slot_at(f, n) : NULL;
+        uint32_t count = slot ? slot->count & ~FINAL : 0;
+        if (count == 0) {
             w.missing++;
             w.headless = w.headless || n == last - f->need + 1;
             continue;
@@ -328,8 +361,8 @@ value_of(const struct alarm_flow *f, int64_t last, const struct sums *w)
         return (int64_t)((__int128)w->bad * WHOLE / w->count);
     }
     for (int64_t n = last - f->need + 1; n <= last; n++) {
-        if (slot_at(f, n)->count & ~FINAL) {
-            values[count++] = f->values[(uint64_t)n % f->room];
+        if (is_kept(f, n) && (slot_at(f, n)->count & ~FINAL)) {
+            values[count++] = f->values[place_of(f, n)];
         }
     }
     qsort(values, count, sizeof values[0], compare_values);
@@ -421,7 +454,7 @@ put_value(struct alarm_flow *f, int64_t slot, int64_t value_ns)
     int64_t scaled = value_ns < 0 ? 0 : value_ns / VALUE_NS;
 
     if (f->values) {
-        f->values[(uint64_t)slot % f->room] = scaled > UINT32_MAX ? UINT32_MAX : (uint32_t)scaled;
+        f->values[place_of(f, slot)] = scaled > UINT32_MAX ? UINT32_MAX : (uint32_t)scaled;
     }
 }
 
@@ -429,9 +462,7 @@ put_value(struct alarm_flow *f, int64_t slot, int64_t value_ns)
 static bool
 weigh(struct alarm_cell *c, const struct alarm_sample *s, uint64_t *bad)
 {
-    int64_t limit = limit_of(c);
-
-    if (s->count == 0 || limit < 0) {
+    if (s->count == 0 || c->limit < 0) {
         return false;
     }
     switch (way_of(c->rule->metric.kind)) {
@@ -440,7 +471,7 @@ weigh(struct alarm_cell *c, const struct alarm_sample *s, uint64_t *bad)
         *bad = s->lost;
         return c->answered;
     case WAY_DELAY:
-        *bad = s->value_ns > limit;
+        *bad = s->value_ns > c->limit;
         return true;
     default:
         *bad = s->broken;
@@ -484,15 +515,28 @@ alarm_has(const struct alarm_cell *c, int flow, struct instant start)
            (!is_kept(f, number) || (slot_at(f, number)->count & FINAL));
 }
 
+void
+alarm_prefetch(const struct alarm_cell *c, int flow)
+{
+    const char *f = (const char *)&c->flows[flow];
+
+    for (size_t at = 0; at < sizeof c->flows[0]; at += 64) {
+        __builtin_prefetch(f + at, 1);
+    }
+}
+
 bool
 alarm_take(struct alarm_cell *c, int flow, const struct alarm_sample *s)
 {
     struct alarm_flow *f = &c->flows[flow];
-    int64_t number = s->start.ns / f->length.ns;
     uint64_t bad;
 
     assert(s->start.ns >= 0 && flow >= 0 && (uint32_t)flow < c->flow_count);
-    if ((!s->final && !f->early) || !is_kept(f, number) || !weigh(c, s, &bad)) {
+    if ((!s->final && !f->early) || !weigh(c, s, &bad)) {
+        return false;
+    }
+    int64_t number = number_of(f, s);
+    if (!is_kept(f, number)) {
         return false;
     }
     if (f->newest == NONE || number > f->newest) {
@@ -587,7 +631,7 @@ describe(struct alarm_cell *c)
 {
     struct alarm_episode *e = c->episode, sum = {.flaps = 0};
 
-    e->limit = limit_of(c);
+    e->limit = c->limit;
     e->baseline = c->rule->relative ? c->baseline : 0;
     e->flow_count = c->flow_count;
     e->overdue = 0;

@@ -59,6 +59,7 @@ struct alarm_cell {
     const struct inv_alarm *rule;
     struct span hold;
     int64_t baseline; /* Of a relative rule: what the past was; 0: not known. */
+    int64_t limit;    /* What a value or ratio is compared with; < 0: the past is not known. */
     struct alarm_flow *flows;
     uint32_t flow_count;
     bool touched;                  /* The caller's: it has news for alarm_decide(). */
@@ -83,6 +84,9 @@ bool alarm_knows(enum inv_metric_kind kind);
 void alarm_cell_init(struct alarm_cell *c, const struct inv_alarm *rule, struct span hold);
 void alarm_cell_fini(struct alarm_cell *c);
 
+/* What the past was, for a relative rule; <= 0: that is not known. */
+void alarm_set_baseline(struct alarm_cell *c, int64_t baseline);
+
 /* What another claim left of it: nothing up to 'e->decided' is judged again.  0 or -ENOMEM. */
 int alarm_restore(struct alarm_cell *c, const struct alarm_episode *e);
 
@@ -95,6 +99,9 @@ bool alarm_wants_early(const struct alarm_cell *c, int flow);
 
 /* Whether what is known of the flow's delta-t at 'start' cannot change any more. */
 bool alarm_has(const struct alarm_cell *c, int flow, struct instant start);
+
+/* That flow's samples come next. */
+void alarm_prefetch(const struct alarm_cell *c, int flow);
 
 /* Adds what one delta-t tells of a flow.  What came before, or is older than the window, changes
  * nothing.  Returns whether alarm_decide() may have something to say. */

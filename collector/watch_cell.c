@@ -43,6 +43,7 @@ path_new(struct watch *w, const struct inv_link *link, const struct inv_class *c
     snprintf(p->key, sizeof p->key, "%s/%s", link->key, class_->key);
     p->link = link;
     p->class_ = class_;
+    p->in_service = link->in_service;
     p->far = far ? far->key : "";
     for (size_t i = 0; i < w->config.rule_count; i++) {
         if (is_of_link(w->config.rules[i], link, class_)) {

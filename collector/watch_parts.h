@@ -25,6 +25,7 @@ struct watch_path {
     const struct inv_link *link;
     const struct inv_class *class_;
     const char *far;
+    struct instant in_service;
     size_t count;
     UT_hash_handle hh;
     struct watch_cell cells[];

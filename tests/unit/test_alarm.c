@@ -51,7 +51,7 @@ bench_new(const struct inv_alarm *rule, int flows)
     struct bench *b = calloc(1, sizeof *b);
 
     alarm_cell_init(&b->cell, rule, span_of_ns(300 * NS_PER_S));
-    b->cell.baseline = 10 * NS_PER_MS;
+    alarm_set_baseline(&b->cell, 10 * NS_PER_MS);
     b->flows = flows;
     for (int i = 0; i < flows; i++) {
         CU_ASSERT_EQUAL_FATAL(
@@ -262,13 +262,13 @@ a_step_of_the_median_is_slow_and_without_a_past_nothing_is(void)
     CU_ASSERT_EQUAL(b->said[0].episode.limit, 12 * NS_PER_MS);
     CU_ASSERT_EQUAL(b->said[0].episode.baseline, 10 * NS_PER_MS);
     CU_ASSERT(b->said[0].episode.value > 12 * NS_PER_MS);
-    b->cell.baseline = 0;
+    alarm_set_baseline(&b->cell, 0);
     values(b, 460, 3000, 10 * NS_PER_MS, false);
     CU_ASSERT_EQUAL(b->count, 1); /* Nor does it clear. */
     bench_free(b);
 
     b = bench_new(&slow, 1);
-    b->cell.baseline = 0;
+    alarm_set_baseline(&b->cell, 0);
     values(b, 0, 1000, NS_PER_S, false);
     CU_ASSERT_EQUAL(b->count, 0);
     bench_free(b);
