@@ -181,12 +181,17 @@ print_notes(const cJSON *list)
 static void
 print_flapping(const cJSON *p)
 {
-    char title[TEXT_SIZE];
+    char title[TEXT_SIZE], raised[32], reopened[32];
 
-    printf("  %" PRId64 ", %s: %s; raised again %" PRId64 " times, reopened %" PRId64 " times\n",
-           judged_number(p, "id"), judged_text(p, "state"),
+    printf("  %" PRId64 ", %s: %s; raised again %s", judged_number(p, "id"),
+           judged_text(p, "state"),
            problem_cut(judged_text(p, "title"), COLUMNS, title, sizeof title),
-           judged_number(p, "flaps"), judged_number(p, "reopened"));
+           problem_times(judged_number(p, "flaps"), raised, sizeof raised));
+    if (judged_number(p, "reopened")) {
+        printf(", reopened %s",
+               problem_times(judged_number(p, "reopened"), reopened, sizeof reopened));
+    }
+    puts("");
 }
 
 static void

@@ -226,6 +226,13 @@ problem_duration(const cJSON *o, const char *name, char *buf, size_t size)
 }
 
 const char *
+problem_times(int64_t count, char *buf, size_t size)
+{
+    snprintf(buf, size, count == 1 ? "once" : "%" PRId64 " times", count);
+    return buf;
+}
+
+const char *
 problem_local(const cJSON *o, const char *name, char *buf, size_t size)
 {
     const char *text = judged_text(o, name);

@@ -53,6 +53,9 @@ const char *problem_fit(const char *text, size_t columns, char *buf, size_t size
 /* The same, not filled: for text of others that stands last in a line. */
 const char *problem_cut(const char *text, size_t columns, char *buf, size_t size);
 
+/* "once", "3 times". */
+const char *problem_times(int64_t count, char *buf, size_t size);
+
 /* How much is wrong, for `plumbline status`. */
 struct problem_tally {
     bool known; /* Else the database has no problems yet, or may not be read. */

@@ -108,14 +108,6 @@ read_problem(struct judged *j, const char *number, const char *key, int *status)
 
 /* --- Showing: what it is ---------------------------------------------------------- */
 
-/* "once", "3 times". */
-static const char *
-times_text(int64_t count, char *buf, size_t size)
-{
-    snprintf(buf, size, count == 1 ? "once" : "%" PRId64 " times", count);
-    return buf;
-}
-
 static void
 show_head(const cJSON *p)
 {
@@ -127,12 +119,12 @@ show_head(const cJSON *p)
     printf("%s, %s, %s; revision %" PRId64, judged_text(p, "state"), judged_text(p, "severity"),
            judged_text(p, "what"), judged_number(p, "revision"));
     if (judged_number(p, "reopened")) {
-        printf("; reopened %s", times_text(judged_number(p, "reopened"), text, sizeof text));
+        printf("; reopened %s", problem_times(judged_number(p, "reopened"), text, sizeof text));
     }
     if (judged_number(p, "flaps")) {
         printf("; %s, raised again %s",
                cJSON_IsTrue(cJSON_GetObjectItem(p, "flapping")) ? "flapping" : "flapped",
-               times_text(judged_number(p, "flaps"), text, sizeof text));
+               problem_times(judged_number(p, "flaps"), text, sizeof text));
     }
     if (judged_has(p, "merged_into")) {
         printf("; part of problem %" PRId64, judged_number(p, "merged_into"));
@@ -176,6 +168,8 @@ show_evidence(const cJSON *p)
 static void
 show_objects(const cJSON *p, const char *kind, const char *heading, int64_t limit)
 {
+    /* A group that lost one of several was never bad. */
+    const char *good = strcmp(kind, "link") == 0 ? "clear" : "ok";
     const cJSON *one;
     int64_t shown = 0, all = 0, bad = 0;
 
@@ -186,7 +180,7 @@ show_objects(const cJSON *p, const char *kind, const char *heading, int64_t limi
         bad += right && cJSON_IsTrue(cJSON_GetObjectItem(one, "bad"));
     }
     if (all) {
-        printf("\n%s: %" PRId64 " bad, %" PRId64 " clear\n", heading, bad, all - bad);
+        printf("\n%s: %" PRId64 " bad, %" PRId64 " %s\n", heading, bad, all - bad, good);
     }
     cJSON_ArrayForEach(one, cJSON_GetObjectItemCaseSensitive(p, "objects"))
     {
@@ -195,7 +189,7 @@ show_objects(const cJSON *p, const char *kind, const char *heading, int64_t limi
         if (strcmp(judged_text(one, "kind"), kind) == 0 && shown++ < limit) {
             bool same = strcmp(label, key) == 0;
             printf("  %-5s %s%s%s%s%s\n",
-                   cJSON_IsTrue(cJSON_GetObjectItem(one, "bad")) ? "bad" : "clear", key,
+                   cJSON_IsTrue(cJSON_GetObjectItem(one, "bad")) ? "bad" : good, key,
                    same ? "" : "  ", same ? "" : label, tenant[0] ? ", of " : "", tenant);
         }
     }
@@ -284,8 +278,10 @@ show_steps(const cJSON *p, int64_t limit)
     }
     cJSON_ArrayForEach(one, list)
     {
+        const char *what = judged_text(one, "what");
         if (number++ >= all - limit) {
-            printf("  %s  %-12s %s\n", judged_text(one, "at"), judged_text(one, "what"),
+            printf("  %s  %-12s %s\n", judged_text(one, "at"),
+                   strcmp(what, "acknowledgement_ended") == 0 ? "ack ended" : what,
                    judged_text(one, "text"));
         }
     }

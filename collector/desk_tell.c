@@ -206,6 +206,7 @@ int
 table_tell(struct table *t)
 {
     int err = deskstore_batch_init(&t->batch);
+    err = err ? err : table_find_evidence(t);
     bool each_second = t->second.ns == t->now.ns;
 
     for (struct problem *p = t->problems; p && !err; p = p->hh.next) {
