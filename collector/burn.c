@@ -14,6 +14,8 @@
 
 #define NUMBER_SIZE 24
 #define TIMESTAMP_SIZE 48
+/* Of the shortest rule: finer than that its window need not be. */
+#define LINES_A_WINDOW 20
 
 struct round {
     PGconn *conn;
@@ -49,20 +51,25 @@ static const char forget_sql[] =
     " n WHERE (n.service, n.number, n.period_start) = (b.service, b.number, b.period_start) "
     "AND n.used >= b.used)";
 
-/* A line for each change, and one to begin with. */
+/* A line to begin with, and then one for each change, $1 ms apart at least: what is spent now is in
+ * the state itself. */
 static const char note_sql[] =
     "INSERT INTO plumbline_store.burn (service, number, at, period_start, used) "
     "SELECT n.service, n.number, n.judged_until, n.period_start, n.used FROM " RUNNING
-    " n WHERE n.used IS DISTINCT FROM (SELECT b.used FROM plumbline_store.burn b "
-    "WHERE (b.service, b.number) = (n.service, n.number) ORDER BY b.at DESC LIMIT 1) "
+    " n LEFT JOIN (SELECT service, number, max(at) AS at, max(used) AS used "
+    "FROM plumbline_store.burn GROUP BY service, number) l USING (service, number) "
+    "WHERE l.at IS NULL OR (n.used > l.used AND "
+    "l.at <= n.judged_until - make_interval(secs => $1::bigint / 1000.0)) "
     "ON CONFLICT (service, number, at) DO UPDATE SET used = excluded.used";
 
 /* The newest line of those before the longest 'over' is what was spent then. */
 static const char prune_sql[] =
-    "DELETE FROM plumbline_store.burn b USING plumbline_store.burn later, " RUNNING
-    " n WHERE (later.service, later.number) = (b.service, b.number) AND later.at > b.at "
-    "AND (n.service, n.number) = (b.service, b.number) "
-    "AND later.at <= n.judged_until - make_interval(secs => $1::bigint)";
+    "DELETE FROM plumbline_store.burn b USING (SELECT service, number, at, lead(at) OVER "
+    "(PARTITION BY service, number ORDER BY at) AS later FROM plumbline_store.burn) l, "
+    "(SELECT service, max(judged_until) AS judged_until FROM plumbline_store.judged_period "
+    "WHERE revision IS NULL GROUP BY service) p WHERE (l.service, l.number, l.at) = "
+    "(b.service, b.number, b.at) AND p.service = b.service "
+    "AND l.later <= p.judged_until - make_interval(secs => $1::bigint)";
 
 /* --- Rules ------------------------------------------------------------------ */
 
@@ -77,38 +84,39 @@ static const char prune_sql[] =
     "WHERE $3::text[] IS NULL OR class = ANY ($3::text[]) ORDER BY service, milli DESC, number)"
 #define NEWS " INSERT INTO plumbline_store.alarm_news (alarm) SELECT id FROM changed"
 
-/* Still over: looked at until now, by the objective that is the fastest now. */
-static const char keep_sql[] =
-    BURNT " UPDATE plumbline_store.alarm a SET decided = b.judged_until, details = b.details || "
-          "jsonb_build_object('value', a.details->'value', 'worst', greatest(b.milli, "
-          "(a.details->>'worst')::bigint)) FROM burnt b WHERE a.rule = $1 AND a.metric = 'budget' "
-          "AND a.scope = 'service' AND a.object = b.service AND a.cleared IS NULL "
-          "AND b.milli > $4::bigint AND b.judged_until > a.decided";
-
-/* Over again soon after it cleared: the same episode. */
-static const char again_sql[] = BURNT
-    ", changed AS (UPDATE plumbline_store.alarm a SET cleared = NULL, ended = NULL, "
+/* One look: what is still over was looked at until now; what is over again soon after it cleared
+ * is the same episode; the rest that is over is raised. */
+static const char raise_sql[] = BURNT
+    ", broken AS (SELECT * FROM burnt WHERE milli > $4::bigint), "
+    "kept AS (UPDATE plumbline_store.alarm a SET decided = b.judged_until, details = b.details || "
+    "jsonb_build_object('value', a.details->'value', 'worst', greatest(b.milli, "
+    "(a.details->>'worst')::bigint)) FROM broken b WHERE a.rule = $1 AND a.metric = 'budget' "
+    "AND a.scope = 'service' AND a.object = b.service AND a.cleared IS NULL "
+    "AND b.judged_until > a.decided), "
+    "again AS (UPDATE plumbline_store.alarm a SET cleared = NULL, ended = NULL, "
     "flaps = a.flaps + 1, severity = $5, decided = b.judged_until, changed_at = clock_timestamp(), "
     "details = b.details || jsonb_build_object('worst', greatest(b.milli, "
-    "(a.details->>'worst')::bigint)) FROM burnt b WHERE b.milli > $4::bigint "
-    "AND a.id = (SELECT o.id FROM plumbline_store.alarm o WHERE o.rule = $1 "
+    "(a.details->>'worst')::bigint)) FROM broken b "
+    "WHERE a.id = (SELECT o.id FROM plumbline_store.alarm o WHERE o.rule = $1 "
     "AND o.metric = 'budget' AND o.scope = 'service' AND o.object = b.service "
     "ORDER BY o.cleared DESC NULLS FIRST, o.id DESC LIMIT 1) "
-    "AND a.cleared >= b.judged_until - make_interval(secs => $6::bigint) RETURNING a.id)" NEWS;
-
-static const char raise_sql[] = BURNT
-    ", changed AS (INSERT INTO plumbline_store.alarm (rule, metric, severity, scope, object, "
+    "AND a.cleared >= b.judged_until - make_interval(secs => $6::bigint) "
+    "RETURNING a.id, a.object), "
+    "raised AS (INSERT INTO plumbline_store.alarm (rule, metric, severity, scope, object, "
     "began, raised, decided, details) SELECT $1, 'budget', $5, 'service', b.service, b.began, "
-    "b.judged_until, b.judged_until, b.details FROM burnt b WHERE b.milli > $4::bigint "
+    "b.judged_until, b.judged_until, b.details FROM broken b "
+    "WHERE NOT EXISTS (SELECT FROM again g WHERE g.object = b.service) "
     "AND NOT EXISTS (SELECT FROM plumbline_store.alarm o WHERE o.rule = $1 "
     "AND o.scope = 'service' AND o.object = b.service AND o.cleared IS NULL) "
-    "RETURNING id)" NEWS;
+    "RETURNING id), "
+    "changed AS (SELECT id FROM again UNION ALL SELECT id FROM raised)" NEWS;
 
 /* Long enough not over any more; longer if it flaps, as the watch has it. */
 static const char clear_sql[] =
     "WITH changed AS (UPDATE plumbline_store.alarm a SET cleared = n.judged_until, "
     "ended = a.decided, changed_at = clock_timestamp() FROM (SELECT service, "
-    "max(judged_until) AS judged_until FROM " RUNNING " x GROUP BY service) n "
+    "max(judged_until) AS judged_until FROM plumbline_store.judged_period WHERE revision IS NULL "
+    "GROUP BY service) n "
     "WHERE a.rule = $1 AND a.metric = 'budget' AND a.scope = 'service' "
     "AND a.object = n.service AND a.cleared IS NULL AND n.judged_until >= a.decided + "
     "make_interval(secs => greatest($2::bigint, least(900, $2::bigint * 2 ^ least(a.flaps, 5)))) "
@@ -163,9 +171,7 @@ hold_against(struct round *r, const struct inv_alarm *rule, struct span hold)
     const char *clears[] = {rule->key, number(clear, rule->clear.ns / NS_PER_S)};
     int err = rule->class_count && !list ? -ENOMEM : 0;
 
-    err = err ? err : run(r, keep_sql, 4, values);
-    err = err ? err : run(r, again_sql, 6, values);
-    err = err ? err : run(r, raise_sql, 5, values);
+    err = err ? err : run(r, raise_sql, 6, values);
     err = err ? err : run(r, clear_sql, 2, clears);
     bytes_fini(&classes);
     return err;
@@ -186,27 +192,49 @@ clear_orphans(struct round *r, struct bytes *keys, struct instant now)
     return values[0] ? run(r, orphans_sql, 2, values) : -ENOMEM;
 }
 
+/* The shortest and the longest 'over' of rules on budgets, ns; whether there are any. */
+static bool
+overs(const struct inv_alarm **rules, size_t count, int64_t *least, int64_t *most)
+{
+    *least = INT64_MAX;
+    *most = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (rules[i]->metric.kind == INV_BUDGET) {
+            int64_t ns = rules[i]->over.ns;
+            *least = ns < *least ? ns : *least;
+            *most = ns > *most ? ns : *most;
+        }
+    }
+    return *most > 0;
+}
+
+static int
+note_spent(struct round *r, int64_t least_ns, int64_t most_ns)
+{
+    char apart[NUMBER_SIZE], most[NUMBER_SIZE];
+    const char *notes[] = {number(apart, least_ns / LINES_A_WINDOW / NS_PER_MS)};
+    const char *prunes[] = {number(most, most_ns / NS_PER_S)};
+    int err = run(r, forget_sql, 0, NULL);
+
+    err = err ? err : run(r, note_sql, 1, notes);
+    return err ? err : run(r, prune_sql, 1, prunes);
+}
+
 static int
 hold_all(struct round *r, const struct inv_alarm **rules, size_t count, struct span hold,
          struct instant now)
 {
-    char most[NUMBER_SIZE];
     struct bytes keys = {0};
-    int64_t over_s = 0;
-    int err = run(r, forget_sql, 0, NULL);
+    int64_t least, most;
+    int err = overs(rules, count, &least, &most) ? note_spent(r, least, most) : 0;
 
-    err = err ? err : run(r, note_sql, 0, NULL);
     for (size_t i = 0; i < count && !err; i++) {
-        if (rules[i]->metric.kind != INV_BUDGET) {
-            continue;
+        if (rules[i]->metric.kind == INV_BUDGET) {
+            array_add(&keys, rules[i]->key);
+            err = hold_against(r, rules[i], hold);
         }
-        array_add(&keys, rules[i]->key);
-        over_s = rules[i]->over.ns / NS_PER_S > over_s ? rules[i]->over.ns / NS_PER_S : over_s;
-        err = hold_against(r, rules[i], hold);
     }
-    const char *values[] = {number(most, over_s)};
     err = err ? err : clear_orphans(r, &keys, now);
-    err = err ? err : run(r, prune_sql, 1, values);
     bytes_fini(&keys);
     return err;
 }

@@ -16,7 +16,7 @@ CREATE TABLE plumbline_store.baseline (
 ) WITH (fillfactor = 70);
 CREATE INDEX baseline_observer ON plumbline_store.baseline (observer);
 
--- What was spent of an objective's budget, each time that it changed (collector/burn.h).
+-- What was spent of an objective's budget, and when (collector/burn.h): with 'at' it only grows.
 CREATE TABLE plumbline_store.burn (
     service      text NOT NULL,
     number       integer NOT NULL,
@@ -33,26 +33,19 @@ CREATE FUNCTION plumbline_store.burnt(over_ interval)
 RETURNS TABLE (service text, number integer, class text, metric text, direction text, judged_until timestamptz,
     began timestamptz, spent bigint, budget bigint, milli bigint)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT s.service, s.number, s.class, s.metric, s.direction, p.judged_until, b.began, s.used - b.used, s.budget,
-           least((s.used - b.used)::numeric * 100000 / greatest(s.budget, 1), 9000000000000000000)::bigint
-    FROM (SELECT DISTINCT ON (q.service) q.* FROM plumbline_store.judged_period q WHERE q.revision IS NULL
-          ORDER BY q.service, q.period_start DESC) p
-    JOIN plumbline_store.objective_state s USING (service, period_start)
-    CROSS JOIN LATERAL (
-        -- What it was then; nothing if it was not judged yet; else the least that is known.
-        SELECT coalesce(
-            (SELECT x.used FROM plumbline_store.burn x WHERE (x.service, x.number) = (s.service, s.number)
-                AND x.at <= p.judged_until - over_ ORDER BY x.at DESC LIMIT 1),
-            CASE WHEN p.judged_from >= p.judged_until - over_ THEN 0 END,
-            (SELECT x.used FROM plumbline_store.burn x WHERE (x.service, x.number) = (s.service, s.number)
-                ORDER BY x.at LIMIT 1), s.used)) r(used)
-    CROSS JOIN LATERAL (
-        SELECT r.used, coalesce((SELECT min(x.at) FROM plumbline_store.burn x
-            WHERE (x.service, x.number) = (s.service, s.number) AND x.used > r.used AND x.at > p.judged_until - over_),
-            p.judged_until)) b(used, began)
-    -- What has no line in that time spent nothing in it: most have none.
-    WHERE s.used > b.used AND EXISTS (SELECT FROM plumbline_store.burn x
-        WHERE (x.service, x.number) = (s.service, s.number) AND x.at > p.judged_until - over_)
+    WITH running AS (SELECT DISTINCT ON (q.service) q.* FROM plumbline_store.judged_period q WHERE q.revision IS NULL
+            ORDER BY q.service, q.period_start DESC),
+        -- What was spent by then; nothing if it was not judged yet; else the least that is known.
+        then_ AS (SELECT p.service, x.number, coalesce(max(x.used) FILTER (WHERE x.at <= p.judged_until - over_),
+                CASE WHEN p.judged_from >= p.judged_until - over_ THEN 0 END, min(x.used)) AS used
+            FROM running p JOIN plumbline_store.burn x USING (service)
+            GROUP BY p.service, p.judged_until, p.judged_from, x.number)
+    SELECT s.service, s.number, s.class, s.metric, s.direction, p.judged_until,
+           coalesce((SELECT min(x.at) FROM plumbline_store.burn x WHERE (x.service, x.number) = (s.service, s.number)
+               AND x.used > t.used AND x.at > p.judged_until - over_), p.judged_until),
+           s.used - t.used, s.budget, least((s.used - t.used)::numeric * 100000 / greatest(s.budget, 1), 9000000000000000000)::bigint
+    FROM running p JOIN plumbline_store.objective_state s USING (service, period_start) JOIN then_ t USING (service, number)
+    WHERE s.used > t.used
 $$;
 REVOKE ALL ON FUNCTION plumbline_store.burnt(interval) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION plumbline_store.burnt(interval) TO plumbline_writer, plumbline_views;
