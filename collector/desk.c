@@ -151,7 +151,7 @@ desk_round(struct job *job, PGconn *conn, void *aux)
         if (!err) {
             tell_round(d, &t);
         }
-        if (!err && !taken) {
+        if (!err && !taken && !t.more) {
             wait_for_news(&t);
         }
     }

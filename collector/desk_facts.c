@@ -160,14 +160,16 @@ is_due(const struct table *t, const struct problem *p)
 int
 table_find_evidence(struct table *t)
 {
-    bool any = false;
+    size_t count = 0;
 
     for (struct problem *p = t->problems; p; p = p->hh.next) {
         p->look = p->state == PROBLEM_OPEN && (!p->evidence || is_due(t, p));
-        any = any || p->look;
+        p->later = p->look && count++ >= TABLE_AT_ONCE;
+        p->look = p->look && !p->later;
+        t->more = t->more || p->later;
     }
-    int err = any ? bring(t) : 0;
-    if (err || !any) {
+    int err = count ? bring(t) : 0;
+    if (err || !count) {
         return err;
     }
     find_probes(t);

@@ -6,7 +6,7 @@
 #include "desk_parts.h"
 #include "log.h"
 
-#define NEWS_AT_ONCE 20000
+#define NEWS_AT_ONCE 5000
 /* Collectors get a new inventory one by one: what one does not know another may. */
 #define UNKNOWN_AFTER_NS (60 * NS_PER_S)
 
@@ -280,9 +280,10 @@ table_load(struct table *t)
     size_t count = 0;
 
     t->reach = reach_new(t->inventory);
+    t->rules = inventory_alarms_in_force(t->inventory, &t->rule_count);
     t->down = calloc(t->inventory->link_count + 1, sizeof *t->down);
     t->window = calloc(t->inventory->link_count + 1, sizeof *t->window);
-    if (!t->reach || !t->down || !t->window) {
+    if (!t->reach || !t->rules || !t->down || !t->window) {
         return -ENOMEM;
     }
     int err = deskstore_installation(&t->store, t->installation, sizeof t->installation);
@@ -323,6 +324,7 @@ table_fini(struct table *t)
     deskstore_batch_fini(&t->batch);
     reach_free(t->reach);
     free(t->fresh);
+    free(t->rules);
     free(t->down);
     free(t->window);
     table_fini_facts(t);
@@ -476,6 +478,17 @@ has_class(const struct table *t, const struct symptom *s)
     return has;
 }
 
+static bool
+has_rule(const struct table *t, const struct symptom *s)
+{
+    bool has = false;
+
+    for (size_t i = 0; !has && i < t->rule_count; i++) {
+        has = !strcmp(t->rules[i]->key, s->rule);
+    }
+    return has;
+}
+
 static int
 end_unknown(struct table *t)
 {
@@ -484,7 +497,7 @@ end_unknown(struct table *t)
 
     for (struct symptom *s = t->symptoms; s && !err; s = s->hh.next) {
         if (symptom_is_raised(s) && s->recorded.ns + UNKNOWN_AFTER_NS < t->now.ns &&
-            (s->place == REACH_NONE || !has_class(t, s))) {
+            (s->place == REACH_NONE || !has_class(t, s) || !has_rule(t, s))) {
             err = add_end(s->id, &gone);
         }
     }

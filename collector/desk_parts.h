@@ -11,12 +11,18 @@
 #include "evidence.h"
 #include "notice.h"
 
+/* So many problems are made, reviewed or told in one transaction: the first is out soon, however
+ * many there are. */
+#define TABLE_AT_ONCE 400
+
 struct table {
     const struct collector_config *config;
     const struct inventory *inventory;
     struct counter *counters;
     struct deskstore store;
     struct reach *reach;
+    const struct inv_alarm **rules; /* In force. */
+    size_t rule_count;
     char installation[64];
     struct symptom *symptoms; /* By id. */
     struct problem *problems; /* By id: open ones, and those that ended lately. */
@@ -26,6 +32,7 @@ struct table {
     bool *down;                  /* Links of which something is raised. */
     int64_t *window;             /* Links: of the window that silences it, or 0. */
     struct evidence_facts facts; /* Its windows run, or lately did. */
+    bool more;                   /* There was more to do than one round does. */
     struct instant now;
     struct instant second; /* When what is done each second was done. */
     int64_t *wanted;       /* Problems that are to be loaded. */

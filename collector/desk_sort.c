@@ -193,6 +193,10 @@ make_problem(struct sorting *w, size_t cause)
         w->made[cause] = w->opens[c->keep];
         return problem_rename(w->made[cause], c->kind, c->key, t->now);
     }
+    if (t->fresh_count == TABLE_AT_ONCE) {
+        t->more = true; /* What is of it waits on. */
+        return 0;
+    }
     if (t->fresh_count == t->fresh_room) {
         size_t room = t->fresh_room ? 2 * t->fresh_room : 64;
         struct problem **fresh = reallocarray(t->fresh, room, sizeof(void *));
@@ -227,7 +231,7 @@ apply(struct sorting *w)
     for (size_t i = 0; i < w->symptom_count && !err; i++) {
         struct symptom *s = w->symptoms[i];
         uint32_t cause = w->items[s->item].cause;
-        if (is_waiting(s) && cause != CAUSE_NONE) {
+        if (is_waiting(s) && cause != CAUSE_NONE && w->made[cause]) {
             problem_join(w->made[cause], s);
         }
     }
@@ -305,8 +309,10 @@ forget_unknown(struct table *t)
 int
 table_sort(struct table *t)
 {
+    size_t reviewed = 0;
     int err = 0;
 
+    t->more = false;
     forget_unknown(t);
     mark_down(t);
     if (t->waiting) {
@@ -322,9 +328,10 @@ table_sort(struct table *t)
     }
     t->fresh_count = err ? t->fresh_count : 0;
     for (struct problem *p = t->problems; p && !err; p = p->hh.next) {
-        if (p->touched) {
+        if (p->touched && reviewed++ < TABLE_AT_ONCE) {
             err = review(t, p);
         }
     }
+    t->more = t->more || reviewed > TABLE_AT_ONCE;
     return err;
 }

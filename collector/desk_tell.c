@@ -153,6 +153,9 @@ tell_due(struct table *t, struct problem *p)
     char buf[48];
     const char *why = NULL;
 
+    if (p->later) {
+        return 0;
+    }
     if (p->state == PROBLEM_OPEN && due != PROBLEM_NOTHING) {
         why = problem_is_held(p, t->reach, t->window, buf, sizeof buf);
     }

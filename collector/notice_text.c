@@ -221,6 +221,11 @@ notice_title(const struct notice *n, char *buf, size_t size)
     const struct symptom *w = worst(p);
     size_t from = 0;
 
+    /* What was merged has none left, and is called as it was. */
+    if (!w && p->title) {
+        snprintf(buf, size, "%s", p->title);
+        return;
+    }
     snprintf(buf, size, "%s: %s %s",
              is_rerouted(p) ? "re-routed"
              : w            ? w->rule
@@ -367,9 +372,10 @@ notice_tenant_text(const struct notice *n, const struct inv_tenant *t, char *tit
         touched += services->at[i].now;
         if (to && count++ < LINES_MAX) {
             fprintf(to, "service %s: %s\n", s->label ? s->label : s->key,
-                    services->at[i].bad   ? "impaired"
-                    : services->at[i].now ? "works, with less in reserve"
-                                          : "good again");
+                    n->p->state == PROBLEM_MERGED ? "goes on as part of another problem"
+                    : services->at[i].bad         ? "impaired"
+                    : services->at[i].now         ? "works, with less in reserve"
+                                                  : "good again");
         }
     }
     if (count == 1) {

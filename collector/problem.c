@@ -172,9 +172,16 @@ problem_merge(struct problem *p, struct problem *from, struct instant now)
     from->closed = now;
     from->ended = now;
     from->touched = true;
-    extent_fini(&from->extent);
-    return problem_step(from, PROBLEM_STEP_MERGED, now, "it is part of problem %" PRId64 ", %s %s",
-                        p->id, reach_cause_name(p->kind), p->key);
+    for (int k = 0; k < EXTENT_KINDS; k++) {
+        for (size_t i = 0; i < from->extent.lists[k].count; i++) {
+            from->extent.lists[k].at[i].now = from->extent.lists[k].at[i].bad = false;
+        }
+    }
+    char text[PHRASE_SIZE];
+    snprintf(text, sizeof text, "it is part of problem %" PRId64 ", %s %s", p->id,
+             reach_cause_name(p->kind), p->key);
+    int err = problem_step(from, PROBLEM_STEP_MERGED, now, "%s", text);
+    return err ? err : problem_change(from, now, text);
 }
 
 int

@@ -82,7 +82,8 @@ struct problem {
     cJSON *evidence; /* Array; NULL: not looked for yet. */
     bool touched;    /* Its symptoms are others: it is to be reviewed. */
     bool changed;    /* It is to be written. */
-    bool look;       /* Its evidence is to be looked for. */
+    bool look;       /* Its evidence is to be looked for, */
+    bool later;      /* in another round. */
     struct problem *merged;
     UT_hash_handle hh; /* By id. */
 };

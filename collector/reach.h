@@ -34,9 +34,9 @@ struct reach {
     uint32_t links, probes, services;   /* How many. */
     struct reach_candidate *candidates; /* Sorted by kind, then key. */
     uint32_t candidate_count;
-    struct reach_map of_object;     /* Links and probes: their candidates. */
-    struct reach_map under;         /* Candidates: their links, not retired. */
-    struct reach_map link_groups;   /* Links: groups that have them, directly or by a service. */
+    struct reach_map of_object;   /* Links and probes: their candidates. */
+    struct reach_map under;       /* Candidates: their links, not retired. */
+    struct reach_map link_groups; /* Links: groups that have them, or of an attachment its test. */
     struct reach_map link_services; /* Links: services over them, directly, by groups, or by a
                                        connector of which they are the test. */
     struct reach_map probe_links;   /* Probes: links of which they are an end. */

@@ -18,6 +18,9 @@ store_begin desk redis-server redis-cli
     for i in 1 2 3 4 5 6; do
         echo "  x$i: { state: active, label: Link x$i, classes: [gold, be], labels: { carrier: colt }, ends: [ { probe: pc, address: 10.3.0.$i }, { probe: pd, address: 10.4.0.$i } ] }"
     done
+    for i in 1 2 3; do
+        echo "  y$i: { state: active, classes: [gold, be], risks: [trench], ends: [ { probe: pc, address: 10.5.0.$i }, { probe: pd, address: 10.6.0.$i } ] }"
+    done
     echo 'groups: { pair: { need: 1, members: [x1, x2] } }'
     echo 'tenants:'
     for i in $(seq 200); do echo "  tenant$i: { label: Tenant number $i. }"; done
@@ -42,7 +45,7 @@ store_begin desk redis-server redis-cli
 store_start
 check 'the inventory is right' plumbline check "$TEST_DIR/inventory.yaml" || test_end
 plumbline apply --yes >/dev/null 2>&1
-collector() { store_collector one 'hold: 20s' 'gather: 2s'; }
+collector() { store_collector one 'hold: 2m' 'gather: 2s'; }
 collector
 
 # raise RULE METRIC SEVERITY CLASSES LINK ...: as a worker does, each link and class.
@@ -177,6 +180,19 @@ becomes 'which the others hear as a change' 'open change' "$(told 7 noc)"
 # --- What nobody looks after any more ---
 sql "INSERT INTO plumbline_store.source_position (source_id, source, closed) VALUES (77, 'gone', true); UPDATE plumbline_store.alarm SET source_id = 77 WHERE object = 'x5'" >/dev/null
 becomes 'a closed source ends its alarms, and so its problem' "$(printf 'ended\tcritical\tloss\tlink\tx5\t')" "$(problem 5)"
+
+# --- What turns out to be more ---
+clear x2
+cut y1
+becomes 'one link of a risk' 'open' "$(told 8 noc)"
+cut y2
+becomes 'another a while later' 'open' "$(told 9 noc)"
+cut y3
+becomes 'the last of them: the oldest problem is of the risk' "$(printf 'open\tcritical\tloss\trisk\ttrench\t')" "$(problem 8)"
+becomes 'as which it is told' 'open change' "$(told 8 noc)"
+becomes 'the other is over, and says why' "$(printf 'merged\t8\tresolve\t["it is part of problem 8, risk trench"]')" \
+    "SELECT p.state, p.merged_into, o.action, o.event->>'changes' FROM plumbline_store.problem p JOIN plumbline_store.outbox o ON o.problem = p.id AND o.hook = 'noc' WHERE p.id = 9 ORDER BY o.id DESC LIMIT 1"
+check_equal 'all alarms are of the one' 6 "$(sql 'SELECT count(*) FROM plumbline_store.problem_alarm WHERE problem = 8')"
 check_equal 'each alarm is of one problem' 0 "$(sql 'SELECT count(*) FROM plumbline_store.alarm a WHERE NOT EXISTS (SELECT FROM plumbline_store.problem_alarm j WHERE j.alarm = a.id)')"
 check 'steps of a problem are numbered' answers "SELECT bool_and(n = number) FROM (SELECT number, row_number() OVER (PARTITION BY problem ORDER BY number) n FROM plumbline_store.problem_step) s" t
 test_end

@@ -233,6 +233,8 @@ merged_it_is_over_and_the_other_has_all(void)
     CU_ASSERT_EQUAL(problem_merge(l.p, other, desk_world_at(5000)), 0);
     CU_ASSERT_EQUAL(other->state, PROBLEM_MERGED);
     CU_ASSERT_EQUAL(other->merged_into, 17);
+    CU_ASSERT_EQUAL_FATAL(other->change_count, 1);
+    CU_ASSERT_STRING_EQUAL(other->changes[0], "it is part of problem 17, risk duct");
     CU_ASSERT_EQUAL(other->symptom_count, 0);
     CU_ASSERT_EQUAL(l.p->symptom_count, 2);
     CU_ASSERT(s->problem == l.p && s->is_new);
