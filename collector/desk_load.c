@@ -325,7 +325,7 @@ table_fini(struct table *t)
     free(t->fresh);
     free(t->down);
     free(t->window);
-    free(t->windows);
+    table_fini_facts(t);
     free(t->wanted);
     deskstore_fini(&t->store);
     *t = (struct table){0};
@@ -348,14 +348,16 @@ table_take_news(struct table *t, size_t *taken)
 static int
 add_window(struct table *t, const struct deskstore_window *w, uint32_t link)
 {
-    struct window *windows = reallocarray(t->windows, t->window_count + 1, sizeof *windows);
+    struct evidence_facts *f = &t->facts;
+    struct evidence_window *windows =
+        reallocarray(f->windows, f->window_count + 1, sizeof *windows);
 
     if (!windows) {
         return -ENOMEM;
     }
-    t->windows = windows;
-    t->windows[t->window_count++] =
-        (struct window){w->id, link, w->start, w->end, w->runs, w->silences};
+    f->windows = windows;
+    f->windows[f->window_count++] =
+        (struct evidence_window){w->id, link, w->start, w->end, w->runs, w->silences};
     if (w->runs && w->silences) {
         t->window[link] = w->id;
     }
@@ -498,7 +500,7 @@ int
 table_look_round(struct table *t)
 {
     t->second = t->now;
-    t->window_count = 0;
+    t->facts.window_count = 0;
     memset(t->window, 0, t->inventory->link_count * sizeof *t->window);
     int err = deskstore_windows(&t->store, take_window, t);
     for (struct problem *p = t->problems; p; p = p->hh.next) {

@@ -1,13 +1,14 @@
 /* desk_parts.h - what the desk has on it, for desk*.c only.
  *
  * desk.c has the thread and its loop; desk_load.c what comes from the tables; desk_sort.c what
- * becomes of it: causes, problems; desk_tell.c what is said. */
+ * becomes of it: causes, problems; desk_facts.c what else is known; desk_tell.c what is said. */
 #ifndef PLUMBLINE_DESK_PARTS_H
 #define PLUMBLINE_DESK_PARTS_H
 
 #include "cause.h"
 #include "desk.h"
 #include "deskstore.h"
+#include "evidence.h"
 #include "notice.h"
 
 struct table {
@@ -21,16 +22,10 @@ struct table {
     struct problem *problems; /* By id: open ones, and those that ended lately. */
     struct problem **fresh;   /* Made in this round, without a number. */
     size_t fresh_count, fresh_room;
-    size_t waiting;  /* Symptoms of no problem. */
-    bool *down;      /* Links of which something is raised. */
-    int64_t *window; /* Links: of the window that silences it, or 0. */
-    struct window {
-        int64_t id;
-        uint32_t link;
-        struct instant start, end;
-        bool runs, silences;
-    } * windows; /* That run, or lately did; a link each. */
-    size_t window_count;
+    size_t waiting;              /* Symptoms of no problem. */
+    bool *down;                  /* Links of which something is raised. */
+    int64_t *window;             /* Links: of the window that silences it, or 0. */
+    struct evidence_facts facts; /* Its windows run, or lately did. */
     struct instant now;
     struct instant second; /* When what is done each second was done. */
     int64_t *wanted;       /* Problems that are to be loaded. */
@@ -55,7 +50,11 @@ int table_tell(struct table *t);
 int table_write(struct table *t);
 void table_forget(struct table *t);
 
-/* Makes evidence, title. */
+/* Looks for evidence for those problems that are marked. */
+int table_find_evidence(struct table *t);
+void table_fini_facts(struct table *t);
+
+/* Makes the title. */
 int table_look_at(struct table *t, struct problem *p);
 
 int table_compare_ids(const void *a, const void *b);

@@ -446,3 +446,73 @@ deskstore_windows(struct deskstore *s, deskstore_window_fn *fn, void *aux)
     PQclear(r);
     return err;
 }
+
+/* --- What else is known --------------------------------------------------- */
+
+int
+deskstore_events(struct deskstore *s, const cJSON *keys, struct instant since,
+                 deskstore_event_fn *fn, void *aux)
+{
+    char from[40], *json = cJSON_PrintUnformatted(keys);
+    const char *const values[] = {json, instant_format(since, 6, from, sizeof from)};
+    PGresult *r = json ? ask(s,
+                             "SELECT object, coalesce(details->>'direction', ''), " US(
+                                 "at") ", details->>'from', details->>'to' "
+                                       "FROM plumbline_store.event WHERE kind = 'ttl' "
+                                       "AND at > $2::timestamptz AND object IN "
+                                       "(SELECT jsonb_array_elements_text($1::jsonb))",
+                             2, values)
+                       : NULL;
+    int err = r ? 0 : json ? -EIO : -ENOMEM;
+
+    for (int i = 0; !err && i < PQntuples(r); i++) {
+        const struct deskstore_event e = {PQgetvalue(r, i, 0), PQgetvalue(r, i, 1), when(r, i, 2),
+                                          whole(r, i, 3), whole(r, i, 4)};
+        err = fn(&e, aux);
+    }
+    PQclear(r);
+    cJSON_free(json);
+    return err;
+}
+
+int
+deskstore_budgets(struct deskstore *s, const cJSON *keys, deskstore_budget_fn *fn, void *aux)
+{
+    char *json = cJSON_PrintUnformatted(keys);
+    const char *const values[] = {json};
+    PGresult *r = json ? ask(s,
+                             "SELECT o.service, o.class, o.metric, o.used, o.budget "
+                             "FROM plumbline_store.objective_state o "
+                             "JOIN plumbline_store.judged_period p USING (service, period_start) "
+                             "WHERE p.revision IS NULL AND o.budget > 0 AND o.service IN "
+                             "(SELECT jsonb_array_elements_text($1::jsonb))",
+                             1, values)
+                       : NULL;
+    int err = r ? 0 : json ? -EIO : -ENOMEM;
+
+    for (int i = 0; !err && i < PQntuples(r); i++) {
+        const struct deskstore_budget b = {PQgetvalue(r, i, 0), PQgetvalue(r, i, 1),
+                                           PQgetvalue(r, i, 2), whole(r, i, 3), whole(r, i, 4)};
+        err = fn(&b, aux);
+    }
+    PQclear(r);
+    cJSON_free(json);
+    return err;
+}
+
+int
+deskstore_sources(struct deskstore *s, deskstore_source_fn *fn, void *aux)
+{
+    PGresult *r = ask(s,
+                      "SELECT source, " US("committed_at") ", closed "
+                                                           "FROM plumbline_store.source_position",
+                      0, NULL);
+    int err = r ? 0 : -EIO;
+
+    for (int i = 0; !err && i < PQntuples(r); i++) {
+        const struct deskstore_source p = {PQgetvalue(r, i, 0), when(r, i, 1), truth(r, i, 2)};
+        err = fn(&p, aux);
+    }
+    PQclear(r);
+    return err;
+}

@@ -119,6 +119,35 @@ typedef int deskstore_window_fn(const struct deskstore_window *w, void *aux);
 /* Maintenance that runs, or ended within the last hour; a line an object. */
 int deskstore_windows(struct deskstore *s, deskstore_window_fn *fn, void *aux);
 
+/* --- What else is known (evidence.h) -------------------------------------- */
+
+/* 'keys' are texts, as JSON. */
+struct deskstore_event {
+    const char *link, *direction; /* "" where it has none. */
+    struct instant at;
+    int64_t from, to;
+};
+typedef int deskstore_event_fn(const struct deskstore_event *e, void *aux);
+/* Changes of the received TTL on these links behind 'since'. */
+int deskstore_events(struct deskstore *s, const cJSON *keys, struct instant since,
+                     deskstore_event_fn *fn, void *aux);
+
+struct deskstore_budget {
+    const char *service, *class_, *metric;
+    int64_t used, budget;
+};
+typedef int deskstore_budget_fn(const struct deskstore_budget *b, void *aux);
+/* What these services may spend in the period that runs. */
+int deskstore_budgets(struct deskstore *s, const cJSON *keys, deskstore_budget_fn *fn, void *aux);
+
+struct deskstore_source {
+    const char *probe;
+    struct instant committed;
+    bool closed;
+};
+typedef int deskstore_source_fn(const struct deskstore_source *p, void *aux);
+int deskstore_sources(struct deskstore *s, deskstore_source_fn *fn, void *aux);
+
 /* --- Writing -------------------------------------------------------------- */
 
 /* Gives each of these new problems its number, in this order. */

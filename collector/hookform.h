@@ -53,6 +53,7 @@ struct hookform_request {
     const char *body; /* Mail: the message, CRLF, dot-stuffing is the transport's. */
     size_t body_size;
     size_t peer;
+    bool once; /* Sent twice it makes two: the transport must not try it again by itself. */
 };
 
 enum hookform_verdict {

@@ -165,6 +165,7 @@ make_incident(struct hookform *f, struct hookform_request *r)
         cJSON_Delete(body);
         return false;
     }
+    r->once = create;
     return hookform_json(f, r, body, "application/json") &&
            hookform_add_header(f, r, "Accept", "application/json");
 }

@@ -312,6 +312,7 @@ make_part(struct hookform *f, struct hookform_request *r, const struct part *p, 
         !hookform_add_header(f, r, "Accept", "application/json, */*;q=0.5")) {
         return false;
     }
+    r->once = p->ref && !(p->actions & 1u << FIND);
     if (p->body.text) {
         r->body = fill(f, &p->body, values, true, &r->body_size);
         if (!r->body || !hookform_add_header(f, r, "Content-Type", "application/json")) {

@@ -82,10 +82,9 @@ struct problem {
     cJSON *evidence; /* Array; NULL: not looked for yet. */
     bool touched;    /* Its symptoms are others: it is to be reviewed. */
     bool changed;    /* It is to be written. */
-    bool to_load;    /* Known by its number only. */
+    bool look;       /* Its evidence is to be looked for. */
     struct problem *merged;
     UT_hash_handle hh; /* By id. */
-    struct problem *prev, *next;
 };
 
 /* 'key' is copied.  NULL: memory is out. */

@@ -8,11 +8,12 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "baseline.h"
 #include "log.h"
 
 #define REFUSED_WAIT_NS NS_PER_S
 #define WATCH_AGAIN_NS (10 * NS_PER_S)
-#define BASELINES_EVERY_NS (300 * NS_PER_S)
+#define BASELINES_EVERY_NS (300 * NS_PER_S) /* At most. */
 /* What was decided so long before the committed position is not read again. */
 #define KNOWN_NS (3600 * NS_PER_S)
 /* A source of which Redis was not asked for so long could not be heard. */
@@ -24,6 +25,21 @@ tell_refused(struct worker *w, const char *what, const char *why)
     if (log_bucket_pass(&w->alarm_bucket, mono_now())) {
         log_errorx("worker %u: %s: PostgreSQL refuses: %s; tried again", w->number, what, why);
     }
+}
+
+/* As often as the one of the shortest past is made anew. */
+static int64_t
+baselines_every_ns(const struct worker *w)
+{
+    int64_t ns = BASELINES_EVERY_NS;
+
+    for (size_t i = 0; i < w->rule_count; i++) {
+        const struct inv_alarm *rule = w->rules[i];
+        if (rule->relative && baseline_every(rule->against).ns < ns) {
+            ns = baseline_every(rule->against).ns;
+        }
+    }
+    return ns;
 }
 
 static int
@@ -97,7 +113,7 @@ worker_watch_tick(struct worker *w)
         }
         bool listening = s->answered.ns && now.ns - s->answered.ns < ASKED_NS;
         err = watch_tick(s->watch, instant_now(), listening && cluster_is_up(w->cluster));
-        if (!err && now.ns - s->baselines_read.ns > BASELINES_EVERY_NS) {
+        if (!err && now.ns - s->baselines_read.ns > baselines_every_ns(w)) {
             err = read_baselines(w, s);
         }
     }

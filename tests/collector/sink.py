@@ -139,13 +139,48 @@ class ServiceNow:
         return answer(200 if found else 404)
 
 
+class Jira:
+    """Issues that are found by a label, commented on, and done by any transition."""
+
+    def __init__(self):
+        self.issues = []
+
+    def serve(self, request, rest):
+        if request["method"] == "GET" and rest == ["search"]:
+            jql = dict(urllib.parse.parse_qsl(request["query"])).get("jql", "")
+            label = jql.partition("labels=")[2].split(" ")[0]
+            found = [issue for issue in self.issues if label in issue["labels"]]
+            return answer(200, {"issues": [self.shown(issue) for issue in found[::-1]]})
+        if request["method"] != "POST" or rest[:1] != ["issue"]:
+            return answer(404, {"errorMessages": ["no such resource"]})
+        if len(rest) == 1:
+            return self.create(json.loads(request["body"])["fields"])
+        found = [issue for issue in self.issues if issue["key"] == rest[1]]
+        if not found:
+            return answer(404, {"errorMessages": ["Issue Does Not Exist"]})
+        if rest[2:] == ["transitions"]:
+            found[0]["status"] = "done"
+            return answer(204)
+        return answer(201, {"id": "1"})
+
+    @staticmethod
+    def shown(issue):
+        return {"key": issue["key"], "fields": {"status": {"statusCategory": {"key": issue["status"]}}}}
+
+    def create(self, fields):
+        key = "OPS-%d" % (len(self.issues) + 1)
+        self.issues.append({"key": key, "labels": fields["labels"], "status": "new"})
+        return answer(201, {"id": key[4:], "key": key, "self": "http://127.0.0.1/issue/" + key})
+
+
 class Sink:
     def __init__(self, folder):
         self.folder = folder
         self.rules = Rules(os.path.join(folder, "control"))
         self.record_file = open(os.path.join(folder, "record"), "a", encoding="utf-8", buffering=1)
         self.servicenow = ServiceNow()
-        self.issues, self.count = 0, 0
+        self.jira = Jira()
+        self.count = 0
 
     def record(self, entry):
         self.count += 1
@@ -162,10 +197,8 @@ class Sink:
             return self.pagerduty(request)
         if request["path"].endswith("/api/v2/alerts"):
             return self.alertmanager(request)
-        if request["path"].endswith("/rest/api/2/issue"):
-            self.issues += 1
-            key = "OPS-%d" % self.issues
-            return answer(201, {"id": str(10000 + self.issues), "key": key, "self": "http://127.0.0.1/issue/" + key})
+        if "/rest/api/2/" in request["path"]:
+            return self.jira.serve(request, request["path"].partition("/rest/api/2/")[2].split("/"))
         return answer(200, "ok")
 
     @staticmethod

@@ -88,4 +88,95 @@ becomes 'clear: it is over at once' "$(printf 'ended\tcritical\tloss\tlink\tx1\t
 becomes 'which is told' 'open resolve' "$(told 1 noc)"
 becomes 'to the tenant too' 'open resolve' "$(told 1 h1)"
 check_equal 'the inbox is empty' 0 "$(sql 'SELECT count(*) FROM plumbline_store.alarm_news')"
+
+# --- It comes back: the same episode ---
+again x1
+becomes 'back within hold: the same problem' "$(printf 'open\tcritical\tloss\tlink\tx1\t')" "$(problem 1)"
+becomes 'which is told once more' 'open resolve open' "$(told 1 noc)"
+raise brown flr major gold x1
+becomes 'another alarm of its link joins it' 3 'SELECT count(*) FROM plumbline_store.problem_alarm WHERE problem = 1'
+sql "INSERT INTO plumbline_store.acknowledgement (problem, number, note, author) VALUES (1, 1, 'on it', 'ann')" >/dev/null
+clear x1
+becomes 'over again' 'open resolve open resolve' "$(told 1 noc)"
+becomes 'the acknowledgement ends with it' "$(printf 'acknowledgement_ended\tt')" \
+    "SELECT s.what, a.ended_at IS NOT NULL FROM plumbline_store.problem_step s JOIN plumbline_store.acknowledgement a USING (problem) WHERE s.problem = 1 AND s.what LIKE 'ack%'"
+check_equal 'one problem' 1 "$(last)"
+
+# --- 400 links of 200 tenants, and whoever had the desk is killed while it gathers ---
+all=$(seq -f 'l%g' 400 | paste -sd' ')
+cut "$all"
+wait_for 10 answers 'SELECT count(*) FROM plumbline_store.alarm_news' 0
+stop one KILL 5
+check_equal 'killed while it gathers' 1 "$(last)"
+collector
+becomes 'what shares a risk is one problem' "$(printf 'open\tcritical\tloss\trisk\tduct\t')" "$(problem 2)"
+becomes 'of 800 alarms' 800 'SELECT count(*) FROM plumbline_store.problem_alarm WHERE problem = 2'
+becomes 'told once to the operator' 'open' "$(told 2 noc)"
+check_equal 'in words' 'cut: risk duct, 400 of 400 links, 100% lost' "$(sql 'SELECT title FROM plumbline_store.problem WHERE id = 2')"
+check_equal 'with 200 links, and how many there are' "$(printf '200\t400\t200')" "$(sql "SELECT jsonb_array_length(event->'links'), event->'counts'->>'links', event->'counts'->>'tenants' FROM plumbline_store.outbox WHERE problem = 2 AND hook = 'noc'")"
+check_equal 'one message a tenant' "$(printf '200\t200')" "$(sql "SELECT count(*), count(DISTINCT hook) FROM plumbline_store.outbox WHERE problem = 2 AND hook LIKE 'h%'")"
+check_equal 'there is no other problem' 2 "$(last)"
+strangers="SELECT count(*) FROM plumbline_store.outbox o CROSS JOIN generate_series(1, 200) i WHERE o.hook LIKE 'h%' AND (
+    o.event::text LIKE '%duct%' OR o.event::text LIKE '%\"pa\"%'
+    OR o.hook <> 'h' || i AND (o.event::text LIKE '%Tenant number ' || i || '.%' OR o.event::text LIKE '%Service number ' || i || '.%'))"
+check_equal 'in which there is nothing of another, nor of the network' 0 "$(sql "$strangers")"
+clear "$(seq -f 'l%g' 400 | grep -vxE 'l7|l8' | paste -sd' ')"
+becomes 'two stay: the same problem is told as narrowed' 'open change' "$(told 2 noc)"
+check_equal 'naming those two' 'cut: risk duct, 2 of 400 links: l7 and l8, 100% lost' "$(sql "SELECT event->>'title' FROM plumbline_store.outbox WHERE problem = 2 AND hook = 'noc' ORDER BY id DESC LIMIT 1")"
+check_equal 'and what went' '["398 links are clear; l7 and l8 stay"]' "$(sql "SELECT event->>'changes' FROM plumbline_store.outbox WHERE problem = 2 AND hook = 'noc' ORDER BY id DESC LIMIT 1")"
+check_equal 'tenants whose services are good again hear that' 198 "$(sql "SELECT count(*) FROM plumbline_store.outbox WHERE problem = 2 AND hook LIKE 'h%' AND action = 'resolve'")"
+check_equal 'the other two nothing new' "$(printf 'open\topen')" "$(sql "SELECT ($(told 2 h7)), ($(told 2 h8))")"
+clear l7 l8
+becomes 'the last clears' 'open change resolve' "$(told 2 noc)"
+becomes 'for the tenants too' 'open resolve' "$(told 2 h8)"
+check_equal 'nothing is bad any more' 0 "$(sql 'SELECT count(*) FROM plumbline_store.problem_object WHERE bad')"
+check_equal 'still nothing of another' 0 "$(sql "$strangers")"
+
+# --- Maintenance ---
+window() { plumbline maintenance add --start now --end "$@" >/dev/null 2>&1; }
+cut x3
+becomes 'before the window' 'open' "$(told 3 noc)"
+check 'a window of it, and of two others' window +1h --override test x3 x4 x5
+clear x3
+becomes 'open before the window: its end is told' 'open resolve' "$(told 3 noc)"
+cut x4
+becomes 'opens inside: it is held' "$(printf 'open\tcritical\tloss\tlink\tx4\tmaintenance 1')" "$(problem 4)"
+clear x4
+becomes 'and over inside' ended 'SELECT state FROM plumbline_store.problem WHERE id = 4'
+cut x5
+becomes 'opens inside, and outlives it' "$(printf 'open\tcritical\tloss\tlink\tx5\tmaintenance 1')" "$(problem 5)"
+check 'the window is moved to end sooner' plumbline maintenance move --end +8s 1
+becomes 'told when it is over' 'open' "$(told 5 noc)"
+check_equal 'of what was over inside nothing was told' 0 "$(sql 'SELECT count(*) FROM plumbline_store.outbox WHERE problem = 4')"
+check 'another window' window +1h x6
+cut x6
+becomes 'holds' 'maintenance 2' 'SELECT held FROM plumbline_store.problem WHERE id = 6'
+check 'it is cancelled' plumbline maintenance cancel 2
+becomes 'and what it held is told' 'open' "$(told 6 noc)"
+check 'a window that begins while a problem is open' window +1h x6
+clear x6
+becomes 'does not hold its end' 'open resolve' "$(told 6 noc)"
+
+# --- What else is known of it ---
+sql "INSERT INTO plumbline_store.event (source_id, epoch, sequence, ordinal, at, kind, object, class, flow, details)
+    VALUES (1, 1, 1, 1, now() - interval '2 min', 'ttl', 'x2', 'gold', 0, '{\"direction\": \"fwd\", \"from\": 62, \"to\": 60}');
+    INSERT INTO plumbline_store.source_position (source_id, source, committed_at) VALUES (78, 'pc', now())" >/dev/null
+sql "WITH a AS (INSERT INTO plumbline_store.alarm (rule, metric, severity, scope, object, class, observer, began, raised, decided, details)
+    VALUES ('slow', 'rt_p50', 'minor', 'link', 'x2', 'gold', 'pc', now(), now(), now(),
+        '{\"value\": 12000000, \"worst\": 12500000, \"limit\": 12000000, \"baseline\": 10000000, \"unit\": \"ns\", \"flows\": {\"of\": 4, \"over\": [2]}}') RETURNING id)
+    INSERT INTO plumbline_store.alarm_news (alarm) SELECT id FROM a" >/dev/null
+becomes 'a delay with another TTL is a re-route' 're-routed: link x2, rt_p50 12.50ms instead of 10.00ms, gold, 1 of 4 paths' "SELECT title FROM plumbline_store.problem WHERE cause = 'x2'"
+check_equal 'and why is said' "$(printf '%s\n' 're_route' 'other_classes	gold is bad, be is not' 'paths	1 of 4 flows: one path of several' 'members	group pair has 1 of 2 members left, and needs 1' 'far_end')" \
+    "$(sql "SELECT e->>'kind' || CASE WHEN e->>'kind' IN ('re_route', 'far_end') THEN '' ELSE E'\\t' || (e->>'text') END FROM plumbline_store.problem p, jsonb_array_elements(evidence) e WHERE cause = 'x2'")"
+becomes 'whom it is not grave enough for hears nothing' 'open' "$(told 7 noc)"
+check_equal 'as he asked' '' "$(sql "$(told 7 grave)")"
+cut x2
+becomes 'until it is' 'open' "$(told 7 grave)"
+becomes 'which the others hear as a change' 'open change' "$(told 7 noc)"
+
+# --- What nobody looks after any more ---
+sql "INSERT INTO plumbline_store.source_position (source_id, source, closed) VALUES (77, 'gone', true); UPDATE plumbline_store.alarm SET source_id = 77 WHERE object = 'x5'" >/dev/null
+becomes 'a closed source ends its alarms, and so its problem' "$(printf 'ended\tcritical\tloss\tlink\tx5\t')" "$(problem 5)"
+check_equal 'each alarm is of one problem' 0 "$(sql 'SELECT count(*) FROM plumbline_store.alarm a WHERE NOT EXISTS (SELECT FROM plumbline_store.problem_alarm j WHERE j.alarm = a.id)')"
+check 'steps of a problem are numbered' answers "SELECT bool_and(n = number) FROM (SELECT number, row_number() OVER (PARTITION BY problem ORDER BY number) n FROM plumbline_store.problem_step) s" t
 test_end

@@ -104,13 +104,19 @@ fi
 stop one TERM 15
 sql "UPDATE plumbline_store.baseline SET value_ns = 4711000, at = now() - interval '1 minute' WHERE object = 'l3' AND against_s = 480"
 sql "UPDATE plumbline_store.baseline SET value_ns = 4711000, at = now() - interval '8 minutes' WHERE object = 'l3' AND against_s = 480 AND observer = 'p4'"
+sql "INSERT INTO plumbline_store.judged_period (service, period_start, period_end, sla, version, judged_from, judged_until)
+        VALUES ('s0', now() - interval '1 day', now() + interval '1 day', 'gold', 1, now() - interval '1 day', now());
+    INSERT INTO plumbline_store.objective_state (service, period_start, number, class, metric, direction, limit_value, unit, verdict, doubt, part, whole,
+        needed, budget, used) SELECT 's0', period_start, 1, 'c0', 'flr', 'both', 10, 'milli_percent', 'met', '', 0, 0, 0, 1000, 7 FROM plumbline_store.judged_period"
 store_collector one
+becomes 'the desk looks at budgets' 7 "SELECT used FROM plumbline_store.burn WHERE service = 's0'"
 becomes 'a value that is too old is dropped' 2 "SELECT count(*) FROM plumbline_store.baseline WHERE object = 'l3' AND observer = 'p4' AND against_s = 480 AND value_ns IS NULL"
 check_equal 'one that is not stays' 2 "$(sql "SELECT count(*) FROM plumbline_store.baseline WHERE object = 'l3' AND observer = 'p3' AND value_ns = 4711000")"
 stop one TERM 15
 
 # --- Budgets ---
-sql 'TRUNCATE plumbline_store.judged_period, plumbline_store.objective_state, plumbline_store.alarm, plumbline_store.alarm_news'
+sql 'TRUNCATE plumbline_store.judged_period, plumbline_store.objective_state, plumbline_store.alarm, plumbline_store.alarm_news,
+    plumbline_store.burn'
 {
     cat "$TEST_DIR/inventory.yaml"
     echo '  quick: { metric: budget, over: 5m, raise: 1%, clear: 2m, severity: minor, classes: [c0] }'

@@ -299,7 +299,7 @@ act_at() {
 # What Alertmanager holds, from when to when; asked once a second.
 ask_alertmanager() {
     local open
-    open=$(alertmanager_alerts 2>/dev/null) || return 0
+    open=$(alertmanager_alerts 2>/dev/null | grep lon1-ams1)
     if [[ -n $open ]]; then
         alerts_most=$(($(wc -l <<<"$open") > alerts_most ? $(wc -l <<<"$open") : alerts_most))
         alert_text=${alert_text:-$(cut -f3 <<<"$open" | head -n 1)}

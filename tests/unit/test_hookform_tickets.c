@@ -220,6 +220,7 @@ incident_is_created_when_there_is_none(void)
     CU_ASSERT_EQUAL(tell_what_there_is(&w, 0), HOOKFORM_MORE);
     const struct hookform_request *r = world_request(&w);
     CU_ASSERT_STRING_EQUAL(r->method, "POST");
+    CU_ASSERT_TRUE(r->once);
     CU_ASSERT_STRING_EQUAL(r->url, "https://ops.example.net/api/now/table/incident"
                                    "?sysparm_fields=sys_id,number,state");
     CU_ASSERT_STRING_EQUAL(world_header(r, "Content-Type"), "application/json");
@@ -266,6 +267,7 @@ incident_that_is_there_is_patched(void)
         CU_ASSERT_EQUAL(tell_what_there_is(&w, 2), HOOKFORM_MORE);
         const struct hookform_request *r = world_request(&w);
         CU_ASSERT_STRING_EQUAL(r->method, "PATCH");
+        CU_ASSERT_FALSE(r->once);
         CU_ASSERT_STRING_EQUAL(r->url, "https://ops.example.net/api/now/table/incident/" SYS_ID
                                        "?sysparm_fields=sys_id,number,state");
         cJSON *body = cJSON_Parse(r->body), *item;

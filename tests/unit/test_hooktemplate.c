@@ -293,6 +293,7 @@ jira_has_one_issue_a_problem(void)
     CU_ASSERT_EQUAL(world_answer(&w, 200, jira_none), HOOKFORM_MORE);
     r = world_request(&w);
     CU_ASSERT_STRING_EQUAL(r->method, "POST");
+    CU_ASSERT_TRUE(r->once);
     CU_ASSERT_STRING_EQUAL(r->url, "https://jira.example.net/rest/api/2/issue");
     CU_ASSERT_STRING_EQUAL(world_header(r, "Content-Type"), "application/json");
     CU_ASSERT_STRING_EQUAL(world_at(r->body, "fields.project.key"), "OPS");

@@ -1,0 +1,128 @@
+#!/bin/bash
+# test-alarm.sh - from batches to rows of alarms, over a real PostgreSQL and Redis: what raises, that
+# it is written once whoever dies meanwhile, what waits, and a probe that falls silent.
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=tests/lib/store.sh
+. "$here/../lib/store.sh"
+store_begin alarm redis-server redis-cli
+
+collector() { store_collector one; }
+
+# Data of an hour ago, in whole minutes; those of a source follow one another.
+begin=$(($(date +%s) / 60 * 60 - 3600))
+{
+    printf '%s\n' 'inventory: 1' 'interval: 60s' 'sites: { a: {} }' 'probes:'
+    for i in 1 2 3 4 5; do echo "  p$i: { site: a, address: 192.0.2.$i }"; done
+    cat <<END
+classes: { c0: { dscp: ef, period: 100ms, size: 128, dt: 1s }, c1: { dscp: 0, period: 100ms, size: 128, dt: 1s } }
+links:
+  l1: { state: active, classes: [c0], ends: [ { probe: p1, address: 10.1.1.1 }, { probe: p2, address: 10.1.1.2 } ] }
+  l2: { state: active, classes: [c0], flows: 4, ends: [ { probe: p2, address: 10.1.2.1 }, { probe: p3, address: 10.1.2.2 } ] }
+  l3: { state: planned, classes: [c0], ends: [ { probe: p1, address: 10.1.3.1 }, { probe: p3, address: 10.1.3.2 } ] }
+  l4: { state: active, classes: [c0, c1], rt_floor: 4ms, ends: [ { probe: p4, address: 10.1.4.1 }, { probe: p3, address: 10.1.4.2 } ] }
+alarms:
+  slow: { metric: rt_p50, over: 60s, raise: 50ms, clear: 60s, severity: minor, classes: [c0] }
+  silent: { metric: silence, over: 4s, clear: 2s, severity: major }
+END
+} >"$STORE_INVENTORY"
+store_start
+check 'the inventory is right' plumbline check "$STORE_INVENTORY"
+plumbline apply --yes >/dev/null 2>&1
+collector
+
+# alarm OBJECT RULE: what its rows say, oldest first, in seconds since 'begin'.
+alarm() {
+    echo "SELECT extract(epoch FROM began)::bigint - $begin, extract(epoch FROM raised)::bigint - $begin,
+        extract(epoch FROM cleared)::bigint - $begin, extract(epoch FROM ended)::bigint - $begin, flaps
+        FROM plumbline_store.alarm WHERE object = '$1' AND rule = '$2' ORDER BY id"
+}
+detail() { echo "SELECT details#>>'{$3}' FROM plumbline_store.alarm WHERE object = '$1' AND rule = '$2' ORDER BY id DESC LIMIT 1"; }
+count() { echo "SELECT count(*) FROM plumbline_store.alarm WHERE object = '$1'"; }
+
+# --- A cut, as a probe tells it: early states first, final summaries six seconds later ---
+{
+    printf '%s\n' 'source p1' 'lag 6' 'link l1 p2 0' 'link l3 p3 0' 'epoch 1000'
+    for ((t = 0; t < 120; t++)); do
+        early=''
+        final=''
+        ((t >= 60)) && early='overdue=10'
+        ((t - 6 >= 60)) && final='fwd=10'
+        echo "second $((begin + t)) early $early"
+        ((t < 6)) || echo "second $((begin + t - 6)) final $final"
+    done
+} | feed
+becomes 'a cut raises one alarm, back-dated, within three delta-t' $'60\t62\t\t\t0' "$(alarm l1 cut)"
+becomes 'which says which way, when the first final summary told' 10 "$(detail l1 cut fwd,lost)"
+check_equal 'and who the far end is' 'p2' "$(sql "$(detail l1 cut far)")"
+check_equal 'the desk has news of it' t "$(sql 'SELECT count(*) BETWEEN 1 AND 3 FROM plumbline_store.alarm_news')"
+check_equal 'a planned link wakes nobody' 0 "$(sql "$(count l3)")"
+
+# --- Killed, and read again ---
+for round in 1 2 3; do
+    stop one KILL 5
+    collector
+    check "claimed again ($round)" wait_for 30 answers "SELECT count(*) FROM plumbline_store.source_position WHERE owner_run IS NOT NULL" 5
+done
+printf '%s\n' 'source p1' 'lag 6' 'link l1 p2 0' 'link l3 p3 0' 'epoch 1000' 'sequence 234' \
+    "seconds $((begin + 120)) 3 overdue=10 fwd=10" "seconds $((begin + 123)) 60" | feed
+becomes 'killed and read again: no second row, and it clears' $'60\t62\t134\t123\t0' "$(alarm l1 cut)"
+printf '%s\n' 'source p1' 'lag 6' 'link l1 p2 0' 'link l3 p3 0' 'epoch 1000' 'sequence 297' \
+    "seconds $((begin + 183)) 5 fwd=10" "seconds $((begin + 188)) 40" | feed
+becomes 'what comes back within hold is the same' $'60\t62\t209\t188\t1' "$(alarm l1 cut)"
+
+# --- One path of four; the kernel of a probe does not send ---
+printf '%s\n' 'source p2' 'flows 4' 'link l2 p3 0' 'epoch 1000' "seconds $begin 30" "seconds $((begin + 30)) 10 bwd=9 flow=2" | feed
+becomes 'one of four flows is cut' $'30\t32\t\t\t0' "$(alarm l2 cut)"
+check_equal 'and named' '{"of": 4, "over": [2], "over_count": 1}' "$(sql "$(detail l2 cut flows)")"
+printf '%s\n' 'source p2' 'flows 4' 'link l2 p3 0' 'epoch 1000' 'sequence 40' "seconds $((begin + 40)) 20" \
+    "seconds $((begin + 60)) 400" "seconds $((begin + 460)) 5 sent=0 errors=10" | feed
+becomes 'what cannot be sent is lost' $'30\t32\t51\t40\t0\n460\t462\t\t\t0' "$(alarm l2 cut)"
+check_equal 'and told as that' t "$(sql "SELECT (details->>'send_errors')::int > 0 FROM plumbline_store.alarm WHERE object = 'l2' AND rule = 'cut' AND cleared IS NULL")"
+
+# --- Longer rules; a class that a rule is not for; a clock that lies ---
+printf '%s\n' 'source p4' 'link l4 p3 0 2' 'health 1500 1' 'epoch 1000' "seconds $begin 400" \
+    "seconds $((begin + 400)) 600 slow=60000" | feed
+becomes 'a slow link is that in the classes of the rule' $'400\t431\t\t\t0' "$(alarm l4 slow)"
+printf '%s\n' 'source p4' 'link l4 p3 0 2' 'health 1500 1' 'epoch 1000' 'sequence 1000' "seconds $((begin + 1000)) 100" \
+    "seconds $((begin + 1100)) 20 below" 'health 2000000 1' "seconds $((begin + 1120)) 100" 'health 1500 0' "seconds $((begin + 1220)) 100" \
+    'health 1500 1' "seconds $((begin + 1320)) 400" | feed
+becomes 'round trips under the floor, of both classes' $'1100\t1106\t1424\t1120\t0\n1100\t1106\t1424\t1120\t0' "$(alarm l4 floor)"
+becomes 'a clock that is not to be believed, and not synchronised' t "SELECT count(*) = 1 AND bool_and(cleared IS NOT NULL AND scope = 'probe') FROM plumbline_store.alarm WHERE object = 'p4' AND rule = 'clock'"
+
+# --- PostgreSQL refuses alarms: rows are written all the same, and alarms wait ---
+sql 'ALTER TABLE plumbline_store.alarm ADD CONSTRAINT nothing CHECK (false) NOT VALID' >/dev/null
+printf '%s\n' 'source p2' 'flows 4' 'link l2 p3 0' 'epoch 1000' 'sequence 465' "seconds $((begin + 465)) 435" \
+    "seconds $((begin + 900)) 30 lost=10" "seconds $((begin + 930)) 270" | feed
+becomes 'what PostgreSQL refuses of alarms holds no rows up' t "SELECT written_until >= to_timestamp($((begin + 1200))) FROM plumbline_store.source_position WHERE source = 'p2'"
+check 'and is told' wait_for 30 grep -q 'alarms wait: PostgreSQL refuses' "$TEST_DIR/one.log"
+sql 'ALTER TABLE plumbline_store.alarm DROP CONSTRAINT nothing' >/dev/null
+becomes 'it is written later, episode by episode' $'30\t32\t51\t40\t0\n460\t462\t476\t465\t0\n900\t902\t941\t930\t0' "$(alarm l2 cut)"
+
+# --- Silence ---
+check_equal 'who never spoke is not silent' 0 "$(sql "$(count p5)")"
+becomes 'who spoke and says no more is' t "SELECT count(*) = 3 AND bool_and(rule = 'silent' AND severity = 'major') FROM plumbline_store.alarm WHERE object IN ('p1', 'p2', 'p4') AND scope = 'probe' AND cleared IS NULL AND rule <> 'clock'"
+told=$(sql "SELECT count(*) FROM plumbline_store.alarm WHERE rule = 'silent'")
+stop one TERM 10
+collector
+check 'claimed again' wait_for 30 answers "SELECT count(*) FROM plumbline_store.source_position WHERE owner_run IS NOT NULL" 5
+sequence=342 # Of p1's next entry.
+speak() { # A second of p1 each second, until its alarm is cleared.
+    local n=$((begin + 228))
+    for ((i = 0; i < 60; i++, n++, sequence++)); do
+        printf '%s\n' 'source p1' 'lag 6' 'link l1 p2 0' 'link l3 p3 0' 'epoch 1000' "sequence $sequence" "second $n" | feed
+        answers "SELECT count(*) FROM plumbline_store.alarm WHERE object = 'p1' AND rule = 'silent' AND cleared IS NULL" 0 && return 0
+        sleep 1
+    done
+    return 1
+}
+check 'it clears when it speaks again' speak
+check_equal 'and nobody was told twice' "$told" "$(sql "SELECT count(*) FROM plumbline_store.alarm WHERE rule = 'silent'")"
+
+# --- What is not in the inventory any more ---
+sed -i '/^  l1:/s/state: active/state: retired/' "$STORE_INVENTORY"
+printf '%s\n' 'source p1' 'lag 6' 'link l1 p2 0' 'link l3 p3 0' 'epoch 1000' "sequence $((sequence + 1))" \
+    "seconds $((begin + 1200)) 10" "seconds $((begin + 1210)) 5 lost=10" | feed
+becomes 'another cut' 1 "SELECT count(*) FROM plumbline_store.alarm WHERE object = 'l1' AND cleared IS NULL"
+kill -HUP "${TEST_PID[one]}"
+becomes 'an alarm of a link that was retired is over' 0 "SELECT count(*) FROM plumbline_store.alarm WHERE object = 'l1' AND cleared IS NULL"
+test_end
