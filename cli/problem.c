@@ -377,7 +377,8 @@ problem_print(const cJSON *list)
                problem_duration(p, "lasted_s", lasted, sizeof lasted), judged_text(p, "what"));
         printf("%s ", problem_fit(where_text(p, where, sizeof where), 26, cell, sizeof cell));
         printf("%s ", problem_fit(by[0] ? by : "-", 8, ack, sizeof ack));
-        printf("%s\n", tickets_text(p, tickets, sizeof tickets));
+        printf("%s\n",
+               problem_cut(tickets_text(p, tickets, sizeof tickets), 24, cell, sizeof cell));
     }
 }
 

@@ -410,6 +410,7 @@ for verb in 'problems' 'problems --all' 'show 4 --limit 0' 'handover' 'hooks'; d
     check "hostile: $verb: JSON is whole" is_json
 done
 good 'hostile: the table' problems
+check 'hostile: what is long is cut' fits 111
 check_equal 'hostile: a line each' 5 "$(wc -l <"$TEST_DIR/out")"
 good 'hostile: one' show 4
 check 'hostile: what it was' says out '^cause         link a\?b\?c\?\?\?\?\?\?\?\?\?\?\?\?"\\;\$\(x\)\?OPEN$'
