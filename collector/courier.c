@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,8 @@
 #define DRAIN_NS (2 * NS_PER_S)
 /* A file that cannot be read is looked for each minute. */
 #define UNREADABLE_NS (60 * NS_PER_S)
+/* A path, and why it cannot be read. */
+#define WHY_SIZE (PATH_MAX + 128)
 #define EXEC_FDS_MAX (COURIERPLAN_AT_ONCE_EXEC * COURIEREXEC_FDS)
 
 static const char *const count_names[COURIER_COUNTS] = {"delivered",  "tries_failed", "dead",
@@ -113,6 +116,9 @@ on_load(const struct courierstore_load *load, void *aux)
     c->public[i].waiting = load->waiting;
     c->public[i].dead = load->dead;
     c->public[i].oldest = load->oldest;
+    if (load->fresh && c->plans[i].state == COURIERPLAN_FAILING) {
+        courierplan_hurry(&c->plans[i]);
+    }
     if (load->test) { /* Whoever asked for it does not wait as long as the hook does. */
         c->plans[i].not_before = span_of_ns(0);
     }
@@ -209,17 +215,34 @@ look(struct courier *c)
 
 /* --- Sending -------------------------------------------------------------- */
 
+/* Problems of which a ticket is being told again: what is newer must not overtake that. */
+static size_t
+told_again(const struct courier *c, size_t hook, int64_t problems[COURIERPLAN_AT_ONCE])
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < COURIERPLAN_AT_ONCE; i++) {
+        const struct courier_trip *t = &c->trips[i];
+        if (t->state != TRIP_FREE && !t->id && t->hook == hook) {
+            problems[count++] = t->problem;
+        }
+    }
+    return count;
+}
+
 static int
 fill(struct courier *c)
 {
     struct span mono = mono_now();
+    int64_t problems[COURIERPLAN_AT_ONCE];
     int err = 0;
 
     for (size_t i = 0; !err && i < c->plan.hook_count; i++) {
         struct courierplan_hook *plan = &c->plans[i];
         if (c->hooks[i].due && !plan->head_count && courierplan_may(&c->plan, plan, mono)) {
-            err = courierstore_heads(&c->store, courier_inv_hook(c, i)->key, plan->heads,
-                                     COURIERPLAN_HEADS, &plan->head_count);
+            err = courierstore_heads(&c->store, courier_inv_hook(c, i)->key, problems,
+                                     told_again(c, i, problems), plan->heads, COURIERPLAN_HEADS,
+                                     &plan->head_count);
             c->hooks[i].due = plan->head_count == COURIERPLAN_HEADS;
         }
     }
@@ -295,7 +318,7 @@ send_rows(struct courier *c)
 {
     struct picks p = {.count = 0};
     int64_t ids[COURIERPLAN_AT_ONCE], id;
-    char why[256];
+    char why[WHY_SIZE];
     int err = 0, hook;
 
     while (!err && (hook = courierplan_next(&c->plan, mono_now(), &id)) >= 0) {
@@ -326,7 +349,7 @@ on_again(const struct courierstore_row *row, void *aux)
     struct pick *pick = aux;
     struct courier *c = pick->c;
     struct courier_trip *t = free_trip(c);
-    char why[256];
+    char why[WHY_SIZE];
 
     assert(t);
     pick->taken = true;
@@ -452,7 +475,9 @@ enter(struct courier *c)
         c->plans[i] = (struct courierplan_hook){.exec = courier_inv_hook(c, i)->command};
         c->hooks[i] = (struct courier_hook){.used = c->hooks[i].used};
     }
-    log_info("%s: delivers what is said to %zu hooks", c->config->collector, c->key_count);
+    if (!c->told) {
+        log_info("%s: delivers what is said to %zu hooks", c->config->collector, c->key_count);
+    }
     return courierstore_listen(&c->store);
 }
 

@@ -45,7 +45,7 @@ struct courier_trip {
     struct courierexec exec;
     enum hookform_verdict verdict;
     bool by_itself; /* It failed by an answer about this one message, maybe. */
-    char why[256];
+    char why[400];
 };
 
 /* What is known of a hook beside its plan; by its place in the inventory. */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hooktext.h"
 #include "log.h"
 
 /* A dialogue is short; each peer of a cluster is a request more. */
@@ -28,7 +29,10 @@ finish(struct courier_trip *t, enum hookform_verdict verdict, const char *why)
 {
     t->state = TRIP_OVER;
     t->verdict = verdict;
-    snprintf(t->why, sizeof t->why, "%s", why);
+    /* PostgreSQL takes whole characters only. */
+    size_t length = hooktext_fit(why, sizeof t->why - 1);
+    memcpy(t->why, why, length);
+    t->why[length] = '\0';
 }
 
 static void
@@ -73,6 +77,10 @@ answered(struct courier *c, struct courier_trip *t, const struct hookform_answer
                    (a->error && strcmp(a->error, "timed out") == 0) ||
                    courier_inv_hook(c, t->hook)->command;
     finish(t, verdict, hookform_why(t->form));
+    if (verdict == HOOKFORM_DONE && courier_inv_hook(c, t->hook)->to_count && t->curl.refused) {
+        snprintf(t->why, sizeof t->why, "%u of %zu addresses were refused; the others have it",
+                 t->curl.refused, courier_inv_hook(c, t->hook)->to_count);
+    }
 }
 
 void

@@ -53,7 +53,8 @@ on_head(char *at, size_t size, size_t count, void *aux)
         t->cut = true;
         return 0;
     }
-    if (t->to && n > 3 && (at[0] == '4' || at[0] == '5')) {
+    /* x5z speaks of mailboxes (RFC 5321, 4.2.1). */
+    if (t->to && n > 3 && (at[0] == '4' || at[0] == '5') && at[1] == '5') {
         t->refused++;
     }
     if (!t->to && n > length && strncasecmp(at, name, length) == 0) {
@@ -149,7 +150,9 @@ set_mail(struct couriercurl *t, const struct inv_hook *hook, const struct hookfo
            /* One address that is not any more must not keep the mail from the others. */
            SET(t, CURLOPT_MAIL_RCPT_ALLLOWFAILS, 1L) && SET(t, CURLOPT_UPLOAD, 1L) &&
            SET(t, CURLOPT_READFUNCTION, on_read) && SET(t, CURLOPT_READDATA, t) &&
-           SET(t, CURLOPT_INFILESIZE_LARGE, (curl_off_t)r->body_size);
+           SET(t, CURLOPT_INFILESIZE_LARGE, (curl_off_t)r->body_size) &&
+           /* Mail servers do not like to be kept waiting. */
+           SET(t, CURLOPT_FORBID_REUSE, 1L);
 }
 
 static bool

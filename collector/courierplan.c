@@ -4,11 +4,9 @@
 #include <assert.h>
 #include <string.h>
 
-/* Of the delays below so many are three days. */
-#define TRIES_MAX 43
-/* A row that is older is given up sooner, when it had the short delays. */
 #define AGE_MAX_S (3 * 86400)
-#define TRIES_SHORT 9
+#define TRIES_MIN 9 /* So many are the delays below. */
+#define HURRY_NS (300 * NS_PER_S)
 
 struct span
 courierplan_delay(unsigned failures, uint64_t random)
@@ -25,7 +23,7 @@ courierplan_delay(unsigned failures, uint64_t random)
 bool
 courierplan_is_dead(unsigned tries, struct span age)
 {
-    return tries >= TRIES_MAX || (tries >= TRIES_SHORT && age.ns > AGE_MAX_S * NS_PER_S);
+    return tries >= TRIES_MIN && age.ns > AGE_MAX_S * NS_PER_S;
 }
 
 bool
@@ -35,7 +33,8 @@ courierplan_may(const struct courierplan *p, const struct courierplan_hook *hook
         (hook->exec && p->exec_in_flight >= COURIERPLAN_AT_ONCE_EXEC)) {
         return false;
     }
-    return hook->state == COURIERPLAN_GOOD ? hook->in_flight < COURIERPLAN_AT_ONCE_HOOK
+    unsigned most = hook->exec ? COURIERPLAN_AT_ONCE_COMMAND : COURIERPLAN_AT_ONCE_HOOK;
+    return hook->state == COURIERPLAN_GOOD ? hook->in_flight < most
                                            : hook->in_flight == 0 && mono.ns >= hook->not_before.ns;
 }
 
@@ -92,6 +91,16 @@ courierplan_over(struct courierplan *p, size_t hook)
 }
 
 void
+courierplan_hurry(struct courierplan_hook *hook)
+{
+    int64_t soon = hook->failed_at.ns + HURRY_NS;
+
+    if (!hook->asked && hook->not_before.ns > soon) {
+        hook->not_before.ns = soon;
+    }
+}
+
+void
 courierplan_good(struct courierplan_hook *hook)
 {
     if (hook->state != COURIERPLAN_DISABLED) {
@@ -121,7 +130,9 @@ courierplan_failed(struct courierplan_hook *hook, struct span began, struct span
             delay = limit;
         }
     }
-    if (delay.ns < wait.ns) {
+    bool longer = wait.ns && delay.ns <= wait.ns;
+    hook->asked = longer || (another && hook->asked);
+    if (longer) {
         delay = wait;
     }
     hook->not_before = span_of_ns(mono.ns + delay.ns);

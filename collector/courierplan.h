@@ -16,14 +16,15 @@
 #define COURIERPLAN_AT_ONCE 64
 #define COURIERPLAN_AT_ONCE_HOOK 4
 #define COURIERPLAN_AT_ONCE_EXEC 4
-#define COURIERPLAN_HEADS 64 /* Rows of a hook that are known at once. */
+#define COURIERPLAN_AT_ONCE_COMMAND 2 /* Of one hook: one that hangs leaves room for another. */
+#define COURIERPLAN_HEADS 64          /* Rows of a hook that are known at once. */
 
 /* How long to wait after so many failures in a row (> 0): 5 s, 30 s, 2 min, 5 min, 15 min, 30 min,
  * 1 h, then 2 h, 20 % more or less as 'random' says. */
 struct span courierplan_delay(unsigned failures, uint64_t random);
 
-/* Whether a row that was tried so often, and is so old, is given up after one more failure.  Tries
- * alone are about three days of the delays above; a row that is set back by hand begins anew. */
+/* Whether a row that was tried so often, and is so old, is given up: after three days; one that was
+ * set back by hand has its short delays again. */
 bool courierplan_is_dead(unsigned tries, struct span age);
 
 enum courierplan_state { COURIERPLAN_GOOD, COURIERPLAN_FAILING, COURIERPLAN_DISABLED };
@@ -34,6 +35,7 @@ struct courierplan_hook {
     enum courierplan_state state;
     unsigned failures;      /* In a row. */
     struct span not_before; /* While it fails. */
+    bool asked;             /* The target said so itself. */
     struct span failed_at;  /* When the last failure that counted was seen. */
     int64_t stepped_aside;  /* Row that failed by an answer of its own: another may probe; or 0. */
     unsigned in_flight;
@@ -60,6 +62,10 @@ int courierplan_next(struct courierplan *p, struct span mono, int64_t *id);
 void courierplan_take(struct courierplan *p, size_t hook);
 /* What was in flight is over. */
 void courierplan_over(struct courierplan *p, size_t hook);
+
+/* Something new is to be said by a hook that fails: it waits five minutes at most for the next
+ * probe, unless the target itself asked for more. */
+void courierplan_hurry(struct courierplan_hook *hook);
 
 /* What a try that began at 'began' and ended now did to its hook. */
 void courierplan_good(struct courierplan_hook *hook);

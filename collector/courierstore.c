@@ -155,13 +155,16 @@ courierstore_loads(struct courierstore *s, courierstore_load_fn *fn, void *aux)
         ask(s,
             "SELECT hook, sum(waiting), sum(dead), "
             "coalesce(extract(epoch FROM clock_timestamp() - min(oldest)), 0), "
-            "coalesce(bool_or(due), false), coalesce(bool_or(test), false) FROM ("
+            "coalesce(bool_or(due), false), coalesce(bool_or(test), false), "
+            "coalesce(bool_or(newest > h.last_error_at), false) FROM ("
             "SELECT hook, count(*) AS waiting, 0 AS dead, min(created_at) AS oldest, "
             "bool_or(next_try <= clock_timestamp()) AS due, "
-            "bool_or(action = 'test' AND tries = 0) AS test "
+            "bool_or(action = 'test' AND tries = 0) AS test, "
+            "max(created_at) FILTER (WHERE action IN ('open', 'change', 'resolve')) AS newest "
             "FROM " OUTBOX " WHERE state = 'waiting' GROUP BY hook UNION ALL "
-            "SELECT hook, 0, count(*) FILTER (WHERE problem IS NOT NULL), NULL, NULL, NULL "
-            "FROM " OUTBOX " WHERE state = 'dead' GROUP BY hook) o GROUP BY hook",
+            "SELECT hook, 0, count(*) FILTER (WHERE problem IS NOT NULL), NULL, NULL, NULL, NULL "
+            "FROM " OUTBOX " WHERE state = 'dead' GROUP BY hook) o "
+            "LEFT JOIN plumbline_store.hook_state h USING (hook) GROUP BY hook",
             0, NULL);
 
     for (int i = 0; r && i < PQntuples(r); i++) {
@@ -170,7 +173,8 @@ courierstore_loads(struct courierstore *s, courierstore_load_fn *fn, void *aux)
                                                .dead = (uint64_t)cell_number(r, i, 2),
                                                .oldest = cell_span(r, i, 3),
                                                .due = cell_is(r, i, 4),
-                                               .test = cell_is(r, i, 5)};
+                                               .test = cell_is(r, i, 5),
+                                               .fresh = cell_is(r, i, 6)};
         fn(&load, aux);
     }
     PQclear(r);
@@ -178,23 +182,28 @@ courierstore_loads(struct courierstore *s, courierstore_load_fn *fn, void *aux)
 }
 
 int
-courierstore_heads(struct courierstore *s, const char *hook, int64_t *ids, size_t max,
-                   size_t *count)
+courierstore_heads(struct courierstore *s, const char *hook, const int64_t *problems,
+                   size_t problem_count, int64_t *ids, size_t max, size_t *count)
 {
     char limit[NUMBER_SIZE];
-    const char *values[] = {hook, away(s), number(limit, (int64_t)max)};
+    const char *values[] = {hook, away(s), number(limit, (int64_t)max),
+                            array(&s->more, problems, problem_count)};
 
     *count = 0;
-    if (!values[1]) {
+    if (!values[1] || !values[3]) {
         return -ENOMEM;
     }
-    PGresult *r = ask(s,
-                      "SELECT o.id FROM " OUTBOX " o WHERE o.state = 'waiting' AND o.hook = $1 "
-                      "AND o.next_try <= clock_timestamp() AND o.id <> ALL ($2::bigint[]) "
-                      "AND NOT EXISTS (SELECT FROM " OUTBOX " b WHERE b.state = 'waiting' "
-                      "AND b.hook = o.hook AND b.problem = o.problem AND b.id < o.id) "
-                      "ORDER BY o.id LIMIT $3::bigint",
-                      3, values);
+    /* Not by "there is none before it": of a table that has just grown the planner knows nothing,
+     * and compares each with each. */
+    PGresult *r =
+        ask(s,
+            "SELECT id FROM (SELECT DISTINCT ON (problem, alone) id, problem, next_try FROM ("
+            "SELECT id, problem, next_try, CASE WHEN problem IS NULL THEN id END AS alone "
+            "FROM " OUTBOX " WHERE state = 'waiting' AND hook = $1) o "
+            "ORDER BY problem, alone, id) h WHERE next_try <= clock_timestamp() "
+            "AND id <> ALL ($2::bigint[]) "
+            "AND coalesce(problem <> ALL ($4::bigint[]), true) ORDER BY id LIMIT $3::bigint",
+            4, values);
     for (int i = 0; r && i < PQntuples(r); i++) {
         ids[(*count)++] = cell_number(r, i, 0);
     }
@@ -421,9 +430,15 @@ courierstore_hook(struct courierstore *s, const struct courierstore_hook *h)
 
 /* --- Order in the house --------------------------------------------------- */
 
-#define SUPERSEDE(why)                                                                             \
+#define SUPERSEDE(why, among)                                                                      \
     "UPDATE " OUTBOX " o SET state = 'superseded', ended_at = clock_timestamp(), "                 \
-    "last_error = '" why "' WHERE o.state = 'waiting' AND o.id <> ALL ($1::bigint[]) "
+    "last_error = '" why "' " among "WHERE o.state = 'waiting' AND o.id <> ALL ($1::bigint[]) "
+/* Of each that waits, which others of its hook and problem do. */
+#define AMONG                                                                                      \
+    "FROM (SELECT id, min(id) OVER w AS first, max(id) OVER w AS last, "                           \
+    "max(id) FILTER (WHERE action IN ('change', 'resolve')) OVER w AS said FROM " OUTBOX           \
+    " WHERE state = 'waiting' AND problem IS NOT NULL WINDOW w AS (PARTITION BY hook, problem)) "  \
+    "n "
 #define OTHER(alias) alias ".hook = o.hook AND " alias ".problem = o.problem "
 
 /* A hook that is not in this collector's inventory may be in that of another, which was reloaded
@@ -431,30 +446,24 @@ courierstore_hook(struct courierstore *s, const struct courierstore_hook *h)
 #define UNKNOWN_FOR "interval '10 minutes'"
 
 static const char *const superseded_sql[] = {
-    SUPERSEDE("a later one says more") "AND o.action IN ('change', 'remind') AND EXISTS ("
-                                       "SELECT FROM " OUTBOX
-                                       " n WHERE n.state = 'waiting' AND " OTHER(
-                                           "n") "AND n.id > o.id "
-                                                "AND (o.action = 'remind' OR n.action IN "
-                                                "('change', 'resolve')))",
+    SUPERSEDE("a later one says more",
+              AMONG) "AND n.id = o.id AND o.action IN ('change', 'remind') "
+                     "AND (n.said > o.id OR (o.action = 'remind' AND n.last > o.id))",
     /* One that was dead and was set back. */
-    SUPERSEDE("a later one was delivered") "AND EXISTS (SELECT FROM " OUTBOX " n "
-                                           "WHERE n.state = 'done' AND " OTHER(
-                                               "n") "AND n.id > o.id)",
-    SUPERSEDE(NEVER_OPENED) "AND o.action = 'resolve' AND NOT EXISTS (SELECT FROM " OUTBOX " b "
-                            "WHERE b.state = 'waiting' AND " OTHER(
-                                "b") "AND b.id < o.id) "
-                                     "AND EXISTS (SELECT FROM " OUTBOX
-                                     " d WHERE d.state = 'dead' AND d.action = 'open' "
-                                     "AND " OTHER(
-                                         "d") "AND d.id < o.id) "
-                                              "AND coalesce((SELECT g.action FROM " OUTBOX
-                                              " g WHERE g.state = 'done' AND " OTHER(
-                                                  "g") "AND g.id < o.id ORDER BY g.id DESC LIMIT "
-                                                       "1), 'resolve') = 'resolve'",
+    SUPERSEDE("a later one was delivered",
+              "") "AND EXISTS (SELECT FROM " OUTBOX
+                  " n WHERE n.state = 'done' AND " OTHER("n") "AND n.id > o.id)",
+    SUPERSEDE(NEVER_OPENED, AMONG) "AND n.id = o.id AND o.action = 'resolve' AND n.first = o.id "
+                                   "AND EXISTS (SELECT FROM " OUTBOX
+                                   " d WHERE d.state = 'dead' AND d.action = 'open' AND " OTHER(
+                                       "d") "AND d.id < o.id) "
+                                            "AND coalesce((SELECT g.action FROM " OUTBOX
+                                            " g WHERE g.state = 'done' AND " OTHER(
+                                                "g") "AND g.id < o.id ORDER BY g.id DESC LIMIT 1), "
+                                                     "'resolve') = 'resolve'",
     SUPERSEDE(
-        "its hook is not in the inventory") "AND o.hook <> ALL ($2::text[]) "
-                                            "AND o.created_at < clock_timestamp() - " UNKNOWN_FOR,
+        "its hook is not in the inventory",
+        "") "AND o.hook <> ALL ($2::text[]) AND o.created_at < clock_timestamp() - " UNKNOWN_FOR,
 };
 
 int

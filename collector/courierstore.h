@@ -46,15 +46,17 @@ struct courierstore_load {
     const char *hook;
     uint64_t waiting, dead; /* Heartbeats and tests are not counted as dead. */
     struct span oldest;     /* That waits. */
-    bool due, test;         /* Some row is; some is a test that was not tried. */
+    bool due;               /* Some row is. */
+    bool test;              /* Some is a test that was not tried. */
+    bool fresh;             /* Some says something new since the hook failed last. */
 };
 typedef void courierstore_load_fn(const struct courierstore_load *load, void *aux);
 int courierstore_loads(struct courierstore *s, courierstore_load_fn *fn, void *aux);
 
 /* The hook's rows that are due and have nothing of their problem before them, oldest first, without
- * those that are away. */
-int courierstore_heads(struct courierstore *s, const char *hook, int64_t *ids, size_t max,
-                       size_t *count);
+ * those that are away, and of none of these problems. */
+int courierstore_heads(struct courierstore *s, const char *hook, const int64_t *problems,
+                       size_t problem_count, int64_t *ids, size_t max, size_t *count);
 
 /* --- Taking --------------------------------------------------------------- */
 

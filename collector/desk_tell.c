@@ -6,6 +6,7 @@
 
 #include "desk_parts.h"
 #include "phrase.h"
+#include "trace.h"
 
 /* --- What one problem is -------------------------------------------------- */
 
@@ -220,10 +221,55 @@ table_tell(struct table *t)
     return err;
 }
 
+/* --- Paths ------------------------------------------------------------------ */
+
+/* Of one problem, and of all that open in one round: the probes follow one path at a time. */
+enum { TRACED_LINKS = 4, TRACED_A_ROUND = 64 };
+
+static bool
+opens(const struct problem *p)
+{
+    bool opened = false;
+
+    for (size_t i = 0; i < p->step_count; i++) {
+        opened = opened || p->steps[i].what == PROBLEM_STEP_OPENED;
+    }
+    return p->changed && opened && (p->what == SYMPTOM_LOSS || p->what == SYMPTOM_DELAY);
+}
+
+/* Both ends are asked which way the packets go now. */
+static int
+ask_for_paths(struct table *t, const struct problem *p, unsigned *asked)
+{
+    const struct extent_list *links = &p->extent.lists[EXTENT_LINK];
+    unsigned traced = 0;
+    int err = 0;
+
+    for (size_t i = 0; i < links->count && traced < TRACED_LINKS && *asked < TRACED_A_ROUND && !err;
+         i++) {
+        const struct inv_link *link = reach_link(t->reach, links->at[i].index);
+        for (int end = 0; links->at[i].bad && end < 2 && !err; end++) {
+            if (link->ends[end].probe) {
+                err = trace_ask(t->store.conn, p->id, link->ends[end].probe->key, link->key,
+                                t->store.why, sizeof t->store.why);
+            }
+        }
+        traced += links->at[i].bad;
+        *asked += links->at[i].bad;
+    }
+    return err;
+}
+
 int
 table_write(struct table *t)
 {
-    return deskstore_write(&t->store, &t->batch);
+    unsigned asked = 0;
+    int err = deskstore_write(&t->store, &t->batch);
+
+    for (const struct problem *p = t->problems; p && !err; p = p->hh.next) {
+        err = opens(p) ? ask_for_paths(t, p, &asked) : 0;
+    }
+    return err;
 }
 
 /* --- What is written is known --------------------------------------------- */

@@ -12,6 +12,25 @@
 
 #define TRACES_A_BATCH 64
 
+/* A clock of a probe that is further ahead of ours is wrong. */
+#define AHEAD_NS (60 * NS_PER_S)
+
+int
+trace_ask(PGconn *conn, int64_t problem, const char *probe, const char *link, char *why,
+          size_t why_size)
+{
+    char number[24];
+    const char *values[] = {number, probe, link};
+
+    snprintf(number, sizeof number, "%" PRId64, problem);
+    return pg_run(conn,
+                  "INSERT INTO plumbline_store.trace_request (problem, probe, link) "
+                  "VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+                  3, values, why, why_size) < 0
+               ? -EIO
+               : 0;
+}
+
 int
 trace_requests(PGconn *conn, trace_ask_fn *fn, void *aux, char *why, size_t why_size)
 {
@@ -35,7 +54,7 @@ trace_requests(PGconn *conn, trace_ask_fn *fn, void *aux, char *why, size_t why_
 
 bool
 trace_is_sound(const struct inventory *inv, const char *source,
-               const Plumbline__Telemetry__Trace *t)
+               const Plumbline__Telemetry__Trace *t, struct instant now)
 {
     const struct inv_link *link = inventory_link(inv, t->object);
     bool own = false;
@@ -45,7 +64,8 @@ trace_is_sound(const struct inventory *inv, const char *source,
         own = own || (link->ends[i].probe && strcmp(link->ends[i].probe->key, source) == 0);
     }
     if (!own || !telemetry_name_ok(t->class_name) || t->flow > INT32_MAX || t->at_ns < 0 ||
-        t->n_hops > TRACE_HOPS_MAX || strlen(t->error) > TRACE_ERROR_MAX) {
+        t->at_ns > now.ns + AHEAD_NS || t->n_hops > TRACE_HOPS_MAX ||
+        strlen(t->error) > TRACE_ERROR_MAX) {
         return false;
     }
     for (size_t i = 0; i < t->n_hops; i++) {
@@ -105,6 +125,21 @@ clean(char *to, const char *from)
 }
 
 static int
+forget_old(PGconn *conn, const char *source, const char *link, char *why, size_t why_size)
+{
+    const char *values[] = {source, link};
+
+    return pg_run(conn,
+                  "DELETE FROM plumbline_store.trace t WHERE probe = $1 AND link = $2 "
+                  "AND why = 'good' AND at < now() - interval '7 days' AND EXISTS "
+                  "(SELECT FROM plumbline_store.trace n WHERE n.probe = $1 AND n.link = $2 "
+                  "AND n.why = 'good' AND n.at > t.at)",
+                  2, values, why, why_size) < 0
+               ? -EIO
+               : 0;
+}
+
+static int
 write_one(PGconn *conn, const char *source, const Plumbline__Telemetry__Trace *t, char *why,
           size_t why_size)
 {
@@ -140,17 +175,18 @@ write_one(PGconn *conn, const char *source, const Plumbline__Telemetry__Trace *t
                "WHERE scope = 'link' AND object = $2 AND cleared IS NULL) ON CONFLICT DO NOTHING",
                9, values, why, why_size);
     free(hops);
-    return n < 0 ? -EIO : 0;
+    return n < 0 ? -EIO : n == 0 ? 0 : forget_old(conn, source, t->object, why, why_size);
 }
 
 int
 trace_write(PGconn *conn, const struct inventory *inv, const char *source, const pb_batch *batch,
             uint64_t *refused, char *why, size_t why_size)
 {
+    struct instant now = instant_now();
     int err = 0;
 
     for (size_t i = 0; i < batch->n_traces && !err; i++) {
-        if (i >= TRACES_A_BATCH || !trace_is_sound(inv, source, batch->traces[i])) {
+        if (i >= TRACES_A_BATCH || !trace_is_sound(inv, source, batch->traces[i], now)) {
             ++*refused;
             continue;
         }

@@ -76,6 +76,7 @@ struct probe_config {
     struct config_link_key *link_keys; /* In the place of those. */
     size_t link_key_count;
     const char *sample_log; /* NULL.  A line of TSV for each packet's fate: evidence for tests. */
+    bool trace; /* true: follow the paths of links, by ICMP (doc/problems.md). */
     const char *user; /* NULL: stay.  service_drop_to() to this user before any thread starts. */
     struct config_metrics metrics;
     enum log_level log_level;

@@ -145,6 +145,7 @@ static const struct bind_key probe_keys[] = {
      .fallback = "/etc/plumbline/keys"},
     {.key = "link_keys", .type = BIND_NODE, .offset = offsetof(struct read_probe, link_keys)},
     {.key = "sample_log", .type = BIND_STRING, PROBE(sample_log)},
+    {.key = "trace", .type = BIND_BOOL, PROBE(trace), .fallback = "true"},
     {.key = "user", .type = BIND_STRING, PROBE(user)},
     {.key = "metrics", .type = BIND_TABLE, PROBE(metrics), .table = config_metrics_keys},
     {.key = "log_level",

@@ -8,23 +8,29 @@
 #include "stamp.h"
 #include "wire.h"
 
-#define PAYLOAD STAMP_SIZE_BASE
-
 enum {
     ICMP4_UNREACHABLE = 3,
     ICMP4_TIME_EXCEEDED = 11,
     ICMP6_UNREACHABLE = 1,
     ICMP6_EXCEEDED = 3,
     IN_TRANSIT = 0, /* Code of both: TTL exceeded, and not a fragment's time. */
+    UP_TO_SSID = 16
 };
 
-void
-hops_begin(struct hops *h, const struct hops_way *way, struct instant now)
+/* Size of a packet before what its TTL adds.  Linux checks the sum of 76 octets and less before it
+ * looks for a socket; of more, the socket counts a drop. */
+static unsigned
+base_size(const struct hops_way *way)
 {
-    assert(way->near.family == way->far.family);
-    *h = (struct hops){.way = *way, .begun = now};
-    /* The far end answers to no sequence that it had before. */
-    h->sequence = (uint32_t)(now.ns / NS_PER_S) << 5;
+    return HOPS_UDP_HEADER + (way->mute ? UP_TO_SSID : STAMP_SIZE_BASE);
+}
+
+void
+hops_begin(struct hops *h, const struct hops_way *way, uint32_t number, struct instant now,
+           struct span mono)
+{
+    assert(address_is_set(&way->near) && way->near.family == way->far.family);
+    *h = (struct hops){.way = *way, .sequence = number << 5, .begun = now, .begun_mono = mono};
 }
 
 bool
@@ -44,7 +50,8 @@ sum_of(const uint8_t *bytes, size_t size)
     return size & 1 ? sum + ((uint32_t)bytes[size - 1] << 8) : sum;
 }
 
-/* RFC 768, with the addresses. */
+/* RFC 768 and RFC 8200, section 8.1, with the addresses; where the far end is not to answer,
+ * another one. */
 static uint16_t
 checksum(const struct hops_way *way, const uint8_t *datagram, size_t size)
 {
@@ -55,20 +62,26 @@ checksum(const struct hops_way *way, const uint8_t *datagram, size_t size)
     while (sum >> 16) {
         sum = (sum & 0xffff) + (sum >> 16);
     }
-    return (uint16_t)~sum ? (uint16_t)~sum : 0xffff;
+    uint16_t right = (uint16_t)~sum ? (uint16_t)~sum : 0xffff;
+    if (!way->mute) {
+        return right;
+    }
+    return right == 0x5555 ? 0x5556 : right ^ 0x5555; /* 0 would say that there is none. */
 }
 
 size_t
-hops_packet(struct hops *h, uint8_t *buf, struct instant now, uint8_t *ttl)
+hops_packet(struct hops *h, uint8_t *buf, struct span mono, uint8_t *ttl)
 {
     unsigned t = ++h->count;
-    size_t size = HOPS_UDP_HEADER + PAYLOAD + t;
+    struct instant now = instant_add(h->begun, span_of_ns(mono.ns - h->begun_mono.ns));
+    size_t size = base_size(&h->way) + t;
+    uint8_t payload[STAMP_SIZE_BASE];
     const struct stamp_error unknown = {.error_ns = UINT64_MAX};
     const struct stamp_request q = {.sequence = h->sequence | t,
                                     .t1 = stamp_time_format(now, false),
                                     .error = stamp_error_format(&unknown),
                                     .ssid = HOPS_SSID,
-                                    .size = PAYLOAD,
+                                    .size = sizeof payload,
                                     .no_tlvs = true,
                                     .no_report = true};
     struct wr w = wr_of(buf, HOPS_UDP_HEADER);
@@ -79,18 +92,17 @@ hops_packet(struct hops *h, uint8_t *buf, struct instant now, uint8_t *ttl)
     wr_be16(&w, h->way.far_port);
     wr_be16(&w, (uint16_t)size);
     wr_be16(&w, 0);
-    stamp_request_format(&q, buf + HOPS_UDP_HEADER);
-    if (h->way.near.family == 4) {
-        w = wr_of(buf + 6, 2);
-        wr_be16(&w, checksum(&h->way, buf, size));
-    }
-    h->hops[t - 1].sent = now;
+    stamp_request_format(&q, payload);
+    memcpy(buf + HOPS_UDP_HEADER, payload, base_size(&h->way) - HOPS_UDP_HEADER);
+    w = wr_of(buf + 6, 2);
+    wr_be16(&w, checksum(&h->way, buf, size));
+    h->hops[t - 1].sent = mono;
     *ttl = (uint8_t)t;
     return size;
 }
 
 static enum hops_verdict
-answered(struct hops *h, unsigned ttl, const struct address *from, struct instant at)
+answered(struct hops *h, unsigned ttl, const struct address *from, struct span mono)
 {
     struct hop *hop = &h->hops[ttl - 1];
 
@@ -98,7 +110,7 @@ answered(struct hops *h, unsigned ttl, const struct address *from, struct instan
         return HOPS_REPEATED;
     }
     hop->address = *from;
-    hop->rt = instant_sub(at, hop->sent);
+    hop->rt = span_of_ns(mono.ns - hop->sent.ns);
     return HOPS_TAKEN;
 }
 
@@ -138,7 +150,7 @@ quotes_way(struct rd *r, const struct hops_way *way)
 
 enum hops_verdict
 hops_take_icmp(struct hops *h, const struct address *from, const void *message, size_t size,
-               struct instant at)
+               struct span mono)
 {
     struct rd r = rd_of(message, size);
     bool v4 = h->way.near.family == 4;
@@ -158,12 +170,11 @@ hops_take_icmp(struct hops *h, const struct address *from, const void *message, 
         return HOPS_SHORT;
     }
     if (near_port != h->way.near_port || far_port != h->way.far_port ||
-        length <= HOPS_UDP_HEADER + PAYLOAD ||
-        length > (unsigned)(HOPS_UDP_HEADER + PAYLOAD) + h->count) {
+        length <= base_size(&h->way) || length > base_size(&h->way) + h->count) {
         return HOPS_OTHER;
     }
-    unsigned ttl = length - (unsigned)(HOPS_UDP_HEADER + PAYLOAD);
-    enum hops_verdict v = answered(h, ttl, from, at);
+    unsigned ttl = length - base_size(&h->way);
+    enum hops_verdict v = answered(h, ttl, from, mono);
     if (v == HOPS_TAKEN && unreachable && (h->last == 0 || ttl < h->last)) {
         h->last = ttl;
         h->reached = address_equal(from, &h->way.far);
@@ -173,7 +184,7 @@ hops_take_icmp(struct hops *h, const struct address *from, const void *message, 
 
 enum hops_verdict
 hops_take_udp(struct hops *h, const struct address *from, const void *datagram, size_t size,
-              struct instant at)
+              struct span mono)
 {
     struct rd r = rd_of(datagram, size);
     uint16_t from_port = rd_be16(&r), to_port = rd_be16(&r);
@@ -195,7 +206,7 @@ hops_take_udp(struct hops *h, const struct address *from, const void *datagram, 
         ttl > h->count) {
         return HOPS_OTHER;
     }
-    enum hops_verdict v = answered(h, ttl, from, at);
+    enum hops_verdict v = answered(h, ttl, from, mono);
     if (v == HOPS_TAKEN && (h->last == 0 || ttl < h->last)) {
         h->last = ttl;
         h->reached = true;
@@ -204,7 +215,7 @@ hops_take_udp(struct hops *h, const struct address *from, const void *datagram, 
 }
 
 bool
-hops_is_done(const struct hops *h, struct instant now, struct span patience)
+hops_is_done(const struct hops *h, struct span mono, struct span patience)
 {
     if (hops_wants(h) || h->count == 0) {
         return false;
@@ -213,7 +224,7 @@ hops_is_done(const struct hops *h, struct instant now, struct span patience)
     for (unsigned i = 0; i < last; i++) {
         silent += !address_is_set(&h->hops[i].address);
     }
-    return silent == 0 || instant_sub(now, h->hops[h->count - 1].sent).ns > patience.ns;
+    return silent == 0 || mono.ns - h->hops[h->count - 1].sent.ns > patience.ns;
 }
 
 unsigned

@@ -139,6 +139,11 @@ warn_of_rule(struct loader *l, const struct yaml_node *member, const struct inv_
                       "%s is never over 100%%: this alarm cannot be raised",
                       inv_metric_format(a->metric, name, sizeof name));
     }
+    if (a->relative && a->metric.kind != INV_RT && a->metric.kind != INV_RT_MEAN) {
+        fault_warning(l->faults, inventory_place(member, "raise"),
+                      "only rt_pN and rt_mean have a past that is known: this alarm cannot be "
+                      "raised");
+    }
     if (a->relative && a->against.ns < a->over.ns) {
         fault_warning(l->faults, inventory_place(member, "against"),
                       "the past is shorter than 'over', which is compared with it");

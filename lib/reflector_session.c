@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hops.h"
+
 enum { NO_SESSION = 0 };
 
 /* The list of places that are free, the least on top. */
@@ -247,7 +249,9 @@ reflector_sweep(struct reflector *r, struct span mono, uint32_t steps)
     for (uint32_t i = 0; i < steps && r->live > 0; i++) {
         struct rsession *s = &r->sessions[1 + r->sweep++ % r->limit];
         if (expired(r, s, mono)) {
-            reflector_count(r, REFLECTOR_EXPIRED);
+            if (s->ssid != HOPS_SSID) { /* A path is no session that fell silent. */
+                reflector_count(r, REFLECTOR_EXPIRED);
+            }
             session_forget(r, s);
         }
     }

@@ -342,18 +342,27 @@ agent_replace(struct agent *a, struct plan *plan)
     return err;
 }
 
-void
+bool
+agent_takes_traces(const struct agent *a)
+{
+    return a->transport.stream && stream_is_open(a->transport.stream) && a->epoch_told;
+}
+
+bool
 agent_add_trace(struct agent *a, const Plumbline__Telemetry__Trace *t)
 {
-    if (a->transport.stream && stream_is_open(a->transport.stream) && a->epoch_told) {
-        agent_add_message(a, TELEMETRY_TRACE, &t->base);
+    if (!agent_takes_traces(a)) {
+        return false;
     }
+    agent_add_message(a, TELEMETRY_TRACE, &t->base);
+    return true;
 }
 
 void
-agent_set_tracer(struct agent *a, struct tracer *tracer)
+agent_on_way(struct agent *a, agent_way_fn *on_way, void *aux)
 {
-    a->tracer = tracer;
+    a->on_way = on_way;
+    a->way_aux = aux;
 }
 
 const struct plan *

@@ -92,12 +92,14 @@ typedef void agent_link_fn(const char *object, const struct counter_group *group
                            void *aux);
 void agent_links(struct agent *a, agent_link_fn *fn, void *aux);
 
-/* A path that was followed goes into the next batch; lost while no stream is open. */
-void agent_add_trace(struct agent *a, const Plumbline__Telemetry__Trace *t);
+/* A path that was followed goes into the next batch.  False: there is none while no stream is open.
+ */
+bool agent_add_trace(struct agent *a, const Plumbline__Telemetry__Trace *t);
+bool agent_takes_traces(const struct agent *a);
 
-/* Is told of links whose way has changed; NULL: nobody is. */
-struct tracer;
-void agent_set_tracer(struct agent *a, struct tracer *tracer);
+/* From now on 'on_way' is told of links whose way has changed, by object. */
+typedef void agent_way_fn(const char *object, void *aux);
+void agent_on_way(struct agent *a, agent_way_fn *on_way, void *aux);
 
 /* Everything becomes final now and goes to the spool: for a process that ends. */
 void agent_finish(struct agent *a);

@@ -43,7 +43,8 @@ struct agent {
     struct agent_config config;
     struct plan *plan;
     struct agent_transport transport;
-    struct tracer *tracer;
+    agent_way_fn *on_way; /* NULL: nobody is told. */
+    void *way_aux;
     struct agent_session **sessions; /* By index; NULL where gone. */
     size_t session_count;
     struct telemetry_builder *builder;

@@ -3,7 +3,6 @@
  *
  * After agent_batch.c. */
 #include "agent_parts.h"
-#include "tracer.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -71,8 +70,8 @@ on_change(const struct session_key *key, enum match_change what, uint32_t from, 
     char label[2 * SERIES_NAME_MAX + 16];
 
     add_event(call->agent, call->session, at, (Plumbline__Telemetry__Event__Kind)what, from, to);
-    if (ttl && from && call->agent->tracer) {
-        tracer_want(call->agent->tracer, key->object);
+    if (ttl && from && call->agent->on_way) {
+        call->agent->on_way(key->object, call->agent->way_aux);
     }
     if ((!ttl || from) && log_bucket_pass(&call->session->bucket, mono_now())) {
         log_change(session_label(key, label, sizeof label), what, from, to);

@@ -248,7 +248,8 @@ add_path(struct plan_builder *b, const struct inv_link *link, unsigned end,
     const struct inv_end *near = &link->ends[end], *far = &link->ends[1 - end];
     const struct timing_session *t = s ? &p->timing.sessions[s - p->sessions] : NULL;
 
-    if ((t && t->protocol == SENDER_ICMP) || (!t && !far->probe) || link->class_count == 0) {
+    if ((t && t->protocol == SENDER_ICMP) || (!t && !far->probe) || link->class_count == 0 ||
+        link->nat || !address_is_host(&far->address)) {
         return 0;
     }
     void *more = reallocarray(p->paths, p->path_count + 1, sizeof p->paths[0]);
@@ -263,10 +264,9 @@ add_path(struct plan_builder *b, const struct inv_link *link, unsigned end,
         .way = {.near = near->address,
                 .far = far->address,
                 .near_port = t ? t->source_port : b->config->port,
-                .far_port = t ? t->destination_port : b->config->source_port},
+                .far_port = t ? t->destination_port : b->config->source_port,
+                .mute = !t || t->foreign || t->keys},
         .dscp = link->classes[0]->dscp,
-        .sends = t,
-        .signed_ = linkkeys_of(b->keys, link->key),
     };
     snprintf(path->class_name, sizeof path->class_name, "%s", link->classes[0]->key);
     if (!path->object) {

@@ -23,7 +23,9 @@ struct plan_session {
 };
 
 /* The way of a link's test packets from this end, for tracer.h: those of its first class and flow,
- * or the replies to them where this end sends none. */
+ * or the replies to them where this end sends none; these go to our own source_port, as if the far
+ * end's were the same.  'way.mute' is set unless we send and the far end, a probe, answers what is
+ * not signed. */
 struct plan_path {
     const char *object; /* The plan's, as all names here. */
     char class_name[SERIES_NAME_MAX + 1];
@@ -31,8 +33,6 @@ struct plan_path {
     struct hops_way way;   /* 'near' of family 0: the route's. */
     const char *interface; /* NULL: routed. */
     uint8_t dscp;
-    bool sends;   /* We send test packets on it, which the far end answers. */
-    bool signed_; /* It has keys: what is not signed is not answered. */
 };
 
 struct plan {
@@ -40,7 +40,8 @@ struct plan {
     struct timing_plan timing;
     char **objects; /* Links on which this probe reflects, sorted. */
     size_t object_count;
-    struct plan_path *paths; /* Of all links but those that are tested by ICMP; sorted by object. */
+    struct plan_path *paths; /* Of links, sorted by object: but for those tested by ICMP
+                                or behind NAT, whose far end could not tell who asks. */
     size_t path_count;
     int64_t serving_id; /* Hash of 'objects'; never 0. */
     int64_t generation; /* The inventory's. */

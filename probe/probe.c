@@ -274,10 +274,10 @@ probe_start_agent(struct probe *p, struct plan *plan, struct agent_config config
     return err;
 }
 
-static void
+static bool
 on_trace(const Plumbline__Telemetry__Trace *t, void *aux)
 {
-    agent_add_trace(((struct probe *)aux)->agent, t);
+    return agent_add_trace(((struct probe *)aux)->agent, t);
 }
 
 static const struct plan *
@@ -289,7 +289,18 @@ plan_in_force(void *aux)
 static void
 on_ask(const char *text, size_t size, void *aux)
 {
-    tracer_ask(((struct probe *)aux)->tracer, text, size);
+    struct probe *p = aux;
+
+    /* The ack is read before the stream is open, and again each second from then on. */
+    if (agent_takes_traces(p->agent)) {
+        tracer_ask(p->tracer, text, size);
+    }
+}
+
+static void
+on_way(const char *object, void *aux)
+{
+    tracer_want(((struct probe *)aux)->tracer, object);
 }
 
 static int
@@ -298,11 +309,14 @@ open_tracer(struct probe *p)
     const struct tracer_config config = {
         .base = p->base, .tell = on_trace, .plan = plan_in_force, .aux = p};
 
+    if (!p->config->trace) {
+        return 0;
+    }
     p->tracer = tracer_new(&config);
     if (!p->tracer) {
         return -ENOMEM;
     }
-    agent_set_tracer(p->agent, p->tracer);
+    agent_on_way(p->agent, on_way, p);
     stream_on_ask(p->stream, on_ask, p);
     return 0;
 }

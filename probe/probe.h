@@ -32,7 +32,7 @@ struct probe {
     struct spool *spool;
     struct stream *stream;
     struct agent *agent;
-    struct tracer *tracer;
+    struct tracer *tracer; /* NULL: paths are not followed. */
     struct service *service;
     struct scrape *scrape;
     struct twampserver *twamp; /* NULL: nobody is allowed. */

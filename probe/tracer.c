@@ -25,32 +25,34 @@
 /* For the answer to the last of them. */
 #define PATIENCE_NS (2 * NS_PER_S)
 /* After the start, and from one round of all links to the next. */
-#define FIRST_NS (10 * NS_PER_S)
-#define ROUND_NS (600 * NS_PER_S)
+#define FIRST_NS (5 * NS_PER_S)
+#define ROUND_NS (300 * NS_PER_S) /* A reflector forgets whom it has not heard for 600 s. */
 /* From one path to the next, at least. */
 #define BETWEEN_NS (NS_PER_S / 2)
+/* Of ways that change: so many at once, then one in so long. */
+#define CHANGES_MAX 16
+#define CHANGE_NS (10 * NS_PER_S)
+/* Of the numbers of paths: so long, at least, is between two of them on average. */
+#define NUMBER_NS (250 * NS_PER_MS)
 #define QUEUE_MAX 64u
 #define ANSWERED_MAX 64u
-
-struct wanted {
-    uint64_t request; /* 0: nobody asked. */
-    char object[2 * SERIES_NAME_MAX + 2];
-};
 
 struct tracer {
     struct tracer_config config;
     struct event *timer, *on_udp, *on_icmp;
     int udp, icmp;
     bool busy;
-    struct wanted now, queue[QUEUE_MAX];
+    struct tracer_wanted now, queue[QUEUE_MAX];
     unsigned queued;
     uint64_t answered[ANSWERED_MAX]; /* Requests, the newest ones. */
     unsigned answered_next;
     size_t next_path;                  /* Of the round. */
     struct span next_due, next_packet; /* Monotonic. */
+    uint32_t number;                   /* Of the last path (hops.h). */
+    struct log_bucket changes;
     struct hops hops;
     char error[128];
-    bool told_no_right;
+    bool failed, told_no_right;
     struct counter counters[TRACER_COUNTS];
 };
 
@@ -151,7 +153,7 @@ open_udp(const struct plan_path *path, struct hops_way *way)
     struct sockaddr_storage a;
     bool v4 = way->far.family == 4;
     int fd = socket(v4 ? AF_INET : AF_INET6, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP);
-    int tos = path->dscp << 2, at = 6, err = 0;
+    int tos = path->dscp << 2, err = 0;
     socklen_t size = sizeof a;
 
     if (fd < 0) {
@@ -163,7 +165,6 @@ open_udp(const struct plan_path *path, struct hops_way *way)
                                        (socklen_t)strlen(path->interface))) ||
         setsockopt(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_TOS : IPV6_TCLASS, &tos,
                    sizeof tos) ||
-        (!v4 && setsockopt(fd, IPPROTO_IPV6, IPV6_CHECKSUM, &at, sizeof at)) ||
         (address_is_set(&path->way.near) &&
          bind(fd, (const struct sockaddr *)&a,
               sockaddr_of(&path->way.near, path->interface, &a))) ||
@@ -198,7 +199,7 @@ close_sockets(struct tracer *t)
 
 /* --- One path ----------------------------------------------------------------- */
 
-static void
+static bool
 tell(struct tracer *t, const struct plan_path *path)
 {
     Plumbline__Telemetry__Trace m;
@@ -226,7 +227,23 @@ tell(struct tracer *t, const struct plan_path *path)
         hops[i].address.data = h->address.v6.s6_addr;
         hops[i].rt_us = h->rt.ns > 0 ? (uint32_t)((h->rt.ns + 500) / 1000) : 0;
     }
-    t->config.tell(&m, t->config.aux);
+    return t->config.tell(&m, t->config.aux);
+}
+
+/* It may be asked for again. */
+static void
+forget(struct tracer *t, uint64_t request)
+{
+    for (unsigned i = 0; i < ANSWERED_MAX; i++) {
+        t->answered[i] = t->answered[i] == request ? 0 : t->answered[i];
+    }
+}
+
+/* What nobody asked for is told if it can be compared with: followed to where it can be. */
+static bool
+is_worth_telling(const struct tracer *t, const struct plan_path *path)
+{
+    return t->now.request || (!t->failed && (path->way.mute || t->hops.reached));
 }
 
 static void
@@ -237,7 +254,9 @@ end(struct tracer *t)
     close_sockets(t);
     t->busy = false;
     if (path) {
-        tell(t, path);
+        if (is_worth_telling(t, path) && !tell(t, path) && t->now.request) {
+            forget(t, t->now.request);
+        }
         counter_add(&t->counters[TRACER_PATHS], 1);
         counter_add(&t->counters[TRACER_ASKED], t->now.request != 0);
     }
@@ -248,6 +267,7 @@ static void
 fail(struct tracer *t, int err)
 {
     counter_add(&t->counters[TRACER_FAILED], 1);
+    t->failed = true;
     snprintf(t->error, sizeof t->error, "%s",
              err == -EPERM || err == -EACCES ? "it needs CAP_NET_RAW" : strerror(-err));
     if (!t->told_no_right && (err == -EPERM || err == -EACCES)) {
@@ -273,7 +293,7 @@ on_answer(evutil_socket_t fd, short what, void *aux)
         }
         size_t size = (size_t)n, header = v4 && size > 0 ? (size_t)(buf[0] & 15) * 4 : 0;
         struct address a = address_of(&from);
-        struct instant now = instant_now();
+        struct span now = mono_now();
         if (header > size) {
             continue;
         }
@@ -304,7 +324,9 @@ open_sockets(struct tracer *t, const struct plan_path *path)
     if (!t->on_icmp || !t->on_udp || event_add(t->on_icmp, NULL) || event_add(t->on_udp, NULL)) {
         return -ENOMEM;
     }
-    hops_begin(&t->hops, &way, instant_now());
+    uint32_t number = (uint32_t)(instant_now().ns / NUMBER_NS);
+    t->number = (int32_t)(number - t->number) > 0 ? number : t->number + 1;
+    hops_begin(&t->hops, &way, t->number, instant_now(), mono_now());
     return 0;
 }
 
@@ -313,7 +335,7 @@ send_next(struct tracer *t)
 {
     uint8_t buf[HOPS_SIZE_MAX], ttl;
     bool v4 = t->hops.way.near.family == 4;
-    size_t size = hops_packet(&t->hops, buf, instant_now(), &ttl);
+    size_t size = hops_packet(&t->hops, buf, mono_now(), &ttl);
     int value = ttl;
 
     if (setsockopt(t->udp, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_TTL : IPV6_UNICAST_HOPS, &value,
@@ -337,23 +359,18 @@ begin(struct tracer *t)
         return; /* It went with a reload. */
     }
     t->busy = true;
+    t->failed = false;
     t->error[0] = '\0';
     memset(&t->hops, 0, sizeof t->hops);
     t->hops.begun = instant_now();
-    if (path->signed_ && !t->now.request) {
-        t->busy = false; /* The far end would count what is not signed. */
-        return;
-    }
     int err = open_sockets(t, path);
     if (err) {
         fail(t, err);
         end(t);
         return;
     }
-    if (path->signed_) {
-        snprintf(t->error, sizeof t->error, "the far end answers only what is signed");
-    } else if (!path->sends) {
-        snprintf(t->error, sizeof t->error, "the far end sends here, and answers nothing");
+    if (path->way.mute) {
+        snprintf(t->error, sizeof t->error, "the far end does not answer these packets");
     }
     t->next_packet = mono_now();
 }
@@ -380,6 +397,19 @@ choose(struct tracer *t)
     return true;
 }
 
+/* When the next of the round is due; the first round is quick. */
+static void
+pace(struct tracer *t, struct span now)
+{
+    const struct plan *plan = t->config.plan(t->config.aux);
+
+    if (t->now.request == 0 && plan && plan->path_count) {
+        int64_t each =
+            t->next_path < plan->path_count ? BETWEEN_NS : ROUND_NS / (int64_t)plan->path_count;
+        t->next_due = span_of_ns(now.ns + (each < BETWEEN_NS ? BETWEEN_NS : each));
+    }
+}
+
 static void
 on_timer(evutil_socket_t fd, short what, void *aux)
 {
@@ -390,18 +420,12 @@ on_timer(evutil_socket_t fd, short what, void *aux)
     (void)what;
     if (!t->busy && choose(t)) {
         begin(t);
-        const struct plan *plan = t->config.plan(t->config.aux);
-        if (t->now.request == 0 && plan && plan->path_count) {
-            int64_t each = ROUND_NS / (int64_t)plan->path_count;
-            each =
-                t->next_path < plan->path_count ? BETWEEN_NS : each; /* The first round is quick. */
-            t->next_due = span_of_ns(now.ns + (each < BETWEEN_NS ? BETWEEN_NS : each));
-        }
+        pace(t, now);
     }
     if (t->busy && hops_wants(&t->hops) && now.ns >= t->next_packet.ns) {
         send_next(t);
     }
-    if (t->busy && hops_is_done(&t->hops, instant_now(), span_of_ns(PATIENCE_NS))) {
+    if (t->busy && hops_is_done(&t->hops, mono_now(), span_of_ns(PATIENCE_NS))) {
         struct span due = t->next_due;
         end(t);
         t->next_due = due.ns > t->next_due.ns ? due : t->next_due;
@@ -431,16 +455,39 @@ is_queued(const struct tracer *t, const char *object)
     return false;
 }
 
-static void
-add(struct tracer *t, uint64_t request, const char *object)
+/* Whether there was room. */
+static bool
+add(struct tracer *t, const struct tracer_wanted *w)
 {
-    if (t->queued == QUEUE_MAX || !plan_path(t->config.plan(t->config.aux), object)) {
-        counter_add(&t->counters[TRACER_BAD_ASK], request != 0);
-        return;
+    if (t->queued == QUEUE_MAX) {
+        return false;
     }
-    struct wanted *w = &t->queue[t->queued++];
-    w->request = request;
-    snprintf(w->object, sizeof w->object, "%s", object);
+    t->queue[t->queued++] = *w;
+    return true;
+}
+
+bool
+tracer_read(const char **at, const char *end, struct tracer_wanted *out)
+{
+    const char *p = *at;
+    struct tracer_wanted w = {.request = 0};
+    size_t n = 0;
+
+    while (p < end && *p >= '0' && *p <= '9' && w.request <= (UINT64_MAX - 9) / 10) {
+        w.request = w.request * 10 + (uint64_t)(*p++ - '0');
+    }
+    if (w.request == 0 || p == end || *p++ != ':') {
+        return false;
+    }
+    while (p < end && *p != ',' && *p != '\0' && n + 1 < sizeof w.object) {
+        w.object[n++] = *p++;
+    }
+    if (n == 0 || (p < end && *p++ != ',')) {
+        return false;
+    }
+    *at = p;
+    *out = w;
+    return true;
 }
 
 void
@@ -449,43 +496,44 @@ tracer_ask(struct tracer *t, const char *text, size_t size)
     const char *at = text, *stop = text + size;
 
     while (at < stop) {
-        char object[2 * SERIES_NAME_MAX + 2];
-        uint64_t request = 0;
-        size_t n = 0;
-        while (at < stop && *at >= '0' && *at <= '9' && request < UINT64_MAX / 20) {
-            request = request * 10 + (uint64_t)(*at++ - '0');
-        }
-        if (request == 0 || at == stop || *at++ != ':') {
+        struct tracer_wanted w;
+        if (!tracer_read(&at, stop, &w)) {
             counter_add(&t->counters[TRACER_BAD_ASK], 1);
             return;
         }
-        while (at < stop && *at != ',' && n + 1 < sizeof object) {
-            object[n++] = *at++;
+        if (is_known(t, w.request)) {
+            continue;
         }
-        object[n] = '\0';
-        if (at < stop && *at++ != ',') {
-            counter_add(&t->counters[TRACER_BAD_ASK], 1);
-            return;
+        bool ours = plan_path(t->config.plan(t->config.aux), w.object);
+        if (ours && !add(t, &w)) {
+            return; /* They come again with the next ack. */
         }
-        if (!is_known(t, request)) {
-            t->answered[t->answered_next++ % ANSWERED_MAX] = request;
-            add(t, request, object);
-        }
+        counter_add(&t->counters[TRACER_BAD_ASK], !ours);
+        t->answered[t->answered_next++ % ANSWERED_MAX] = w.request;
     }
 }
 
 void
 tracer_want(struct tracer *t, const char *object)
 {
-    if (!is_queued(t, object) && t->queued < QUEUE_MAX / 2) {
-        add(t, 0, object);
+    struct tracer_wanted w = {.request = 0};
+
+    if (is_queued(t, object) || t->queued >= QUEUE_MAX / 2 ||
+        !plan_path(t->config.plan(t->config.aux), object) ||
+        !log_bucket_pass(&t->changes, mono_now())) {
+        return;
     }
+    snprintf(w.object, sizeof w.object, "%s", object);
+    (void)add(t, &w);
 }
 
 void
 tracer_replan(struct tracer *t)
 {
     close_sockets(t);
+    if (t->busy && t->now.request) {
+        (void)add(t, &t->now);
+    }
     t->busy = false;
     t->next_path = 0;
 }
@@ -499,6 +547,7 @@ tracer_new(const struct tracer_config *config)
         return NULL;
     }
     t->config = *config;
+    t->changes = (struct log_bucket){.burst = CHANGES_MAX, .every = span_of_ns(CHANGE_NS)};
     t->udp = t->icmp = -1;
     t->timer = event_new(config->base, -1, 0, on_timer, t);
     if (!t->timer) {

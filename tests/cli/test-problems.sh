@@ -99,7 +99,8 @@ sql "UPDATE plumbline_store.problem SET merged_into = 3 WHERE id = 6;
          ('acme', 3, 'open', '{}', 'dead', 9, '400: no such field', now()),
          ('acme', 2, 'open', '{}', 'dead', 9, 'timed out', now()),
          ('acme', 2, 'resolve', '{}', 'done', 1, NULL, now()),
-         ('acme', 2, 'remind', '{}', 'dead', 9, 'timed out', now())"
+         ('acme', 2, 'remind', '{}', 'dead', 9, 'timed out', now()),
+         ('noc', NULL, 'heartbeat', '{}', 'dead', 9, 'timed out', now())"
 object 3 link par1-lon1-a true
 object 3 link par1-lon1-b false
 object 3 group par1-lon1 true

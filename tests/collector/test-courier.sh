@@ -6,6 +6,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../lib/store.sh"
 # shellcheck source=tests/lib/sink.sh
 . "$here/../lib/sink.sh"
+# shellcheck source=tests/lib/outbox.sh
+. "$here/../lib/outbox.sh"
 store_begin courier redis-server redis-cli python3 openssl curl jq
 
 check 'the sink listens' sink_start near || test_end
@@ -40,33 +42,6 @@ store_start
 check 'the inventory is right' plumbline check "$STORE_INVENTORY"
 collector() { store_collector one "hook_folder: $hooks" "metrics: { listen: \"$metrics\" }"; }
 
-# put HOOK PROBLEM ACTION ...: rows of one transaction.
-put() {
-    local hook=$1 problem=$2 action all=
-    shift 2
-    for action in "$@"; do
-        all+="INSERT INTO plumbline_store.outbox (hook, problem, action, event) SELECT '$hook', $problem, '$action',
-            jsonb_build_object('id', 'test-$problem', 'number', $problem, 'revision', (SELECT count(*) + 1 FROM plumbline_store.outbox
-            WHERE hook = '$hook' AND problem = $problem), 'installation', 'test', 'action', '$action', 'at', '2026-11-22T03:14:15.123Z',
-            'state', CASE '$action' WHEN 'resolve' THEN 'ended' ELSE 'open' END, 'severity', 'critical', 'what', 'loss',
-            'title', 'link l$problem is cut', 'text', 'it is', 'rules', '[\"cut\"]'::jsonb, 'began', '2026-11-22T03:14:10Z', 'ended', NULL,
-            'cause', '{\"kind\": \"link\", \"key\": \"l\", \"label\": \"l\", \"text\": \"alone\"}'::jsonb, 'links', '[]'::jsonb,
-            'services', '[]'::jsonb, 'tenants', '[]'::jsonb, 'counts', '{}'::jsonb, 'evidence', '[]'::jsonb);"
-    done
-    sql "BEGIN; $all NOTIFY plumbline_outbox; COMMIT"
-}
-# rows HOOK [PROBLEM]: SQL for what became of each, in order.
-rows() { echo "SELECT string_agg(action || ' ' || state || ' ' || tries, ', ' ORDER BY id) FROM plumbline_store.outbox WHERE hook = '$1'${2:+ AND problem = $2}"; }
-hook() { echo "SELECT state || ' ' || failures FROM plumbline_store.hook_state WHERE hook = '$1'"; }
-why() { echo "SELECT last_error FROM plumbline_store.outbox WHERE hook = '$1' ORDER BY id LIMIT 1"; }
-# kick HOOK: it need not wait any longer; as the operator's "hooks retry".
-kick() {
-    sql "UPDATE plumbline_store.hook_state SET state = 'good', failures = 0, not_before = NULL WHERE hook = '$1';
-        UPDATE plumbline_store.outbox SET next_try = now(), state = 'waiting', ended_at = NULL, tries = 0 WHERE hook = '$1' AND state IN ('waiting', 'dead');
-        NOTIFY plumbline_outbox"
-}
-# told HOOK: what the near sink heard at its path, in order.
-told() { sink_record "${2:-near}" "select(.path == \"/$1\") | .body | fromjson | .data // . | \"\\(.number) \\(.action)\"" | paste -sd, ; }
 collector
 
 # --- What is good ---
@@ -139,6 +114,19 @@ becomes 'what wanted nothing is told all of it' 'open done 1, resolve done 1' "$
 becomes 'what was dead goes, and what would end it after it' 'open done 1, resolve done 1' "$(rows bad)"
 check_equal 'in order' '1 open,1 open,1 resolve' "$(told bad)"
 becomes 'the hook that hung is good again' 'good 0' "$(hook slow)"
+
+# --- A hook that failed for hours, and something new ---
+sink_control near '[{"path": "/later", "status": 503}]'
+put later 2 open
+becomes 'it fails again' failing "SELECT state FROM plumbline_store.hook_state WHERE hook = 'later'"
+sink_control near '[]'
+sql "UPDATE plumbline_store.hook_state SET failures = 8, not_before = now() + interval '2 hours', last_error_at = now() - interval '6 minutes' WHERE hook = 'later'"
+stop one TERM 20
+collector
+check 'who waits for hours waits' wait_for 20 eval '(($(grep -c "delivers what is said to" "$TEST_DIR/one.log") >= 3))'
+put later 3 open
+becomes 'what is new is not told hours later, nor what was there before' 'open done 1' "$(rows later 3)"
+check_equal 'in order' '2 open,2 open,3 open' "$(told later | tr , '\n' | grep -v ^1 | paste -sd,)"
 
 # --- Dead for long, then back ---
 for i in 2 3 4 5 6 7 8 9; do put refused $i open; done

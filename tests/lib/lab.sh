@@ -54,6 +54,9 @@ END
 # What a probe is started by, if not directly.
 LAB_PROBE_BY=()
 
+# Whether probes follow the paths of their links: packets that most tests do not count.
+LAB_TRACE=false
+
 # lab_probe NAMESPACE PROBE [LINE ...]: starts it with these further lines of
 # probe.yaml; samples go to TEST_DIR/PROBE.tsv.
 lab_probe() {
@@ -62,7 +65,7 @@ lab_probe() {
     {
         printf '%s\n' "probe: $probe" "inventory: ${LAB_PROBE_INVENTORY:-$LAB_INVENTORY}" \
             "redis: { address: \"$REDIS_ADDRESS\" }" "spool: { folder: $TEST_DIR/spool-$probe${LAB_SPOOL:-} }" \
-            "sample_log: $TEST_DIR/$probe.tsv" "$@"
+            "sample_log: $TEST_DIR/$probe.tsv" "trace: $LAB_TRACE" "$@"
     } >"$TEST_DIR/$probe.yaml"
     start "$probe" ns_exec "$ns" "${LAB_PROBE_BY[@]}" "$LAB_BUILD/plumbline-probe" --config "$TEST_DIR/$probe.yaml"
 }

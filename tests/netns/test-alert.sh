@@ -90,6 +90,8 @@ while (($(now_ms) < since + stay * 1000)); do
     sleep 0.5
 done
 check 'it is still open' alertmanager_open 1
+check 'both ends have followed the path' wait_for 20 answers \
+    "SELECT count(DISTINCT probe) FROM plumbline.v_trace WHERE problem = 1 AND NOT reached" 2
 check_equal 'it is one problem' 1 "$(sql 'SELECT count(*) FROM plumbline_store.problem')"
 emu_tell @left-right 'mend both' >/dev/null
 since=$(now_ms)

@@ -77,6 +77,7 @@ a_probe_has_its_defaults(void)
     CU_ASSERT_EQUAL(c->port, 862);
     CU_ASSERT_EQUAL(c->priority, 40);
     CU_ASSERT_PTR_NULL(c->sample_log);
+    CU_ASSERT_TRUE(c->trace);
     CU_ASSERT_PTR_NULL(c->user);
     CU_ASSERT_PTR_NULL(c->metrics.listen);
     CU_ASSERT_EQUAL(c->log_level, LOG_LEVEL_INFO);
@@ -100,7 +101,7 @@ a_probe_takes_all_that_is_written(void)
         "redis: {address: 'unix:/run/r', user: u, password_file: /p, timeout: 250ms}\n"
         "spool: {folder: /s, keep: 0s, keep_size: 0B, segment_size: 64KiB, memory_size: 16KiB,\n"
         "        disk_size: 128KiB}\n"
-        "source_port: 1024\nport: 65535\npriority: 0\nsample_log: /tmp/x\nuser: nobody\n"
+        "source_port: 1024\nport: 65535\npriority: 0\nsample_log: /tmp/x\ntrace: false\nuser: nobody\n"
         "log_level: debug\nmetrics: {listen: '[::1]:65535'}\n"
         "twamp_control: {allow: [192.0.2.0/24, 198.51.100.7, '2001:db8::/128'], address: '::1', "
         "port: 8862,\n"
@@ -121,6 +122,7 @@ a_probe_takes_all_that_is_written(void)
     CU_ASSERT_EQUAL(c->priority, 0);
     CU_ASSERT_STRING_EQUAL(c->user, "nobody");
     CU_ASSERT_STRING_EQUAL(c->metrics.listen, "[::1]:65535");
+    CU_ASSERT_FALSE(c->trace);
     CU_ASSERT_EQUAL(c->log_level, LOG_LEVEL_DEBUG);
     CU_ASSERT_EQUAL_FATAL(c->twamp_control.allow_count, 3);
     CU_ASSERT_EQUAL(c->twamp_control.allow[0].length, 24);

@@ -299,15 +299,15 @@ a_link_behind_nat_has_a_number_that_stays(void)
 static void
 indexes_come_round_and_skip_those_in_use(void)
 {
-    next_index = 65534;
+    next_index = 65533;
     struct plan *a = plan_of("100ms", "1s", "10.0.0.2", NULL, 5000);
-    CU_ASSERT_EQUAL(a->timing.sessions[0].index, 65534);
+    CU_ASSERT_EQUAL(a->timing.sessions[0].index, 65533);
     struct plan *b = plan_of("200ms", "1s", "10.0.0.2", a, 9300);
     CU_ASSERT_EQUAL(b->timing.sessions[0].index, 0);
     CU_ASSERT_EQUAL(b->timing.sessions[0].ssid, 1);
-    next_index = 65534;
+    next_index = 65533;
     struct plan *c = plan_of("100ms", "1s", "10.0.0.2", b, 9300);
-    CU_ASSERT_EQUAL(c->timing.sessions[0].index, 65534);
+    CU_ASSERT_EQUAL(c->timing.sessions[0].index, 65533);
     next_index = 0;
     struct plan *d = plan_of("500ms", "1s", "10.0.0.2", b, 9300);
     CU_ASSERT_EQUAL(d->timing.sessions[0].index, 1);
@@ -317,10 +317,72 @@ indexes_come_round_and_skip_those_in_use(void)
     plan_free(d);
 }
 
+static const char ways_text[] =
+    "inventory: 1\n"
+    "interval: 60s\n"
+    "sites: {s: {}}\n"
+    "probes: {p1: {site: s}, p2: {site: s}}\n"
+    "classes: {gold: {dscp: ef, period: 100ms, size: 128, dt: 1s}}\n"
+    "links:\n"
+    "  theirs:\n"
+    "    ends: [{probe: p2, address: 10.1.0.2}, {probe: p1, interface: w0, address: 10.1.0.1}]\n"
+    "    classes: [gold]\n"
+    "  ours:\n"
+    "    ends: [{probe: p1, address: 10.2.0.1}, {probe: p2, address: 10.2.0.2}]\n"
+    "    classes: [gold]\n"
+    "    flows: 2\n"
+    "  both:\n"
+    "    ends: [{probe: p2, address: 10.3.0.2}, {probe: p1, address: 10.3.0.1}]\n"
+    "    classes: [gold]\n"
+    "    probe_from: both\n"
+    "  foreign:\n"
+    "    ends: [{probe: p1, address: 10.4.0.1}, {protocol: stamp, address: 10.4.0.2}]\n"
+    "    classes: [gold]\n"
+    "  echo:\n"
+    "    ends: [{probe: p1, address: 10.5.0.1}, {protocol: icmp, address: 10.5.0.2}]\n"
+    "    classes: [gold]\n";
+
+static void
+each_link_has_one_path_that_its_packets_or_replies_take(void)
+{
+    struct plan *p = plan_of_text(ways_text, NULL);
+    const struct plan_path *way;
+
+    CU_ASSERT_EQUAL(p->path_count, 4);
+    CU_ASSERT_PTR_NULL(plan_path(p, "echo"));
+    CU_ASSERT_PTR_NULL(plan_path(p, "our"));
+    way = plan_path(p, "ours");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(way);
+    CU_ASSERT_EQUAL(way->way.near_port, 50000);
+    CU_ASSERT_EQUAL(way->way.far_port, 862);
+    CU_ASSERT_EQUAL(way->way.far.v6.s6_addr[3], 2);
+    CU_ASSERT_FALSE(way->way.mute);
+    CU_ASSERT_EQUAL(way->dscp, 46);
+    CU_ASSERT_EQUAL(way->flow, 0);
+    CU_ASSERT_STRING_EQUAL(way->class_name, "gold");
+    CU_ASSERT_PTR_NULL(way->interface);
+    way = plan_path(p, "theirs");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(way);
+    CU_ASSERT_EQUAL(way->way.near_port, 862);
+    CU_ASSERT_EQUAL(way->way.far_port, 50000);
+    CU_ASSERT_TRUE(way->way.mute);
+    CU_ASSERT_STRING_EQUAL(way->interface, "w0");
+    way = plan_path(p, "both");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(way);
+    CU_ASSERT_EQUAL(way->way.near_port, 50000);
+    CU_ASSERT_FALSE(way->way.mute);
+    way = plan_path(p, "foreign");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(way);
+    CU_ASSERT_TRUE(way->way.mute);
+    plan_free(p);
+}
+
 int
 main(void)
 {
     static CU_TestInfo tests[] = {
+        {"each_link_has_one_path_that_its_packets_or_replies_take",
+         each_link_has_one_path_that_its_packets_or_replies_take},
         {"what_did_not_change_goes_on", what_did_not_change_goes_on},
         {"another_parameter_is_another_session", another_parameter_is_another_session},
         {"the_same_session_on_another_way_has_another_index",

@@ -553,7 +553,31 @@ the_ack_of_format_1_is_read_field_by_field(void)
     CU_ASSERT_FALSE(stream_parse_ack("1 1-1 -", 7, &ack));
 }
 
+/* What a collector asks stands behind its run; a probe of before did not look there. */
+static void
+what_is_asked_stands_behind_the_ack(void)
+{
+    static const struct {
+        const char *line, *rest;
+    } cases[] = {{"1 1-1 - 7", ""},          {"1 1-1 - 7 ", ""},
+                 {"1 1-1 - 7 17:a", "17:a"}, {"1 1-1 2-3 -7 17:a,18:b", "17:a,18:b"},
+                 {"1 1-1 -  17:a", "17:a"},  {"1 1-1 - 7  x y", " x y"}};
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        size_t size = strlen(cases[i].line);
+        struct stream_ack ack;
+        char *copy = malloc(size); /* Of that size, for the sanitizer. */
+        CU_ASSERT_PTR_NOT_NULL_FATAL(copy);
+        memcpy(copy, cases[i].line, size);
+        CU_ASSERT_TRUE_FATAL(stream_parse_ack(copy, size, &ack));
+        CU_ASSERT_EQUAL(ack.rest_size, strlen(cases[i].rest));
+        CU_ASSERT_EQUAL(memcmp(ack.rest, cases[i].rest, ack.rest_size), 0);
+        free(copy);
+    }
+}
+
 static CU_TestInfo tests[] = {
+    {"what_is_asked_stands_behind_the_ack", what_is_asked_stands_behind_the_ack},
     {"the_ack_of_format_1_is_read_field_by_field", the_ack_of_format_1_is_read_field_by_field},
     {"batches_arrive_once_in_order", batches_arrive_once_in_order},
     {"redis_killed_and_restarted", redis_killed_and_restarted},
