@@ -172,7 +172,10 @@ take_exec(struct hookform *f, const struct hookform_answer *a)
         return HOOKFORM_RETRY;
     }
     if (a->status != 0) {
-        size_t line = strcspn(a->body, "\r\n");
+        size_t line = 0; /* The body has no NUL behind it. */
+        while (line < a->body_size && a->body[line] && !strchr("\r\n", a->body[line])) {
+            line++;
+        }
         hookform_refuse(f, "exit status %d%s%.*s", a->status, line ? ": " : "",
                         (int)(line < 200 ? line : 200), a->body);
         return HOOKFORM_RETRY;

@@ -194,7 +194,7 @@ exec_reads_the_event_and_has_four_variables(void)
     CU_ASSERT_STRING_EQUAL(world_at(r->body, "severity"), "mi\nnor; rm -rf");
     CU_ASSERT_EQUAL(world_answer(&w, 0, ""), HOOKFORM_DONE);
     CU_ASSERT_EQUAL(world_answer(&w, 1, "oops"), HOOKFORM_RETRY);
-    CU_ASSERT_STRING_EQUAL(hookform_why(w.form), "exit status 1");
+    CU_ASSERT_STRING_EQUAL(hookform_why(w.form), "exit status 1: oops");
     struct hookform_answer late = {.error = "timed out", .body = ""};
     CU_ASSERT_EQUAL(hookform_answer(w.form, &late), HOOKFORM_RETRY);
     CU_ASSERT_STRING_EQUAL(hookform_why(w.form), "timed out");

@@ -484,6 +484,29 @@ event_is_sent_field_for_field(void)
     world_end(&w);
 }
 
+/* Lists are cut when texts alone do not do; it stays JSON. */
+static void
+additional_info_of_a_big_problem_fits(void)
+{
+    struct world w;
+    cJSON *event = world_event("open", NULL), *links = cJSON_CreateArray();
+
+    for (int i = 0; i < 200; i++) {
+        cJSON *link = cJSON_CreateObject();
+        cJSON_AddStringToObject(link, "key", "a-link-of-many");
+        cJSON_AddItemToArray(links, link);
+    }
+    cJSON_ReplaceItemInObject(event, "links", links);
+    world_begin(&w, INV_HOOK_SERVICENOW_EVENT, "https://ops.example.net/");
+    world_say(&w, event);
+    char *info = strdup(world_at(world_request(&w)->body, "additional_info"));
+    CU_ASSERT_TRUE(strlen(info) <= 4000 && strlen(info) > 1000);
+    CU_ASSERT_STRING_EQUAL(world_at(info, "links.0.key"), "a-link-of-many");
+    CU_ASSERT_STRING_EQUAL(world_at(info, "what"), "loss");
+    free(info);
+    world_end(&w);
+}
+
 static void
 heartbeat_of_an_incident_hook_is_an_event(void)
 {
@@ -524,6 +547,7 @@ main(void)
          refused_patch_is_tried_again_from_the_question},
         {"test incident is resolved at once", test_incident_is_resolved_at_once},
         {"event is sent field for field", event_is_sent_field_for_field},
+        {"additional info of a big problem fits", additional_info_of_a_big_problem_fits},
         {"heartbeat of an incident hook is an event", heartbeat_of_an_incident_hook_is_an_event},
         CU_TEST_INFO_NULL,
     };
