@@ -411,6 +411,7 @@ for verb in 'problems' 'problems --all' 'show 4 --limit 0' 'handover' 'hooks'; d
 done
 good 'hostile: the table' problems
 check 'hostile: what is long is cut' fits 111
+check 'hostile: that it is cut is seen' says out '^4 .*\.\. .*\.\. .*\.\.$'
 check_equal 'hostile: a line each' 5 "$(wc -l <"$TEST_DIR/out")"
 good 'hostile: one' show 4
 check 'hostile: what it was' says out '^cause         link a\?b\?c\?\?\?\?\?\?\?\?\?\?\?\?"\\;\$\(x\)\?OPEN$'
