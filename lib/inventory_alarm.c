@@ -241,7 +241,8 @@ static const struct inv_alarm built_in[] = {
      .label = "Probe's clock",
      .metric = {.kind = INV_CLOCK_ERROR},
      .over = MINUTES(1),
-     .raise = 1000000, /* 1 ms */
+     .raise =
+         100000000, /* 100 ms: what NTP over a bad line keeps; ptp deserves a rule of its own. */
      .clear = MINUTES(5),
      .severity = INV_MINOR},
     {.key = "floor",

@@ -197,7 +197,7 @@ built_in_rules_are_in_force_unless_their_key_is_used(void)
                                  "brown flr 300 500 900 0 1\n"
                                  "slow rt_p50 300 +20000 900 604800 2\n"
                                  "silent silence 15 0 10 0 1\n"
-                                 "clock clock_error 60 1000000 300 0 2\n"
+                                 "clock clock_error 60 100000000 300 0 2\n"
                                  "floor rt_floor 10 0 300 0 1\n"
                                  "burn budget 3600 5000 3600 0 1\n");
     free(text);
@@ -211,7 +211,7 @@ built_in_rules_are_in_force_unless_their_key_is_used(void)
     CU_ASSERT_STRING_EQUAL(text, "own silence 20 0 1 0 4\n"
                                  "slow rt_p99 1 1000000 2 0 2\n"
                                  "silent silence 15 0 10 0 1\n"
-                                 "clock clock_error 60 1000000 300 0 2\n"
+                                 "clock clock_error 60 100000000 300 0 2\n"
                                  "burn budget 3600 5000 3600 0 1\n");
     free(text);
 }
