@@ -6,7 +6,8 @@
  *
  * 'live': as time goes by, each second a batch of each probe; what a delta-t's final
  * summary says is sent FINAL_AFTER_S after its end.  With CUT_AFTER (s) every packet is lost from
- * then on, for CUT_FOR seconds, but on links whose name begins with "still".
+ * then on, for CUT_FOR seconds, but on links whose name begins with "still"; of those that
+ * begin with "stay" also after that.
  *
  * Each probe that has sessions gets a stream pl:{PROBE}:t of one epoch, one batch a
  * second, as stream.h has it: EpochStart in sequence 0, dictionary and serving each
@@ -168,7 +169,9 @@ add_life(struct telemetry_builder *t, int64_t second, int64_t generation)
 static bool
 is_cut(const struct fill *f, const struct session *s, int64_t second)
 {
-    return second >= f->cut_from && second < f->cut_until &&
+    bool stays = f->cut_until > f->cut_from && strncmp(s->key.object, "stay", strlen("stay")) == 0;
+
+    return second >= f->cut_from && (second < f->cut_until || stays) &&
            strncmp(s->key.object, "still", strlen("still")) != 0;
 }
 
@@ -311,7 +314,8 @@ fill_live(struct fill *f, int64_t seconds, int64_t cut_after, int64_t cut_for)
 
     f->cut_from = first + cut_after;
     f->cut_until = f->cut_from + cut_for;
-
+    printf("cut\t%" PRId64 "\n", f->cut_from);
+    fflush(stdout);
     for (int64_t at = first; at < first + seconds; at++) {
         int64_t wait = (at + 1) * NS_PER_S - instant_now().ns;
         if (wait > 0) {
@@ -322,8 +326,8 @@ fill_live(struct fill *f, int64_t seconds, int64_t cut_after, int64_t cut_for)
         }
         drain(f);
     }
-    printf("first\t%" PRId64 "\nuntil\t%" PRId64 "\ncut\t%" PRId64 "\n", first - FINAL_AFTER_S,
-           first + seconds - FINAL_AFTER_S, f->cut_from);
+    printf("first\t%" PRId64 "\nuntil\t%" PRId64 "\n", first - FINAL_AFTER_S,
+           first + seconds - FINAL_AFTER_S);
 }
 
 /* Those that have something to send. */
