@@ -40,6 +40,7 @@ END
 configure() {
     cat >"$TEST_DIR/$1.yaml" <<END
 probe: $1
+trace: false
 inventory: $TEST_DIR/inventory.yaml
 redis: { address: "unix:$TEST_DIR/redis.sock" }
 spool: { folder: $TEST_DIR/spool-$1 }
