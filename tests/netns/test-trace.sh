@@ -140,7 +140,9 @@ check_equal 'a path ends behind the last router that answers' 'false 10.77.1.254
 check_equal 'of IPv6' 'false fd77:1::254 -' "$(path six left-p1 'problem = 42')"
 check_equal 'from the other end' 'false 10.77.3.254 -' "$(path four right-p1 'problem = 42')"
 check_equal 'of IPv6' 'false fd77:3::254 -' "$(path six right-p1 'problem = 42')"
-check_equal 'thirty packets each' '30 30' "$(($(sent left four) - four)) $(($(sent left six) - six))"
+# One that nobody asked for may have begun meanwhile.
+four=$(($(sent left four) - four)) six=$(($(sent left six) - six))
+check_equal 'thirty packets each path' '1 0 1 0' "$((four >= 30)) $((four % 30)) $((six >= 30)) $((six % 30))"
 check_equal 'it is not what is compared with' 'true 10.77.1.254 10.77.2.2 10.77.3.1' "$(path four left-p1 "why = 'good'")"
 check_equal 'nothing is refused' '' "$(refused)"
 
