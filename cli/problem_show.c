@@ -298,7 +298,9 @@ show_tickets(const cJSON *p)
     cJSON_ArrayForEach(one, list)
     {
         const char *shown = judged_text(one, "shown"), *ref = judged_text(one, "ref");
-        printf("  %-16s %-6s %s  %s\n", judged_text(one, "hook"), judged_text(one, "state"),
+        bool resolved = strcmp(judged_text(one, "said"), "resolve") == 0;
+        printf("  %-16s %-8s %s  %s\n", judged_text(one, "hook"),
+               resolved ? "resolved" : judged_text(one, "state"),
                shown[0] ? shown
                : ref[0] ? ref
                         : "(the target gives no number)",

@@ -144,6 +144,13 @@ notice_link_text(const struct notice *n, size_t from, size_t until, char *buf, s
 
 /* --- The title ------------------------------------------------------------ */
 
+/* A budget that burns is what a problem costs, and not what it is. */
+static bool
+is_aside(const struct problem *p, const struct symptom *s)
+{
+    return s->what == SYMPTOM_BUDGET && p->what != SYMPTOM_BUDGET;
+}
+
 /* What names it: what is raised before what is clear, then the worst. */
 static const struct symptom *
 worst(const struct problem *p)
@@ -151,7 +158,10 @@ worst(const struct problem *p)
     const struct symptom *w = NULL;
 
     for (const struct symptom *s = p->symptoms; s; s = s->next) {
-        if (!w || symptom_is_raised(s) > symptom_is_raised(w) ||
+        if (w && is_aside(p, s)) {
+            continue;
+        }
+        if (!w || is_aside(p, w) || symptom_is_raised(s) > symptom_is_raised(w) ||
             (symptom_is_raised(s) == symptom_is_raised(w) &&
              (s->severity < w->severity ||
               (s->severity == w->severity &&

@@ -148,7 +148,8 @@ CREATE VIEW plumbline.v_problem WITH (security_barrier) AS
            ARRAY(SELECT o.key FROM plumbline_store.problem_object o WHERE o.problem = p.id AND o.kind = 'tenant' ORDER BY 1) AS tenants,
            f.flaps, p.state = 'open' AND f.flaps > 0 AS flapping,
            a.at AS acknowledged_at, a.author AS acknowledged_by, a.until AS acknowledged_until, a.note AS acknowledged_note,
-           coalesce((SELECT jsonb_agg(jsonb_build_object('hook', t.hook, 'number', t.number, 'state', t.state, 'ref', t.ref,
+           coalesce((SELECT jsonb_agg(jsonb_build_object('hook', t.hook, 'number', t.number, 'state', t.state,
+                                                         'said', t.event->>'action', 'ref', t.ref,
                                                          'shown', t.shown, 'url', t.url) ORDER BY t.hook, t.number)
                      FROM plumbline_store.ticket t WHERE t.problem = p.id), '[]') AS tickets
     FROM plumbline_store.problem p
@@ -182,7 +183,8 @@ CREATE VIEW plumbline.v_acknowledgement WITH (security_barrier) AS
     SELECT problem, number, note, until, author, written_by, at, ended_at FROM plumbline_store.acknowledgement;
 
 CREATE VIEW plumbline.v_ticket WITH (security_barrier) AS
-    SELECT hook, problem, number, ref, shown, url, state, again_at, opened_at, changed_at, event FROM plumbline_store.ticket;
+    SELECT hook, problem, number, ref, shown, url, state, event->>'action' AS said, again_at, opened_at, changed_at, event
+    FROM plumbline_store.ticket;
 
 CREATE VIEW plumbline.v_outbox WITH (security_barrier) AS
     SELECT id, hook, problem, action, state, tries, next_try, last_try, last_error, created_at, ended_at, event
