@@ -9,8 +9,8 @@ declare -F free_port >/dev/null || . "$(dirname "${BASH_SOURCE[0]}")/servers.sh"
 
 ALERTMANAGER_URL=
 
-# alertmanager_start [URL TO NOTIFY]: process "alertmanager".
-alertmanager_start() {
+# alertmanager_begin [URL TO NOTIFY]: process "alertmanager", which will answer some time soon.
+alertmanager_begin() {
     local port
     port=$(free_port)
     ALERTMANAGER_URL=http://127.0.0.1:$port
@@ -25,6 +25,11 @@ alertmanager_start() {
     } >"$TEST_DIR/alertmanager.yml"
     start alertmanager prometheus-alertmanager --config.file="$TEST_DIR/alertmanager.yml" \
         --storage.path="$TEST_DIR/alertmanager" --web.listen-address="127.0.0.1:$port" --cluster.listen-address=
+}
+
+# alertmanager_start [URL TO NOTIFY]: the same, and it answers.
+alertmanager_start() {
+    alertmanager_begin "$@"
     wait_for 20 alertmanager_answers || {
         cat "$TEST_DIR/alertmanager.log" >&2
         return 1

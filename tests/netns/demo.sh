@@ -443,9 +443,7 @@ main() {
     . "$here/../lib/lab.sh"
     need_lab
     make_folder
-    if ! alertmanager_start; then
-        exit 3
-    fi
+    alertmanager_begin
     write_inventory
     if ! set_up; then
         echo "demo: it could not be set up; logs follow" >&2
