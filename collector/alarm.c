@@ -89,6 +89,9 @@ limit_of(const struct alarm_cell *c)
         if (c->baseline <= 0) {
             return -1;
         }
+        /* Both medians are of buckets (hist.h, 512 an octave), and hosts had their part in what
+         * was: who asks for +20 % is told of a step of 20 %. */
+        limit -= limit / 512;
         return limit > INT64_MAX ? INT64_MAX : (int64_t)limit;
     }
     /* Over 100 % there is nothing: all lost is over that limit. */
