@@ -12,6 +12,8 @@ declare -F test_init >/dev/null || . "$(dirname "${BASH_SOURCE[0]}")/base.sh"
 PG_DIR=
 PG_PORT=
 PG_CONNINFO=
+# Of this server's version: psql as such is a script that looks for it each time.
+PG_PSQL=
 # Set by redis_start.
 REDIS_DIR=
 REDIS_ADDRESS=
@@ -48,17 +50,27 @@ free_port() {
     done
 }
 
-# pg_init DIR: an empty cluster; fsync stays on, locale C.
+# pg_make DIR: the cluster DIR/data, as initdb leaves it; DIR is user postgres's.
+pg_make() {
+    (cd / && as_postgres "$(pg_bin)/initdb" --no-sync --no-locale --encoding=UTF8 --auth=trust \
+        --username=postgres --pgdata="$1/data") >"$1/initdb.log" 2>&1 || {
+        cat "$1/initdb.log" >&2
+        return 1
+    }
+}
+
+# pg_init DIR: an empty cluster; fsync stays on, locale C.  With PLUMBLINE_EMPTY_CLUSTER a
+# copy of the one there, which pg_make made.
 pg_init() {
     PG_DIR=$1
     mkdir -p "$PG_DIR"
     chown postgres:postgres "$PG_DIR"
     chmod 711 "$PG_DIR"
-    (cd / && as_postgres "$(pg_bin)/initdb" --no-sync --no-locale --encoding=UTF8 --auth=trust \
-        --username=postgres --pgdata="$PG_DIR/data") >"$PG_DIR/initdb.log" 2>&1 || {
-        cat "$PG_DIR/initdb.log" >&2
-        return 1
-    }
+    if [[ -n ${PLUMBLINE_EMPTY_CLUSTER:-} ]]; then
+        cp -a "$PLUMBLINE_EMPTY_CLUSTER" "$PG_DIR/data" || return 1
+    else
+        pg_make "$PG_DIR" || return 1
+    fi
     cat >>"$PG_DIR/data/postgresql.conf" <<END
 listen_addresses = ''
 unix_socket_directories = '$PG_DIR'
@@ -110,7 +122,8 @@ pg_answers() {
 pg_sql() {
     local db=$1 sql=$2
     shift 2
-    "$(pg_bin)/psql" -X -q -A -t -F $'\t' -v ON_ERROR_STOP=1 -h "$PG_DIR" -p "$PG_PORT" -U postgres -d "$db" -c "$sql" "$@"
+    [[ -n $PG_PSQL ]] || PG_PSQL=$(pg_bin)/psql
+    "$PG_PSQL" -X -q -A -t -F $'\t' -v ON_ERROR_STOP=1 -h "$PG_DIR" -p "$PG_PORT" -U postgres -d "$db" -c "$sql" "$@"
 }
 
 # A fast shutdown; data stays.
