@@ -116,11 +116,13 @@ folder_run_suite(const char *name, CU_TestInfo *tests)
 {
     const char *seed = getenv("PLUMBLINE_TEST_SEED");
     const char *only = getenv("PLUMBLINE_TEST_ONLY");
+    const char *where = getenv("TMPDIR");
     char suite_name[64];
     CU_SuiteInfo suites[] = {{suite_name, NULL, NULL, NULL, NULL, tests}, CU_SUITE_INFO_NULL};
 
     snprintf(suite_name, sizeof suite_name, "%s", name);
-    snprintf(folder_path, sizeof folder_path, "/tmp/plumbline-%s-XXXXXX", name);
+    snprintf(folder_path, sizeof folder_path, "%s/plumbline-%s-XXXXXX", where ? where : "/tmp",
+             name);
     if (!mkdtemp(folder_path)) {
         return 2;
     }
