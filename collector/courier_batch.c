@@ -161,7 +161,7 @@ take_rows(struct courier *c)
         err = courierstore_take(&c->store, ids, p.count, on_taken, &p);
     }
     for (size_t i = 0; i < p.count; i++) {
-        if (!p.picks[i].taken) { /* It waits no more. */
+        if (!p.picks[i].taken) { /* It waits no more, or its turn comes again. */
             couriersecret_wipe(&p.picks[i].secret);
             courierplan_over(&c->plan, p.picks[i].hook);
         }

@@ -246,13 +246,16 @@ courierstore_take(struct courierstore *s, const int64_t *ids, size_t count, cour
     return !values[0]
                ? -ENOMEM
                : take(s,
-                      "WITH o AS (UPDATE " OUTBOX " SET tries = tries + 1, "
+                      /* Who sets rows back by hand locks many: whoever waited for one of them here,
+                       * with others written in the same transaction, might be waited for. */
+                      "WITH f AS (SELECT id FROM " OUTBOX " WHERE id = ANY ($1::bigint[]) "
+                      "AND state = 'waiting' FOR UPDATE SKIP LOCKED), "
+                      "o AS (UPDATE " OUTBOX " w SET tries = w.tries + 1, "
                       "last_try = clock_timestamp(), "
                       /* Who cannot write down what became of it does not send it for ever. */
-                      "next_try = CASE WHEN tries < 10 THEN next_try "
+                      "next_try = CASE WHEN w.tries < 10 THEN w.next_try "
                       "ELSE clock_timestamp() + interval '1 minute' END "
-                      "WHERE id = ANY ($1::bigint[]) "
-                      "AND state = 'waiting' RETURNING *) "
+                      "FROM f WHERE w.id = f.id AND w.id = ANY ($1::bigint[]) RETURNING w.*) "
                       "SELECT o.id, coalesce(o.problem, 0), o.action, o.event, o.tries, "
                       "o.last_error IS NOT NULL, "
                       "extract(epoch FROM clock_timestamp() - o.created_at), " TICKET

@@ -74,7 +74,8 @@ struct courierstore_row {
 /* Texts are valid during the call. */
 typedef void courierstore_row_fn(const struct courierstore_row *row, void *aux);
 
-/* Counts a try of each row that still waits, which is committed when 'fn' sees it. */
+/* Counts a try of each row that still waits, and that nobody else is writing; if no transaction is
+ * open that is committed when 'fn' sees it. */
 int courierstore_take(struct courierstore *s, const int64_t *ids, size_t count,
                       courierstore_row_fn *fn, void *aux);
 
