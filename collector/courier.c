@@ -1,9 +1,8 @@
-/* courier.c - the round: looks what waits, sends it, waits for answers, writes them down. */
+/* courier.c - the round: a look, a batch, and waiting for answers; its life. */
 #include "courier_parts.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,15 +11,8 @@
 #include "log.h"
 
 #define LOCK 7
-#define AGAIN_S 5               /* After a failure, and while another collector delivers. */
-#define LOOK_NS NS_PER_S        /* Without a word from PostgreSQL. */
-#define TIDY_NS (10 * NS_PER_S) /* The same, of what need not be said any more. */
-#define EXPIRE_NS (3600 * NS_PER_S)
+#define AGAIN_S 5 /* After a failure, and while another collector delivers. */
 #define DRAIN_NS (2 * NS_PER_S)
-/* A file that cannot be read is looked for each minute. */
-#define UNREADABLE_NS (60 * NS_PER_S)
-/* A path, and why it cannot be read. */
-#define WHY_SIZE (PATH_MAX + 128)
 #define EXEC_FDS_MAX (COURIERPLAN_AT_ONCE_EXEC * COURIEREXEC_FDS)
 
 static const char *const count_names[COURIER_COUNTS] = {"delivered",  "tries_failed", "dead",
@@ -43,361 +35,7 @@ courier_random(struct courier *c)
     return c->random * UINT64_C(0x2545f4914f6cdd1d);
 }
 
-static struct courier_trip *
-free_trip(struct courier *c)
-{
-    struct courier_trip *t = c->trips;
-
-    while (t < c->trips + COURIERPLAN_AT_ONCE && t->state != TRIP_FREE) {
-        t++;
-    }
-    return t < c->trips + COURIERPLAN_AT_ONCE ? t : NULL;
-}
-
-/* --- Looking -------------------------------------------------------------- */
-
-static int
-hook_place(const struct courier *c, const char *key)
-{
-    for (size_t i = 0; i < c->plan.hook_count; i++) {
-        if (c->hooks[i].used && strcmp(courier_inv_hook(c, i)->key, key) == 0) {
-            return (int)i;
-        }
-    }
-    return -1;
-}
-
-static void
-note_away(struct courier *c)
-{
-    c->store.away = c->away;
-    c->store.away_count = 0;
-    for (size_t i = 0; i < COURIERPLAN_AT_ONCE; i++) {
-        if (c->trips[i].state != TRIP_FREE && c->trips[i].id) {
-            c->away[c->store.away_count++] = c->trips[i].id;
-        }
-    }
-}
-
-/* The operator may have set it back. */
-static void
-on_state(const char *hook, int state, unsigned failures, struct span wait, void *aux)
-{
-    struct courier *c = aux;
-    int i = hook_place(c, hook);
-
-    if (i >= 0) {
-        c->plans[i].state = (enum courierplan_state)state;
-        c->plans[i].failures = failures;
-        c->plans[i].not_before = later(mono_now(), wait.ns);
-    }
-}
-
-static int
-look_states(struct courier *c)
-{
-    for (size_t i = 0; i < c->plan.hook_count; i++) {
-        c->plans[i].state = COURIERPLAN_GOOD;
-        c->plans[i].failures = 0;
-    }
-    return courierstore_states(&c->store, on_state, c);
-}
-
-static void
-on_load(const struct courierstore_load *load, void *aux)
-{
-    struct courier *c = aux;
-    int i = hook_place(c, load->hook);
-
-    if (i < 0) {
-        return;
-    }
-    c->hooks[i].due = load->due;
-    c->public[i].waiting = load->waiting;
-    c->public[i].dead = load->dead;
-    c->public[i].oldest = load->oldest;
-    if (load->fresh && c->plans[i].state == COURIERPLAN_FAILING) {
-        courierplan_hurry(&c->plans[i]);
-    }
-    if (load->test) { /* Whoever asked for it does not wait as long as the hook does. */
-        c->plans[i].not_before = span_of_ns(0);
-    }
-}
-
-static int
-look_loads(struct courier *c)
-{
-    pthread_mutex_lock(&c->lock);
-    for (size_t i = 0; i < c->plan.hook_count; i++) {
-        struct courier_hook_status *s = &c->public[i];
-        s->waiting = s->dead = 0;
-        s->oldest = span_of_ns(0);
-        s->state = c->plans[i].state;
-        c->hooks[i].due = false;
-        c->plans[i].head_count = 0;
-        c->hooks[i].again_due = true;
-    }
-    int err = courierstore_loads(&c->store, on_load, c);
-    c->status.active = true;
-    c->status.in_flight = c->plan.in_flight;
-    pthread_mutex_unlock(&c->lock);
-    return err;
-}
-
-static int
-beat(struct courier *c, struct span mono)
-{
-    int err = 0;
-
-    for (size_t i = 0; !err && i < c->plan.hook_count; i++) {
-        const struct inv_hook *hook = courier_inv_hook(c, i);
-        /* PagerDuty has nothing that a heartbeat could be. */
-        if (c->hooks[i].used && hook->heartbeat.ns && hook->kind != INV_HOOK_PAGERDUTY &&
-            c->plans[i].state != COURIERPLAN_DISABLED && mono.ns >= c->hooks[i].heartbeat_at.ns) {
-            err = courierstore_heartbeat(&c->store, hook->key, c->config->collector);
-            c->hooks[i].heartbeat_at = later(mono, hook->heartbeat.ns);
-        }
-    }
-    return err;
-}
-
-/* What need not be said, and what is old. */
-static int
-tidy(struct courier *c, struct span mono, bool news)
-{
-    uint64_t superseded = 0;
-    int err = 0;
-
-    if (news || mono.ns >= c->tidy_at.ns) {
-        c->tidy_at = later(mono, TIDY_NS);
-        err = courierstore_supersede(&c->store, c->keys, c->key_count, &superseded);
-        counter_add(&c->counters[COURIER_SUPERSEDED], superseded);
-    }
-    if (!err && mono.ns >= c->expire_at.ns) {
-        c->expire_at = later(mono, EXPIRE_NS);
-        err = courierstore_expire(&c->store);
-    }
-    return err;
-}
-
-/* Whether PostgreSQL said that there is something. */
-static bool
-notified(struct courier *c)
-{
-    bool any = false;
-
-    for (PGnotify *n = PQnotifies(c->store.conn); n; n = PQnotifies(c->store.conn)) {
-        any = true;
-        PQfreemem(n);
-    }
-    return any;
-}
-
-static int
-look(struct courier *c)
-{
-    struct span mono = mono_now();
-    int64_t newest;
-
-    if (!notified(c) && mono.ns < c->look_at.ns) {
-        return 0;
-    }
-    c->look_at = later(mono, LOOK_NS);
-    int err = look_states(c);
-    err = err ? err : beat(c, mono);
-    err = err ? err : courierstore_newest(&c->store, &newest);
-    if (!err) {
-        err = tidy(c, mono, newest != c->newest);
-        c->newest = newest;
-    }
-    return err ? err : look_loads(c);
-}
-
-/* --- Sending -------------------------------------------------------------- */
-
-/* Problems of which a ticket is being told again: what is newer must not overtake that. */
-static size_t
-told_again(const struct courier *c, size_t hook, int64_t problems[COURIERPLAN_AT_ONCE])
-{
-    size_t count = 0;
-
-    for (size_t i = 0; i < COURIERPLAN_AT_ONCE; i++) {
-        const struct courier_trip *t = &c->trips[i];
-        if (t->state != TRIP_FREE && !t->id && t->hook == hook) {
-            problems[count++] = t->problem;
-        }
-    }
-    return count;
-}
-
-static int
-fill(struct courier *c)
-{
-    struct span mono = mono_now();
-    int64_t problems[COURIERPLAN_AT_ONCE];
-    int err = 0;
-
-    for (size_t i = 0; !err && i < c->plan.hook_count; i++) {
-        struct courierplan_hook *plan = &c->plans[i];
-        if (c->hooks[i].due && !plan->head_count && courierplan_may(&c->plan, plan, mono)) {
-            err = courierstore_heads(&c->store, courier_inv_hook(c, i)->key, problems,
-                                     told_again(c, i, problems), plan->heads, COURIERPLAN_HEADS,
-                                     &plan->head_count);
-            c->hooks[i].due = plan->head_count == COURIERPLAN_HEADS;
-        }
-    }
-    return err;
-}
-
-/* The row waits, and its hook with it; it was no try. */
-static int
-unreadable(struct courier *c, size_t hook, int64_t id, const char *why)
-{
-    const char *key = courier_inv_hook(c, hook)->key;
-    struct courierplan_hook *plan = &c->plans[hook];
-    struct span mono = mono_now();
-
-    counter_add(&c->counters[COURIER_UNREADABLE], 1);
-    if (plan->state == COURIERPLAN_GOOD) {
-        log_warnx("hook %s cannot be used, what is for it waits: %s", key, why);
-    }
-    struct courierstore_hook h = {.hook = key, .state = COURIERPLAN_FAILING, .error = why};
-    h.wait = courierplan_failed(plan, mono, mono, span_of_ns(0), span_of_ns(UNREADABLE_NS),
-                                courier_random(c));
-    h.failures = plan->failures;
-    int err = courierstore_hook(&c->store, &h);
-    return err || !id ? err : courierstore_wait(&c->store, id, span_of_ns(0), why);
-}
-
-static int
-read_secret(struct courier *c, size_t hook, struct couriersecret *secret, char *why, size_t size)
-{
-    const struct inv_hook *h = courier_inv_hook(c, hook);
-    int err = couriersecret_read(secret, c->config->hook_folder, h, why, size);
-
-    if (!err && secret->readable && !c->hooks[hook].warned) {
-        c->hooks[hook].warned = true;
-        log_warnx("hook %s: everybody may read %s/%s: chmod o-r", h->key, c->config->hook_folder,
-                  secret->readable);
-    }
-    return err;
-}
-
-struct pick {
-    struct courier *c;
-    size_t hook;
-    int64_t id;
-    struct couriersecret secret;
-    bool taken;
-};
-
-struct picks {
-    struct pick picks[COURIERPLAN_AT_ONCE];
-    size_t count;
-};
-
-static void
-on_taken(const struct courierstore_row *row, void *aux)
-{
-    struct picks *p = aux;
-
-    for (size_t i = 0; i < p->count; i++) {
-        struct pick *pick = &p->picks[i];
-        if (pick->id == row->id) {
-            struct courier_trip *t = free_trip(pick->c);
-            assert(t);
-            pick->taken = true;
-            courier_trip_begin(pick->c, t, pick->hook, row, &pick->secret);
-        }
-    }
-}
-
-/* What the plan gives, counted as tried before anything is sent. */
-static int
-send_rows(struct courier *c)
-{
-    struct picks p = {.count = 0};
-    int64_t ids[COURIERPLAN_AT_ONCE], id;
-    char why[WHY_SIZE];
-    int err = 0, hook;
-
-    while (!err && (hook = courierplan_next(&c->plan, mono_now(), &id)) >= 0) {
-        struct pick *pick = &p.picks[p.count];
-        *pick = (struct pick){.c = c, .hook = (size_t)hook, .id = id};
-        if (read_secret(c, pick->hook, &pick->secret, why, sizeof why)) {
-            courierplan_over(&c->plan, pick->hook);
-            err = unreadable(c, pick->hook, id, why);
-        } else {
-            ids[p.count++] = id;
-        }
-    }
-    if (!err && p.count) {
-        err = courierstore_take(&c->store, ids, p.count, on_taken, &p);
-    }
-    for (size_t i = 0; i < p.count; i++) {
-        if (!p.picks[i].taken) { /* It waits no more. */
-            couriersecret_wipe(&p.picks[i].secret);
-            courierplan_over(&c->plan, p.picks[i].hook);
-        }
-    }
-    return err;
-}
-
-static void
-on_again(const struct courierstore_row *row, void *aux)
-{
-    struct pick *pick = aux;
-    struct courier *c = pick->c;
-    struct courier_trip *t = free_trip(c);
-    char why[WHY_SIZE];
-
-    assert(t);
-    pick->taken = true;
-    /* If it cannot be read its turn comes again. */
-    if (read_secret(c, pick->hook, &pick->secret, why, sizeof why) == 0) {
-        courierplan_take(&c->plan, pick->hook);
-        courier_trip_begin(c, t, pick->hook, row, &pick->secret);
-    }
-}
-
-/* Tickets that are to be told again, of hooks that have nothing else to do. */
-static int
-send_again(struct courier *c)
-{
-    struct span mono = mono_now();
-    int err = 0;
-
-    for (size_t n = 0; !err && n < c->plan.hook_count; n++) {
-        size_t i = (c->plan.turn + n) % c->plan.hook_count;
-        struct courierplan_hook *plan = &c->plans[i];
-        struct span every = hookform_again(courier_inv_hook(c, i));
-        struct pick pick = {.c = c, .hook = i};
-        if (!c->hooks[i].used || !c->hooks[i].again_due || !every.ns ||
-            !courierplan_may(&c->plan, plan, mono)) {
-            continue;
-        }
-        size_t room =
-            plan->state == COURIERPLAN_FAILING ? 1 : COURIERPLAN_AT_ONCE_HOOK - plan->in_flight;
-        size_t all = COURIERPLAN_AT_ONCE - c->plan.in_flight;
-        err = courierstore_again(&c->store, courier_inv_hook(c, i)->key, every,
-                                 room < all ? room : all, on_again, &pick);
-        c->hooks[i].again_due = pick.taken;
-    }
-    return err;
-}
-
 /* --- Waiting -------------------------------------------------------------- */
-
-static bool
-something_is_over(const struct courier *c)
-{
-    for (size_t i = 0; i < COURIERPLAN_AT_ONCE; i++) {
-        if (c->trips[i].state == TRIP_OVER) {
-            return true;
-        }
-    }
-    return false;
-}
 
 /* Takes what came. */
 static void
@@ -441,25 +79,6 @@ rest(struct courier *c, int64_t until_ns)
     curl_multi_poll(c->multi, fds, count, (int)(ns / NS_PER_MS) + 1, NULL);
 }
 
-/* --- Writing down --------------------------------------------------------- */
-
-static int
-record(struct courier *c)
-{
-    if (!something_is_over(c)) {
-        return 0;
-    }
-    int err = courierstore_begin(&c->store);
-    for (size_t i = 0; !err && i < COURIERPLAN_AT_ONCE; i++) {
-        struct courier_trip *t = &c->trips[i];
-        if (t->state == TRIP_OVER) {
-            c->hooks[t->hook].due = true; /* What waited behind it. */
-            err = courier_trip_record(c, t);
-        }
-    }
-    return err ? err : courierstore_commit(&c->store);
-}
-
 /* --- A round -------------------------------------------------------------- */
 
 static int
@@ -490,10 +109,10 @@ drain(struct courier *c)
 
     while (!err && c->plan.in_flight && mono_now().ns < end.ns) {
         pump(c);
-        if (!something_is_over(c)) {
+        if (!courier_batch_is_over(c)) {
             rest(c, end.ns);
         }
-        err = record(c);
+        err = courier_batch_record(c);
     }
     return err;
 }
@@ -504,18 +123,13 @@ work(struct courier *c)
     int err = c->active ? 0 : enter(c);
 
     while (!err && !atomic_load(&c->stopping)) {
-        note_away(c);
-        err = look(c);
-        err = err ? err : fill(c);
-        err = err ? err : send_rows(c);
-        err = err ? err : send_again(c);
+        err = courier_look(c);
+        err = err ? err : courier_batch(c);
         pump(c);
-        err = err ? err : record(c);
-        if (!err && !something_is_over(c)) {
+        if (!err && !courier_batch_is_over(c)) {
             rest(c, c->look_at.ns);
             err = PQconsumeInput(c->store.conn) ? 0 : -EIO;
             pump(c);
-            err = err ? err : record(c);
         }
     }
     return err ? err : drain(c);

@@ -5,8 +5,8 @@
  * holds the job's advisory lock.  At least once: a try is counted in PostgreSQL before anything is
  * sent, its end after; whoever is killed between leaves a row that waits.  Of a hook and problem in
  * the order of the outbox, one at a time; different problems and hooks at once, within bounds, so
- * that a target that hangs holds up nobody else.  No transaction is open while a network is waited
- * for. */
+ * that a target that hangs holds up nobody else.  What ended and what is tried next are written in
+ * batches.  No transaction is open while a network is waited for. */
 #ifndef PLUMBLINE_COURIER_H
 #define PLUMBLINE_COURIER_H
 

@@ -1,4 +1,5 @@
-/* courier_parts.h - between courier.c (the round) and courier_trip.c (one delivery). */
+/* courier_parts.h - between courier.c (the round), courier_look.c (a look at what waits),
+ * courier_batch.c (what is written down and taken at once) and courier_trip.c (one delivery). */
 #ifndef PLUMBLINE_COURIER_PARTS_H
 #define PLUMBLINE_COURIER_PARTS_H
 
@@ -19,9 +20,10 @@
 
 enum trip_state {
     TRIP_FREE,
-    TRIP_CURL, /* A request is under way, */
-    TRIP_EXEC, /* or a command runs. */
-    TRIP_OVER, /* 'verdict' is to be written down. */
+    TRIP_TAKEN, /* Its row is being counted as tried: nothing was sent. */
+    TRIP_CURL,  /* A request is under way, */
+    TRIP_EXEC,  /* or a command runs. */
+    TRIP_OVER,  /* 'verdict' is to be written down. */
 };
 
 /* One delivery: a row of the outbox, or a ticket that is told again, on its way to a target. */
@@ -78,6 +80,8 @@ struct courier {
     size_t key_count;
     struct courier_trip trips[COURIERPLAN_AT_ONCE];
     int64_t away[COURIERPLAN_AT_ONCE];
+    struct courierstore_done done[COURIERPLAN_AT_ONCE]; /* That are written down at once. */
+    size_t done_count;
     int64_t newest;
     struct span look_at, tidy_at, expire_at; /* When that is due, monotonic. */
     uint64_t random;
@@ -87,21 +91,43 @@ uint64_t courier_random(struct courier *c);
 
 const struct inv_hook *courier_inv_hook(const struct courier *c, size_t hook);
 
-/* Begins a delivery in the free 't', whose hook the plan has counted: it is under way, or over at
- * once.  'secret' is taken. */
-void courier_trip_begin(struct courier *c, struct courier_trip *t, size_t hook,
-                        const struct courierstore_row *row, struct couriersecret *secret);
+/* --- courier_look.c ------------------------------------------------------- */
+
+/* Looks at what waits, if that is due or PostgreSQL said that there is something.  0 or as
+ * courierstore.h; so below. */
+int courier_look(struct courier *c);
+/* Whether it is time to. */
+bool courier_look_is_due(const struct courier *c);
+
+/* --- courier_batch.c ------------------------------------------------------ */
+
+/* Writes down what is over, takes what may go next, and sends that. */
+int courier_batch(struct courier *c);
+/* Writes down only. */
+int courier_batch_record(struct courier *c);
+/* Whether something is over, and not written down. */
+bool courier_batch_is_over(const struct courier *c);
+/* Tells the store which rows are with their targets. */
+void courier_batch_away(struct courier *c);
+
+/* --- courier_trip.c ------------------------------------------------------- */
+
+/* Loads a delivery into the free 't', whose hook the plan has counted.  'secret' is taken. */
+void courier_trip_load(struct courier_trip *t, size_t hook, const struct courierstore_row *row,
+                       struct couriersecret *secret);
+/* Sends what was loaded: it is under way, or over at once. */
+void courier_trip_go(struct courier *c, struct courier_trip *t);
 
 /* A request of it ended. */
 void courier_trip_curl_over(struct courier *c, struct courier_trip *t, CURLcode result);
 /* Looks after its command. */
 void courier_trip_exec_step(struct courier *c, struct courier_trip *t);
 
-/* Writes down what became of one that is over, in the transaction that is open, and frees it.  0 or
- * as courierstore.h. */
+/* Writes down what became of one that is over, in the transaction that is open; if it is done, it
+ * is put to 'c->done', which borrows of it.  0 or as courierstore.h. */
 int courier_trip_record(struct courier *c, struct courier_trip *t);
 
-/* Gives it up and frees it. */
+/* Frees it; what is under way is given up. */
 void courier_trip_cancel(struct courier *c, struct courier_trip *t);
 
 #endif

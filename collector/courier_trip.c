@@ -101,8 +101,8 @@ courier_trip_exec_step(struct courier *c, struct courier_trip *t)
 }
 
 void
-courier_trip_begin(struct courier *c, struct courier_trip *t, size_t hook,
-                   const struct courierstore_row *row, struct couriersecret *secret)
+courier_trip_load(struct courier_trip *t, size_t hook, const struct courierstore_row *row,
+                  struct couriersecret *secret)
 {
     assert(t->state == TRIP_FREE);
     t->hook = hook;
@@ -112,7 +112,6 @@ courier_trip_begin(struct courier *c, struct courier_trip *t, size_t hook,
     t->tries = row->tries;
     t->failed_before = row->failed;
     t->age = row->age;
-    t->began = mono_now();
     t->number = row->number;
     t->closed = row->closed;
     t->ref = strdup(row->ref);
@@ -123,10 +122,19 @@ courier_trip_begin(struct courier *c, struct courier_trip *t, size_t hook,
     t->secret = *secret;
     *secret = (struct couriersecret){0};
     t->event = cJSON_Parse(row->event);
+    t->state = TRIP_TAKEN;
+}
+
+void
+courier_trip_go(struct courier *c, struct courier_trip *t)
+{
     const struct hookform_ticket ticket = {
-        .there = row->number, .closed = row->closed, .ref = t->ref, .shown = t->shown};
+        .there = t->number, .closed = t->closed, .ref = t->ref, .shown = t->shown};
+
+    assert(t->state == TRIP_TAKEN);
+    t->began = mono_now();
     if (t->event && t->ref && t->shown) {
-        t->form = hookform_new(courier_inv_hook(c, hook), &t->secret.secrets, t->event, &ticket,
+        t->form = hookform_new(courier_inv_hook(c, t->hook), &t->secret.secrets, t->event, &ticket,
                                instant_now(), t->tries - 1);
     }
     /* What was put there by hand may be no event. */
@@ -139,9 +147,11 @@ courier_trip_begin(struct courier *c, struct courier_trip *t, size_t hook,
 
 /* --- What became of it ---------------------------------------------------- */
 
-static void
-release(struct courier *c, struct courier_trip *t)
+void
+courier_trip_cancel(struct courier *c, struct courier_trip *t)
 {
+    couriercurl_cancel(&t->curl, c->multi);
+    courierexec_cancel(&t->exec);
     hookform_free(t->form);
     cJSON_Delete(t->event);
     couriersecret_wipe(&t->secret);
@@ -154,14 +164,6 @@ release(struct courier *c, struct courier_trip *t)
     courierplan_over(&c->plan, t->hook);
 }
 
-void
-courier_trip_cancel(struct courier *c, struct courier_trip *t)
-{
-    couriercurl_cancel(&t->curl, c->multi);
-    courierexec_cancel(&t->exec);
-    release(c, t);
-}
-
 /* A test is tried once: whoever asked for it waits for the answer. */
 static bool
 is_test(const struct courier_trip *t)
@@ -169,21 +171,18 @@ is_test(const struct courier_trip *t)
     return strcmp(t->action, "test") == 0;
 }
 
-static int
-write_ticket(struct courier *c, struct courier_trip *t)
+static struct courierstore_ticket
+ticket_of(const struct courier *c, const struct courier_trip *t)
 {
     const struct inv_hook *hook = courier_inv_hook(c, t->hook);
     const struct hookform_ticket has = hookform_ticket(t->form);
 
     if (!t->problem || !has.there) {
-        return 0;
+        return (struct courierstore_ticket){.number = 0};
     }
     /* An Alertmanager's are labels, which may become others. */
     bool another = !t->number || (has.shown[0] && strcmp(has.ref, t->ref) != 0);
-    const struct courierstore_ticket ticket = {
-        .hook = hook->key,
-        .problem = t->problem,
-        .row = t->id,
+    return (struct courierstore_ticket){
         .number = t->number + another,
         .before = t->number,
         .ref = has.ref,
@@ -191,7 +190,6 @@ write_ticket(struct courier *c, struct courier_trip *t)
         .url = hookform_ticket_url(t->form),
         .closed = has.closed,
         .again = strcmp(t->action, "resolve") == 0 ? span_of_ns(0) : hookform_again(hook)};
-    return courierstore_ticket(&c->store, &ticket);
 }
 
 /* The target took it (if not all of it, 'why' says so), or refused it for ever: it works. */
@@ -204,16 +202,20 @@ hook_works(struct courier *c, struct courier_trip *t, bool took)
     struct span mono = mono_now();
     bool failed = plan->state == COURIERPLAN_FAILING;
 
+    if (!courierplan_good(plan, t->began) && plan->state == COURIERPLAN_FAILING) {
+        return 0;
+    }
     if (failed) {
         log_info("hook %s works again", hook->key);
     }
-    courierplan_good(plan);
     if (!failed && took && known->good_at.ns && mono.ns - known->good_at.ns < GOOD_EVERY_NS) {
         return 0;
     }
     known->good_at = mono;
-    const struct courierstore_hook h = {
-        .hook = hook->key, .state = (int)plan->state, .error = t->why[0] ? t->why : NULL, .good = took};
+    const struct courierstore_hook h = {.hook = hook->key,
+                                        .state = (int)plan->state,
+                                        .error = t->why[0] ? t->why : NULL,
+                                        .good = took};
     return courierstore_hook(&c->store, &h);
 }
 
@@ -283,8 +285,14 @@ record_done(struct courier *c, struct courier_trip *t)
         return err;
     }
     counter_add(&c->counters[COURIER_DELIVERED], 1);
-    err = err ? err : courierstore_done(&c->store, t->id, strcmp(t->action, "open") == 0);
-    return err ? err : write_ticket(c, t);
+    c->done[c->done_count++] =
+        (struct courierstore_done){.id = t->id,
+                                   .hook = courier_inv_hook(c, t->hook)->key,
+                                   .problem = t->problem,
+                                   /* What is dead was tried, and has its error still. */
+                                   .opened = strcmp(t->action, "open") == 0 && t->failed_before,
+                                   .ticket = ticket_of(c, t)};
+    return err;
 }
 
 static int
@@ -352,6 +360,5 @@ courier_trip_record(struct courier *c, struct courier_trip *t)
         err = record_retry(c, t);
         break;
     }
-    release(c, t);
     return err;
 }

@@ -26,16 +26,40 @@ courierplan_is_dead(unsigned tries, struct span age)
     return tries >= TRIES_MIN && age.ns > AGE_MAX_S * NS_PER_S;
 }
 
-bool
-courierplan_may(const struct courierplan *p, const struct courierplan_hook *hook, struct span mono)
+/* What is left of 'most'. */
+static unsigned
+left(unsigned most, unsigned taken)
 {
-    if (hook->state == COURIERPLAN_DISABLED || p->in_flight >= COURIERPLAN_AT_ONCE ||
-        (hook->exec && p->exec_in_flight >= COURIERPLAN_AT_ONCE_EXEC)) {
-        return false;
+    return taken < most ? most - taken : 0;
+}
+
+static unsigned
+least(unsigned one, unsigned other)
+{
+    return one < other ? one : other;
+}
+
+unsigned
+courierplan_room(const struct courierplan *p, const struct courierplan_hook *hook, struct span mono)
+{
+    unsigned all = left(COURIERPLAN_AT_ONCE, p->in_flight);
+
+    if (hook->state == COURIERPLAN_DISABLED) {
+        return 0;
     }
-    unsigned most = hook->exec ? COURIERPLAN_AT_ONCE_COMMAND : COURIERPLAN_AT_ONCE_HOOK;
-    return hook->state == COURIERPLAN_GOOD ? hook->in_flight < most
-                                           : hook->in_flight == 0 && mono.ns >= hook->not_before.ns;
+    if (hook->exec) {
+        all = least(all, left(COURIERPLAN_AT_ONCE_EXEC, p->exec_in_flight));
+    }
+    if (hook->state == COURIERPLAN_FAILING) {
+        return least(all, hook->in_flight == 0 && mono.ns >= hook->not_before.ns);
+    }
+    if (hook->exec) {
+        return least(all, left(COURIERPLAN_AT_ONCE_COMMAND, hook->in_flight));
+    }
+    unsigned always = left(COURIERPLAN_AT_ONCE_HOOK, hook->in_flight);
+    unsigned more = least(left(COURIERPLAN_AT_ONCE_HOOK + hook->more, hook->in_flight),
+                          left(COURIERPLAN_AT_ONCE_MORE, p->in_flight));
+    return least(all, more > always ? more : always);
 }
 
 /* The oldest; while the hook fails, of several not the one that failed by itself. */
@@ -63,7 +87,7 @@ courierplan_next(struct courierplan *p, struct span mono, int64_t *id)
     for (size_t n = 0; n < p->hook_count; n++) {
         size_t i = (p->turn + n) % p->hook_count;
         struct courierplan_hook *hook = &p->hooks[i];
-        if (hook->head_count && courierplan_may(p, hook, mono)) {
+        if (hook->head_count && courierplan_room(p, hook, mono)) {
             *id = pop(hook);
             p->turn = (i + 1) % p->hook_count;
             courierplan_take(p, i);
@@ -100,15 +124,23 @@ courierplan_hurry(struct courierplan_hook *hook)
     }
 }
 
-void
-courierplan_good(struct courierplan_hook *hook)
+bool
+courierplan_good(struct courierplan_hook *hook, struct span began)
 {
+    if (hook->state == COURIERPLAN_FAILING && hook->asked && began.ns <= hook->failed_at.ns) {
+        return false;
+    }
     if (hook->state != COURIERPLAN_DISABLED) {
         hook->state = COURIERPLAN_GOOD;
     }
+    if (hook->more < COURIERPLAN_AT_ONCE_HOOK_MAX - COURIERPLAN_AT_ONCE_HOOK) {
+        hook->more++;
+    }
     hook->failures = 0;
     hook->not_before = hook->failed_at = span_of_ns(0);
+    hook->asked = false;
     hook->stepped_aside = 0;
+    return hook->state == COURIERPLAN_GOOD;
 }
 
 struct span
@@ -122,6 +154,7 @@ courierplan_failed(struct courierplan_hook *hook, struct span began, struct span
     if (hook->state == COURIERPLAN_GOOD) {
         hook->state = COURIERPLAN_FAILING;
     }
+    hook->more = 0;
     if (!another) {
         hook->failures++;
         hook->failed_at = mono;

@@ -38,7 +38,7 @@ read_all(int fd, char **text, size_t *size)
         memcpy(*text, buf, n);
         (*text)[n] = '\0';
     }
-    explicit_bzero(buf, FILE_MAX + 1);
+    explicit_bzero(buf, n);
     free(buf);
     return err;
 }

@@ -8,25 +8,22 @@
 #include <string.h>
 
 #include "courierplan.h"
+#include "courierstore_parts.h"
 #include "pg.h"
 
-#define NUMBER_SIZE 32
-#define OUTBOX "plumbline_store.outbox"
+#define NUMBER_SIZE COURIERSTORE_NUMBER_SIZE
+#define OUTBOX COURIERSTORE_OUTBOX
+#define NEVER_OPENED COURIERSTORE_NEVER_OPENED
 
-static const char *const state_names[] = {[COURIERPLAN_GOOD] = "good",
-                                          [COURIERPLAN_FAILING] = "failing",
-                                          [COURIERPLAN_DISABLED] = "disabled"};
-
-static const char *
-number(char buf[NUMBER_SIZE], int64_t v)
+const char *
+courierstore_number(char buf[NUMBER_SIZE], int64_t v)
 {
     snprintf(buf, NUMBER_SIZE, "%" PRId64, v);
     return buf;
 }
 
-/* As seconds, for make_interval(). */
-static const char *
-seconds(char buf[NUMBER_SIZE], struct span s)
+const char *
+courierstore_seconds(char buf[NUMBER_SIZE], struct span s)
 {
     snprintf(buf, NUMBER_SIZE, "%.3f", (double)s.ns / NS_PER_S);
     return buf;
@@ -56,8 +53,8 @@ ask(struct courierstore *s, const char *sql, int count, const char *const *value
     return pg_rows(s->conn, sql, count, values, false, s->why, sizeof s->why);
 }
 
-static int
-run(struct courierstore *s, const char *sql, int count, const char *const *values)
+int
+courierstore_run(struct courierstore *s, const char *sql, int count, const char *const *values)
 {
     return pg_run(s->conn, sql, count, values, s->why, sizeof s->why) < 0 ? -EIO : 0;
 }
@@ -69,9 +66,8 @@ courierstore_fini(struct courierstore *s)
     bytes_fini(&s->more);
 }
 
-/* "{1,2}"; NULL: memory is out. */
-static const char *
-array(struct bytes *b, const int64_t *ids, size_t count)
+const char *
+courierstore_array(struct bytes *b, const int64_t *ids, size_t count)
 {
     char text[NUMBER_SIZE];
 
@@ -79,7 +75,7 @@ array(struct bytes *b, const int64_t *ids, size_t count)
     bytes_text(b, "{");
     for (size_t i = 0; i < count; i++) {
         bytes_text(b, i ? "," : "");
-        bytes_text(b, number(text, ids[i]));
+        bytes_text(b, courierstore_number(text, ids[i]));
     }
     bytes_add(b, "}", 2);
     return bytes_ok(b) ? (const char *)b->at : NULL;
@@ -88,7 +84,7 @@ array(struct bytes *b, const int64_t *ids, size_t count)
 static const char *
 away(struct courierstore *s)
 {
-    return array(&s->text, s->away, s->away_count);
+    return courierstore_array(&s->text, s->away, s->away_count);
 }
 
 /* {"noc","acme"} */
@@ -112,7 +108,7 @@ names(struct bytes *b, const char *const *keys, size_t count)
 int
 courierstore_listen(struct courierstore *s)
 {
-    return run(s, "LISTEN plumbline_outbox", 0, NULL);
+    return courierstore_run(s, "LISTEN plumbline_outbox", 0, NULL);
 }
 
 /* --- What there is -------------------------------------------------------- */
@@ -186,8 +182,8 @@ courierstore_heads(struct courierstore *s, const char *hook, const int64_t *prob
                    size_t problem_count, int64_t *ids, size_t max, size_t *count)
 {
     char limit[NUMBER_SIZE];
-    const char *values[] = {hook, away(s), number(limit, (int64_t)max),
-                            array(&s->more, problems, problem_count)};
+    const char *values[] = {hook, away(s), courierstore_number(limit, (int64_t)max),
+                            courierstore_array(&s->more, problems, problem_count)};
 
     *count = 0;
     if (!values[1] || !values[3]) {
@@ -245,18 +241,21 @@ int
 courierstore_take(struct courierstore *s, const int64_t *ids, size_t count, courierstore_row_fn *fn,
                   void *aux)
 {
-    const char *values[] = {array(&s->text, ids, count)};
+    const char *values[] = {courierstore_array(&s->text, ids, count)};
 
     return !values[0]
                ? -ENOMEM
                : take(s,
-                      "WITH o AS (UPDATE " OUTBOX " SET tries = tries + 1, "
+                      /* Who sets rows back by hand locks many: whoever waited for one of them here,
+                       * with others written in the same transaction, might be waited for. */
+                      "WITH f AS (SELECT id FROM " OUTBOX " WHERE id = ANY ($1::bigint[]) "
+                      "AND state = 'waiting' FOR UPDATE SKIP LOCKED), "
+                      "o AS (UPDATE " OUTBOX " w SET tries = w.tries + 1, "
                       "last_try = clock_timestamp(), "
                       /* Who cannot write down what became of it does not send it for ever. */
-                      "next_try = CASE WHEN tries < 10 THEN next_try "
+                      "next_try = CASE WHEN w.tries < 10 THEN w.next_try "
                       "ELSE clock_timestamp() + interval '1 minute' END "
-                      "WHERE id = ANY ($1::bigint[]) "
-                      "AND state = 'waiting' RETURNING *) "
+                      "FROM f WHERE w.id = f.id AND w.id = ANY ($1::bigint[]) RETURNING w.*) "
                       "SELECT o.id, coalesce(o.problem, 0), o.action, o.event, o.tries, "
                       "o.last_error IS NOT NULL, "
                       "extract(epoch FROM clock_timestamp() - o.created_at), " TICKET
@@ -271,7 +270,8 @@ courierstore_again(struct courierstore *s, const char *hook, struct span every, 
                    courierstore_row_fn *fn, void *aux)
 {
     char wait[NUMBER_SIZE], limit[NUMBER_SIZE];
-    const char *values[] = {hook, seconds(wait, every), number(limit, (int64_t)max)};
+    const char *values[] = {hook, courierstore_seconds(wait, every),
+                            courierstore_number(limit, (int64_t)max)};
 
     return take(s,
                 "WITH due AS (SELECT t.problem, t.number FROM plumbline_store.ticket t "
@@ -284,148 +284,6 @@ courierstore_again(struct courierstore *s, const char *hook, struct span every, 
                 "AND t.number = due.number RETURNING t.*) "
                 "SELECT 0, k.problem, 'remind', k.event, 1, false, 0, " TICKET "FROM k",
                 3, values, fn, aux);
-}
-
-/* --- What became of it ---------------------------------------------------- */
-
-int
-courierstore_begin(struct courierstore *s)
-{
-    return run(s, "BEGIN", 0, NULL);
-}
-
-int
-courierstore_commit(struct courierstore *s)
-{
-    return run(s, "COMMIT", 0, NULL);
-}
-
-#define NEVER_OPENED "its open is dead: there is nothing to resolve"
-
-int
-courierstore_done(struct courierstore *s, int64_t id, bool opened)
-{
-    char text[NUMBER_SIZE];
-    const char *values[] = {number(text, id)};
-    int err = run(s,
-                  "UPDATE " OUTBOX " SET state = 'done', ended_at = clock_timestamp() "
-                  "WHERE id = $1::bigint AND state = 'waiting'",
-                  1, values);
-
-    if (!err && opened) {
-        err = run(s,
-                  "UPDATE " OUTBOX " r SET state = 'waiting', ended_at = NULL, last_error = NULL "
-                  "FROM " OUTBOX " o WHERE o.id = $1::bigint AND r.problem = o.problem "
-                  "AND r.hook = o.hook AND r.id > o.id AND r.state = 'superseded' "
-                  "AND r.action = 'resolve' AND r.last_error = '" NEVER_OPENED "'",
-                  1, values);
-    }
-    return err;
-}
-
-int
-courierstore_wait(struct courierstore *s, int64_t id, struct span wait, const char *error)
-{
-    char text[NUMBER_SIZE], delay[NUMBER_SIZE];
-    const char *values[] = {number(text, id), seconds(delay, wait), error};
-
-    return run(s,
-               "UPDATE " OUTBOX " SET last_error = $3, "
-               "next_try = clock_timestamp() + make_interval(secs => $2::float8) "
-               "WHERE id = $1::bigint AND state = 'waiting'",
-               3, values);
-}
-
-int
-courierstore_dead(struct courierstore *s, int64_t id, const char *error)
-{
-    char text[NUMBER_SIZE];
-    const char *values[] = {number(text, id), error};
-
-    return run(s,
-               "UPDATE " OUTBOX " SET state = 'dead', last_error = $2, "
-               "ended_at = clock_timestamp() WHERE id = $1::bigint AND state = 'waiting'",
-               2, values);
-}
-
-int
-courierstore_ticket(struct courierstore *s, const struct courierstore_ticket *t)
-{
-    char problem[NUMBER_SIZE], row[NUMBER_SIZE], place[NUMBER_SIZE], before[NUMBER_SIZE];
-    char again[NUMBER_SIZE];
-    const char *values[] = {t->hook,
-                            number(problem, t->problem),
-                            number(place, t->number),
-                            t->ref,
-                            t->shown,
-                            t->url,
-                            t->closed ? "closed" : "open",
-                            number(row, t->row),
-                            t->again.ns ? seconds(again, t->again) : NULL,
-                            number(before, t->before)};
-    int err = 0;
-
-    if (t->before && t->before != t->number) {
-        const char *old[] = {values[0], values[1], values[9]};
-        err = run(s,
-                  "UPDATE plumbline_store.ticket SET state = 'closed', again_at = NULL, "
-                  "changed_at = clock_timestamp() "
-                  "WHERE hook = $1 AND problem = $2::bigint AND number = $3::integer",
-                  3, old);
-    }
-    return err ? err
-               : run(s,
-                     "INSERT INTO plumbline_store.ticket "
-                     "(hook, problem, number, ref, shown, url, state, event, again_at) "
-                     "SELECT $1, $2::bigint, $3::integer, $4, $5, $6, $7, o.event, "
-                     "clock_timestamp() + make_interval(secs => $9::float8) "
-                     "FROM " OUTBOX " o WHERE o.id = $8::bigint "
-                     "ON CONFLICT (hook, problem, number) DO UPDATE SET ref = excluded.ref, "
-                     "shown = excluded.shown, url = excluded.url, state = excluded.state, "
-                     "event = excluded.event, again_at = excluded.again_at, "
-                     "changed_at = clock_timestamp()",
-                     9, values);
-}
-
-int
-courierstore_untold(struct courierstore *s, const char *hook, int64_t problem, int place)
-{
-    char key[NUMBER_SIZE], text[NUMBER_SIZE];
-    const char *values[] = {hook, number(key, problem), number(text, place)};
-
-    return run(s,
-               "UPDATE plumbline_store.ticket SET again_at = clock_timestamp() WHERE hook = $1 "
-               "AND problem = $2::bigint AND number = $3::integer AND again_at IS NOT NULL",
-               3, values);
-}
-
-int
-courierstore_hook(struct courierstore *s, const struct courierstore_hook *h)
-{
-    char failures[NUMBER_SIZE], wait[NUMBER_SIZE];
-    const char *values[] = {h->hook,
-                            state_names[h->state],
-                            number(failures, h->failures),
-                            h->state == COURIERPLAN_FAILING ? seconds(wait, h->wait) : NULL,
-                            h->error,
-                            h->good ? "t" : "f"};
-
-    return run(s,
-               "INSERT INTO plumbline_store.hook_state AS h (hook, state, since, failures, "
-               "not_before, last_error, last_error_at, last_good) "
-               "SELECT $1, $2, n.now, $3::integer, n.now + make_interval(secs => $4::float8), "
-               "$5::text, CASE WHEN $5::text IS NOT NULL THEN n.now END, CASE WHEN $6::boolean "
-               "THEN n.now END "
-               "FROM (SELECT clock_timestamp() AS now) n "
-               "ON CONFLICT (hook) DO UPDATE SET "
-               "state = CASE h.state WHEN 'disabled' THEN h.state ELSE excluded.state END, "
-               "since = CASE WHEN h.state IN ('disabled', excluded.state) THEN h.since "
-               "ELSE excluded.since END, "
-               "failures = excluded.failures, not_before = excluded.not_before, "
-               "last_error = coalesce(excluded.last_error, h.last_error), "
-               "last_error_at = coalesce(excluded.last_error_at, h.last_error_at), "
-               "last_good = coalesce(excluded.last_good, h.last_good)",
-               6, values);
 }
 
 /* --- Order in the house --------------------------------------------------- */
@@ -516,15 +374,16 @@ courierstore_heartbeat(struct courierstore *s, const char *hook, const char *col
 {
     const char *values[] = {hook, away(s), collector};
 
-    return !values[1] ? -ENOMEM : run(s, heartbeat_sql, 3, values);
+    return !values[1] ? -ENOMEM : courierstore_run(s, heartbeat_sql, 3, values);
 }
 
 int
 courierstore_expire(struct courierstore *s)
 {
-    return run(s,
-               "DELETE FROM " OUTBOX " WHERE ended_at < clock_timestamp() - CASE "
-               "WHEN state = 'dead' THEN interval '90 days' "
-               "WHEN action = 'heartbeat' THEN interval '1 day' ELSE interval '30 days' END",
-               0, NULL);
+    return courierstore_run(
+        s,
+        "DELETE FROM " OUTBOX " WHERE ended_at < clock_timestamp() - CASE "
+        "WHEN state = 'dead' THEN interval '90 days' "
+        "WHEN action = 'heartbeat' THEN interval '1 day' ELSE interval '30 days' END",
+        0, NULL);
 }

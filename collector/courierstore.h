@@ -74,7 +74,8 @@ struct courierstore_row {
 /* Texts are valid during the call. */
 typedef void courierstore_row_fn(const struct courierstore_row *row, void *aux);
 
-/* Counts a try of each row that still waits, which is committed when 'fn' sees it. */
+/* Counts a try of each row that still waits, and that nobody else is writing; if no transaction is
+ * open that is committed when 'fn' sees it. */
 int courierstore_take(struct courierstore *s, const int64_t *ids, size_t count,
                       courierstore_row_fn *fn, void *aux);
 
@@ -88,20 +89,26 @@ int courierstore_again(struct courierstore *s, const char *hook, struct span eve
 int courierstore_begin(struct courierstore *s);
 int courierstore_commit(struct courierstore *s);
 
-/* Delivered.  'opened': a resolve that was given up because this was dead waits again. */
-int courierstore_done(struct courierstore *s, int64_t id, bool opened);
 int courierstore_wait(struct courierstore *s, int64_t id, struct span wait, const char *error);
 int courierstore_dead(struct courierstore *s, int64_t id, const char *error);
 
 struct courierstore_ticket {
-    const char *hook;
-    int64_t problem, row; /* 'row' of the outbox was delivered. */
-    int number, before;   /* The one before is closed, if it is another; 0: there was none. */
+    int number, before; /* The one before is closed, if it is another; 0: there was none. */
     const char *ref, *shown, *url;
     bool closed;
     struct span again; /* 0: it need not be told again. */
 };
-int courierstore_ticket(struct courierstore *s, const struct courierstore_ticket *t);
+
+/* A row that was delivered. */
+struct courierstore_done {
+    int64_t id;
+    const char *hook;
+    int64_t problem;
+    bool opened;                       /* A resolve that was given up with it waits again. */
+    struct courierstore_ticket ticket; /* Of the problem; number 0: there is none. */
+};
+/* Each of another problem or another hook; at most COURIERPLAN_AT_ONCE. */
+int courierstore_done(struct courierstore *s, const struct courierstore_done *done, size_t count);
 /* To be told again as soon as its hook may be. */
 int courierstore_untold(struct courierstore *s, const char *hook, int64_t problem, int number);
 

@@ -9,6 +9,8 @@
 #
 # alarms_per_s: how many alarms were written a second, from the first to the last.  first_ticket_s:
 # from the second in which the streams showed that the rule was broken (the third) to the first delivery.
+# told_per_s: messages a second, by one hook whose target answers at once, of the time in which any waited
+# to be told.
 #
 # Sizes: BENCH_PROBLEMS_PROBES, BENCH_PROBLEMS_LINKS (a probe; even).
 set -u
@@ -109,10 +111,14 @@ twice=$(awk '$2 == "open" { print $3 }' "$TEST_DIR/told" | sort | uniq -d | wc -
 took=$(pg_sql plumbline "SELECT extract(epoch FROM max(recorded_at) - min(recorded_at)) FROM plumbline_store.alarm WHERE rule = 'cut'")
 first=$(awk -v c="$cut" '{ printf "%.3f", $1 - c - 3; exit }' "$TEST_DIR/told")
 last=$(awk -v c="$cut" '$2 == "open" { t = $1 } END { printf "%.1f", t - c - 3 }' "$TEST_DIR/told")
+# The desk finds problems for some seconds, in which at times nothing waits.
+told_per_s=$(pg_sql plumbline "SELECT round($problems / (SELECT sum(extract(epoch FROM upper(w) - lower(w)))
+    FROM (SELECT unnest(range_agg(tstzrange(created_at, ended_at))) FROM plumbline_store.outbox) o(w)))")
 echo "$alarms alarms within $took s, $problems problems; the first was told $first s after the rule was broken, the last $last s" >&2
 figure problems.alarms_per_s "$(awk -v n="$alarms" -v t="$took" 'BEGIN { printf "%.0f", n / (t > 0 ? t : 0.001) }')" 'alarms written a second' 'wanted' 10000
 figure problems.first_ticket_s "$first" 's from the rule being broken to the first delivery' limit 5
 figure problems.last_ticket_s "$last" "s to the last of $problems deliveries" 'the first' "$first"
+figure problems.told_per_s "$told_per_s" 'messages a second, by one hook, while any wait' 'wanted' 300
 figure problems.rss_mib "$(awk -v k="$rss_kib" 'BEGIN { printf "%.1f", k / 1024 }')" 'MiB, the peak of the collector' 'before' "$(awk -v k="$before_kib" 'BEGIN { printf "%.1f", k / 1024 }')"
 awk -v f="$first" 'BEGIN { exit !(f <= 5) }' || status=1
 exit "$status"

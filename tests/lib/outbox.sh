@@ -5,16 +5,23 @@
 
 # put HOOK PROBLEM ACTION ...: rows of one transaction.
 put() {
-    local hook=$1 problem=$2 action all=
+    local hook=$1 problem=$2
     shift 2
+    many "$hook" "$problem" "$problem" "$@"
+}
+# many HOOK FIRST LAST ACTION ...: the same, of each of these problems.
+many() {
+    local hook=$1 first=$2 last=$3 action all=
+    shift 3
     for action in "$@"; do
-        all+="INSERT INTO plumbline_store.outbox (hook, problem, action, event) SELECT '$hook', $problem, '$action',
-            jsonb_build_object('id', 'test-$problem', 'number', $problem, 'revision', (SELECT count(*) + 1 FROM plumbline_store.outbox
-            WHERE hook = '$hook' AND problem = $problem), 'installation', 'test', 'action', '$action', 'at', '2026-11-22T03:14:15.123Z',
+        all+="INSERT INTO plumbline_store.outbox (hook, problem, action, event) SELECT '$hook', p, '$action',
+            jsonb_build_object('id', 'test-' || p, 'number', p, 'revision', (SELECT count(*) + 1 FROM plumbline_store.outbox o
+            WHERE o.hook = '$hook' AND o.problem = p), 'installation', 'test', 'action', '$action', 'at', '2026-11-22T03:14:15.123Z',
             'state', CASE '$action' WHEN 'resolve' THEN 'ended' ELSE 'open' END, 'severity', 'critical', 'what', 'loss',
-            'title', 'link l$problem is cut', 'text', 'it is', 'rules', '[\"cut\"]'::jsonb, 'began', '2026-11-22T03:14:10Z', 'ended', NULL,
+            'title', 'link l' || p || ' is cut', 'text', 'it is', 'rules', '[\"cut\"]'::jsonb, 'began', '2026-11-22T03:14:10Z', 'ended', NULL,
             'cause', '{\"kind\": \"link\", \"key\": \"l\", \"label\": \"l\", \"text\": \"alone\"}'::jsonb, 'links', '[]'::jsonb,
-            'services', '[]'::jsonb, 'tenants', '[]'::jsonb, 'counts', '{}'::jsonb, 'evidence', '[]'::jsonb);"
+            'services', '[]'::jsonb, 'tenants', '[]'::jsonb, 'counts', '{}'::jsonb, 'evidence', '[]'::jsonb)
+            FROM generate_series($first, $last) p;"
     done
     sql "BEGIN; $all NOTIFY plumbline_outbox; COMMIT"
 }

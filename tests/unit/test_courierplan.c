@@ -78,17 +78,29 @@ each_hook_has_its_turn(void)
     CU_ASSERT_EQUAL(p.in_flight, 9);
 }
 
+/* Takes all that may go now; how many. */
+static unsigned
+take_all(struct courierplan *p, struct span mono)
+{
+    unsigned taken = 0;
+    int64_t id;
+
+    while (courierplan_next(p, mono, &id) >= 0) {
+        taken++;
+    }
+    return taken;
+}
+
 static void
-a_hook_has_four_at_once_and_no_more(void)
+a_hook_has_four_at_once_at_first(void)
 {
     struct courierplan_hook hooks[1];
     struct courierplan p = plan_of(hooks, 1, 10);
     int64_t id;
 
-    for (int i = 0; i < 4; i++) {
-        CU_ASSERT_EQUAL(courierplan_next(&p, s(0), &id), 0);
-    }
-    CU_ASSERT_EQUAL(courierplan_next(&p, s(0), &id), -1);
+    CU_ASSERT_EQUAL(courierplan_room(&p, &hooks[0], s(0)), 4);
+    CU_ASSERT_EQUAL(take_all(&p, s(0)), 4);
+    CU_ASSERT_EQUAL(courierplan_room(&p, &hooks[0], s(0)), 0);
     courierplan_over(&p, 0);
     CU_ASSERT_EQUAL(courierplan_next(&p, s(0), &id), 0);
     CU_ASSERT_EQUAL(id, 5);
@@ -96,23 +108,93 @@ a_hook_has_four_at_once_and_no_more(void)
 }
 
 static void
-all_hooks_have_sixty_four_at_once(void)
+each_that_was_taken_makes_room_for_one_more_up_to_sixteen(void)
 {
-    struct courierplan_hook hooks[20];
-    struct courierplan p = plan_of(hooks, 20, 10);
-    unsigned taken = 0;
+    struct courierplan_hook hooks[1];
+    struct courierplan p = plan_of(hooks, 1, 200);
+
+    for (unsigned n = 0; n < 30; n++) {
+        unsigned most = 4 + n < 16 ? 4 + n : 16;
+        CU_ASSERT_EQUAL(courierplan_room(&p, &hooks[0], s(0)), most - hooks[0].in_flight);
+        take_all(&p, s(0));
+        CU_ASSERT_EQUAL(hooks[0].in_flight, most);
+        courierplan_over(&p, 0);
+        CU_ASSERT_TRUE(courierplan_good(&hooks[0], s(0)));
+    }
+}
+
+static void
+a_failure_takes_the_room_away(void)
+{
+    struct courierplan_hook hooks[1];
+    struct courierplan p = plan_of(hooks, 1, 200);
+
+    for (int i = 0; i < 20; i++) {
+        courierplan_good(&hooks[0], s(0));
+    }
+    CU_ASSERT_EQUAL(take_all(&p, s(1)), 16);
+    for (int i = 0; i < 16; i++) {
+        courierplan_over(&p, 0);
+    }
+    courierplan_failed(&hooks[0], s(1), s(2), s(0), s(0), 0);
+    CU_ASSERT_EQUAL(courierplan_room(&p, &hooks[0], s(2)), 0);
+    CU_ASSERT_EQUAL(take_all(&p, s(100)), 1);
+    courierplan_over(&p, 0);
+    courierplan_good(&hooks[0], s(100));
+    CU_ASSERT_EQUAL(take_all(&p, s(101)), 5);
+}
+
+static void
+commands_have_no_more_than_two_whatever_they_took(void)
+{
+    struct courierplan_hook hooks[1];
+    struct courierplan p = plan_of(hooks, 1, 200);
+
+    hooks[0].exec = true;
+    for (int i = 0; i < 20; i++) {
+        courierplan_good(&hooks[0], s(0));
+    }
+    CU_ASSERT_EQUAL(take_all(&p, s(1)), 2);
+}
+
+static void
+all_hooks_have_so_many_at_once(void)
+{
+    struct courierplan_hook hooks[40];
+    struct courierplan p = plan_of(hooks, 40, 10);
     int64_t id;
 
-    while (courierplan_next(&p, s(0), &id) >= 0) {
-        taken++;
-    }
-    CU_ASSERT_EQUAL(taken, 64);
-    for (size_t h = 0; h < 20; h++) {
+    CU_ASSERT_EQUAL(take_all(&p, s(0)), 128);
+    for (size_t h = 0; h < 40; h++) {
         CU_ASSERT_TRUE(hooks[h].in_flight >= 3);
     }
     courierplan_over(&p, 7);
     CU_ASSERT_TRUE(courierplan_next(&p, s(0), &id) >= 0);
     CU_ASSERT_EQUAL(courierplan_next(&p, s(0), &id), -1);
+}
+
+/* Whatever hooks have gained before they hang, sixteen others have their four. */
+static void
+hooks_that_hang_with_many_leave_room_for_others(void)
+{
+    struct courierplan_hook hooks[26];
+    struct courierplan p = plan_of(hooks, 26, 200);
+
+    for (size_t h = 0; h < 26; h++) {
+        for (int i = 0; i < 20; i++) {
+            courierplan_good(&hooks[h], s(0));
+        }
+        hooks[h].head_count = h < 10 ? 200 : 0;
+    }
+    CU_ASSERT_EQUAL(take_all(&p, s(1)), 64);
+    for (size_t h = 10; h < 26; h++) {
+        hooks[h].head_count = 200;
+        CU_ASSERT_EQUAL(courierplan_room(&p, &hooks[h], s(1)), 4);
+    }
+    CU_ASSERT_EQUAL(take_all(&p, s(1)), 64);
+    for (size_t h = 10; h < 26; h++) {
+        CU_ASSERT_EQUAL(hooks[h].in_flight, 4);
+    }
 }
 
 static void
@@ -186,8 +268,8 @@ one_row_probes_a_hook_that_fails(void)
     CU_ASSERT_EQUAL(courierplan_next(&p, s(105), &id), 0);
     CU_ASSERT_EQUAL(courierplan_next(&p, s(105), &id), -1);
     courierplan_over(&p, 0);
-    courierplan_good(&hooks[0]);
-    for (int i = 0; i < 4; i++) {
+    courierplan_good(&hooks[0], s(105));
+    for (int i = 0; i < 5; i++) {
         CU_ASSERT_EQUAL(courierplan_next(&p, s(106), &id), 0);
     }
 }
@@ -224,6 +306,24 @@ what_a_target_asks_for_wins_if_it_is_longer(void)
     /* Of one that was sent together with it too. */
     CU_ASSERT_EQUAL(courierplan_failed(&hook, s(102), s(103), s(50), s(0), 0).ns, s(50).ns);
     CU_ASSERT_EQUAL(hook.failures, 2);
+}
+
+/* Of many under way a target takes some and tells the others to wait. */
+static void
+what_was_under_way_does_not_end_the_wait_that_was_asked_for(void)
+{
+    struct courierplan_hook hook = {.failures = 0};
+
+    courierplan_failed(&hook, s(1), s(2), s(100), s(0), 0);
+    CU_ASSERT_FALSE(courierplan_good(&hook, s(2)));
+    CU_ASSERT_EQUAL(hook.state, COURIERPLAN_FAILING);
+    CU_ASSERT_EQUAL(hook.not_before.ns, s(102).ns);
+    CU_ASSERT_TRUE(courierplan_good(&hook, span_of_ns(s(2).ns + 1)));
+    CU_ASSERT_EQUAL(hook.state, COURIERPLAN_GOOD);
+    CU_ASSERT_EQUAL(hook.not_before.ns, 0);
+    /* Nobody asked: one that was taken says more than one that failed. */
+    courierplan_failed(&hook, s(200), s(201), s(0), s(0), 0);
+    CU_ASSERT_TRUE(courierplan_good(&hook, s(200)));
 }
 
 static void
@@ -268,7 +368,7 @@ one_that_is_disabled_has_no_turn(void)
         CU_ASSERT_EQUAL(courierplan_next(&p, s(1), &id), 1);
     }
     CU_ASSERT_EQUAL(courierplan_next(&p, s(1), &id), -1);
-    courierplan_good(&hooks[0]); /* Of what was under way. */
+    CU_ASSERT_FALSE(courierplan_good(&hooks[0], s(0))); /* Of what was under way. */
     CU_ASSERT_EQUAL(hooks[0].state, COURIERPLAN_DISABLED);
 }
 
@@ -288,7 +388,7 @@ nobody_starves(void)
         int h = courierplan_next(&p, mono, &id);
         if (h >= 0) {
             CU_ASSERT_EQUAL(id, (int64_t)(1000 * (size_t)h + ++began[h]));
-            CU_ASSERT_TRUE(hooks[h].in_flight <= 4);
+            CU_ASSERT_TRUE(hooks[h].in_flight <= (hooks[h].exec ? 2 : 16));
             taken++;
         }
         size_t over = random_below(7);
@@ -301,10 +401,10 @@ nobody_starves(void)
             if (over == 2 && random_chance(700)) {
                 courierplan_failed(&hooks[over], mono, mono, s(0), s(60), random_u64());
             } else {
-                courierplan_good(&hooks[over]);
+                courierplan_good(&hooks[over], mono);
             }
         }
-        CU_ASSERT_TRUE(p.in_flight <= 64 && p.exec_in_flight <= 4);
+        CU_ASSERT_TRUE(p.in_flight <= 128 && p.exec_in_flight <= 4);
     }
     CU_ASSERT_EQUAL(taken, 7 * COURIERPLAN_HEADS);
 }
@@ -317,13 +417,22 @@ main(void)
         {"a_row_is_given_up_after_three_days_and_the_short_delays",
          a_row_is_given_up_after_three_days_and_the_short_delays},
         {"each_hook_has_its_turn", each_hook_has_its_turn},
-        {"a_hook_has_four_at_once_and_no_more", a_hook_has_four_at_once_and_no_more},
-        {"all_hooks_have_sixty_four_at_once", all_hooks_have_sixty_four_at_once},
+        {"a_hook_has_four_at_once_at_first", a_hook_has_four_at_once_at_first},
+        {"each_that_was_taken_makes_room_for_one_more_up_to_sixteen",
+         each_that_was_taken_makes_room_for_one_more_up_to_sixteen},
+        {"a_failure_takes_the_room_away", a_failure_takes_the_room_away},
+        {"commands_have_no_more_than_two_whatever_they_took",
+         commands_have_no_more_than_two_whatever_they_took},
+        {"all_hooks_have_so_many_at_once", all_hooks_have_so_many_at_once},
+        {"hooks_that_hang_with_many_leave_room_for_others",
+         hooks_that_hang_with_many_leave_room_for_others},
         {"four_commands_run_at_once_of_all_hooks", four_commands_run_at_once_of_all_hooks},
         {"one_row_probes_a_hook_that_fails", one_row_probes_a_hook_that_fails},
         {"those_that_fail_together_are_one_failure", those_that_fail_together_are_one_failure},
         {"what_a_target_asks_for_wins_if_it_is_longer",
          what_a_target_asks_for_wins_if_it_is_longer},
+        {"what_was_under_way_does_not_end_the_wait_that_was_asked_for",
+         what_was_under_way_does_not_end_the_wait_that_was_asked_for},
         {"a_limit_holds_but_for_what_was_asked", a_limit_holds_but_for_what_was_asked},
         {"news_does_not_wait_for_hours", news_does_not_wait_for_hours},
         {"one_that_fails_by_itself_lets_another_probe",
