@@ -30,7 +30,7 @@ static const char load_sql[] =
     "coalesce((extract(epoch FROM cleared) * 1000000)::bigint, 0), "
     "coalesce((extract(epoch FROM ended) * 1000000)::bigint, 0), "
     "flaps, coalesce(details->>'value', '0'), coalesce(details->>'worst', '0'), "
-    "coalesce(jsonb_array_length(details#>'{flows,over}'), 0) "
+    "coalesce(details#>>'{flows,over_count}', '0') "
     "FROM plumbline_store.alarm WHERE source_id = $1 AND (cleared IS NULL "
     "OR decided > timestamptz 'epoch' + $2::bigint * interval '1 microsecond') "
     "ORDER BY rule, scope, object, class, cleared IS NULL DESC, decided DESC";
@@ -218,6 +218,9 @@ add_details(struct bytes *to, const struct watch_news *n)
     if (n->text) {
         add_text(to, ",\"text\":", n->text);
     }
+    if (e->flaps) {
+        bytes_text(to, ",\"gone\":false"); /* It is back. */
+    }
     bytes_text(to, "}");
 }
 
@@ -256,7 +259,7 @@ alarmstore_add(struct alarmstore_batch *b, int64_t source_id, const struct watch
         bytes_text(to, ",\"details\":");
         add_details(to, n);
     } else {
-        add_text(to, ",\"details\":{\"text\":", n->text);
+        add_text(to, ",\"details\":{\"gone\":true,\"text\":", n->text);
         bytes_text(to, "}");
     }
     bytes_text(to, "},");

@@ -141,4 +141,5 @@ printf '%s\n' 'source p1' 'lag 6' 'link l1 p2 0' 'link l3 p3 0' 'epoch 1000' "se
 becomes 'another cut' 1 "SELECT count(*) FROM plumbline_store.alarm WHERE object = 'l1' AND cleared IS NULL"
 kill -HUP "${TEST_PID[one]}"
 becomes 'an alarm of a link that was retired is over' 0 "SELECT count(*) FROM plumbline_store.alarm WHERE object = 'l1' AND cleared IS NULL"
+check_equal 'with the reason' $'true\tthe link is retired' "$(sql "SELECT details->>'gone', details->>'text' FROM plumbline_store.alarm WHERE object = 'l1' ORDER BY id DESC LIMIT 1")"
 test_end
