@@ -10,6 +10,8 @@
 #include "pg.h"
 
 #define NUMBER_SIZE 24
+/* Of a batch of which nothing goes in so many rows are tried one by one. */
+#define UNSURE_MAX 64
 
 static int
 failed(PGconn *conn)
@@ -28,7 +30,7 @@ static const char load_sql[] =
     "coalesce((extract(epoch FROM cleared) * 1000000)::bigint, 0), "
     "coalesce((extract(epoch FROM ended) * 1000000)::bigint, 0), "
     "flaps, coalesce(details->>'value', '0'), coalesce(details->>'worst', '0'), "
-    "coalesce(jsonb_array_length(details#>'{flows,over}'), 0) "
+    "coalesce(details#>>'{flows,over_count}', '0') "
     "FROM plumbline_store.alarm WHERE source_id = $1 AND (cleared IS NULL "
     "OR decided > timestamptz 'epoch' + $2::bigint * interval '1 microsecond') "
     "ORDER BY rule, scope, object, class, cleared IS NULL DESC, decided DESC";
@@ -125,6 +127,7 @@ void
 alarmstore_begin(struct alarmstore_batch *b)
 {
     bytes_clear(&b->json);
+    bytes_clear(&b->starts);
     b->count = 0;
 }
 
@@ -132,6 +135,9 @@ void
 alarmstore_fini(struct alarmstore_batch *b)
 {
     bytes_fini(&b->json);
+    bytes_fini(&b->starts);
+    bytes_fini(&b->some);
+    bytes_fini(&b->given_up);
 }
 
 static void
@@ -212,6 +218,9 @@ add_details(struct bytes *to, const struct watch_news *n)
     if (n->text) {
         add_text(to, ",\"text\":", n->text);
     }
+    if (e->flaps) {
+        bytes_text(to, ",\"gone\":false"); /* It is back. */
+    }
     bytes_text(to, "}");
 }
 
@@ -230,7 +239,8 @@ alarmstore_add(struct alarmstore_batch *b, int64_t source_id, const struct watch
     struct bytes *to = &b->json;
     char metric[INV_METRIC_SIZE];
 
-    add_number(to, b->count ? ",{\"n\":" : "[{\"n\":", (int64_t)b->count);
+    bytes_add(&b->starts, &to->size, sizeof to->size);
+    add_number(to, "{\"n\":", (int64_t)b->count);
     add_number(to, ",\"source_id\":", source_id);
     add_text(to, ",\"rule\":", n->rule_key);
     add_text(to, ",\"scope\":", n->scope == WATCH_PROBE ? "probe" : "link");
@@ -249,10 +259,10 @@ alarmstore_add(struct alarmstore_batch *b, int64_t source_id, const struct watch
         bytes_text(to, ",\"details\":");
         add_details(to, n);
     } else {
-        add_text(to, ",\"details\":{\"text\":", n->text);
+        add_text(to, ",\"details\":{\"gone\":true,\"text\":", n->text);
         bytes_text(to, "}");
     }
-    bytes_text(to, "}");
+    bytes_text(to, "},");
     b->count++;
 }
 
@@ -297,41 +307,223 @@ static const char insert_sql[] =
          "details = a.details || EXCLUDED.details, changed_at = clock_timestamp() "
          "RETURNING a.id)" TELL_DESK("made");
 
+/* Whose fault a refusal is: of neither of these the next try may go well. */
+enum fault { FAULT_OTHER, FAULT_ROW, FAULT_ROW_OR_TABLE };
+
+struct writing {
+    PGconn *conn;
+    struct alarmstore_batch *b;
+    size_t taken;  /* Rows that were written. */
+    size_t unsure; /* Of those given up: of which the table may be to blame. */
+    enum fault fault;
+    char *why;
+    size_t why_size;
+};
+
+/* Of the first two letters of the SQLSTATE (PostgreSQL's appendix A): a value out of range or no
+ * text; a row twice, a constraint, a check of a view, a limit (an index's entry), a trigger. */
+static enum fault
+fault_of(const PGresult *r)
+{
+    static const char *const unsure[] = {"21", "23", "44", "54", "P0"};
+    const char *state = PQresultErrorField(r, PG_DIAG_SQLSTATE);
+
+    if (state && strncmp(state, "22", 2) == 0) {
+        return FAULT_ROW;
+    }
+    for (size_t i = 0; state && i < sizeof unsure / sizeof unsure[0]; i++) {
+        if (strncmp(state, unsure[i], 2) == 0) {
+            return FAULT_ROW_OR_TABLE;
+        }
+    }
+    return FAULT_OTHER;
+}
+
+/* Of rows in JSON; adds to '*count' those that it wrote. */
+static int
+write_json(struct writing *w, const char *sql, const char *json, size_t *count)
+{
+    const char *values[] = {json};
+    PGresult *r = pg_call(w->conn, sql, 1, values);
+    int err = 0;
+
+    if (PQresultStatus(r) == PGRES_TUPLES_OK) {
+        *count += strtoul(PQgetvalue(r, 0, 0), NULL, 10);
+    } else {
+        w->fault = fault_of(r);
+        pg_error(w->conn, r, w->why, w->why_size);
+        err = failed(w->conn);
+    }
+    PQclear(r);
+    return err;
+}
+
+static int
+run(struct writing *w, const char *sql)
+{
+    if (pg_run(w->conn, sql, 0, NULL, w->why, w->why_size) < 0) {
+        w->fault = FAULT_OTHER;
+        return failed(w->conn);
+    }
+    return 0;
+}
+
+/* Their text, without the comma behind the last. */
+static const char *
+rows(const struct alarmstore_batch *b, size_t from, size_t until, size_t *size)
+{
+    const size_t *starts = (const size_t *)(const void *)b->starts.at;
+    size_t end = until < b->count ? starts[until] : b->json.size;
+
+    *size = end - 1 - starts[from];
+    return (const char *)b->json.at + starts[from];
+}
+
+static int
+write_rows(struct writing *w, size_t from, size_t until)
+{
+    struct bytes *some = &w->b->some;
+    size_t size, count = 0;
+    const char *text = rows(w->b, from, until, &size);
+
+    bytes_clear(some);
+    bytes_text(some, "[");
+    bytes_add(some, text, size);
+    bytes_add(some, "]", 2);
+    if (!bytes_ok(some)) {
+        snprintf(w->why, w->why_size, "out of memory");
+        return -ENOMEM;
+    }
+    int err = write_json(w, update_sql, (const char *)some->at, &count);
+    err = err ? err : write_json(w, insert_sql, (const char *)some->at, &count);
+    w->taken += err ? 0 : count;
+    return err;
+}
+
+static int
+give_up(struct writing *w, size_t row)
+{
+    struct bytes *to = &w->b->given_up;
+    size_t size;
+    const char *text = rows(w->b, row, row + 1, &size);
+
+    bytes_add(to, text, size);
+    bytes_add(to, "", 1);
+    bytes_add(to, w->why, strlen(w->why) + 1);
+    w->unsure += w->fault == FAULT_ROW_OR_TABLE;
+    if (!bytes_ok(to)) {
+        return -ENOMEM;
+    }
+    /* Nothing goes in: it is the table's fault, and the rest need not be tried. */
+    return !w->taken && w->unsure >= UNSURE_MAX ? -EBADMSG : 0;
+}
+
+static int
+step_back(struct writing *w)
+{
+    int err = run(w, "ROLLBACK TO SAVEPOINT rows");
+
+    return err ? err : run(w, "RELEASE SAVEPOINT rows");
+}
+
+/* By halves: a bad row of ten thousand is found in fourteen steps. */
+static int
+write_good(struct writing *w, size_t from, size_t until)
+{
+    int err = run(w, "SAVEPOINT rows");
+
+    err = err ? err : write_rows(w, from, until);
+    if (!err) {
+        return run(w, "RELEASE SAVEPOINT rows");
+    }
+    if (err != -EBADMSG || w->fault == FAULT_OTHER) {
+        return err;
+    }
+    if (until - from == 1) {
+        err = give_up(w, from);
+        return err ? err : step_back(w);
+    }
+    size_t middle = from + (until - from) / 2;
+    err = step_back(w);
+    err = err ? err : write_good(w, from, middle);
+    return err ? err : write_good(w, middle, until);
+}
+
+static int
+begin(struct writing *w)
+{
+    int err = run(w, "BEGIN");
+
+    err = err ? err : run(w, "SET LOCAL lock_timeout = '2s'");
+    return err ? err : run(w, "SET LOCAL statement_timeout = '10s'");
+}
+
+static int
+commit(struct writing *w)
+{
+    int err = run(w, "SELECT pg_notify('" ALARMSTORE_CHANNEL "', '')");
+
+    return err ? err : run(w, "COMMIT");
+}
+
 /* What PostgreSQL refused is undone, where the connection is good. */
 static int
-give_up(PGconn *conn)
+undo(const struct writing *w, int err)
 {
     char ignored[8];
 
-    return pg_run(conn, "ROLLBACK", 0, NULL, ignored, sizeof ignored) < 0 ? -EIO : -EBADMSG;
+    return pg_run(w->conn, "ROLLBACK", 0, NULL, ignored, sizeof ignored) < 0 ? -EIO : err;
+}
+
+static int
+write_all_good(struct writing *w)
+{
+    int err = begin(w);
+
+    err = err ? err : write_good(w, 0, w->b->count);
+    err = err || !w->unsure || w->taken ? err : -EBADMSG;
+    err = err ? err : commit(w);
+    return err ? undo(w, err) : 0;
+}
+
+static void
+tell_given_up(const struct bytes *b, alarmstore_given_up_fn *fn, void *aux)
+{
+    const char *at = (const char *)b->at, *end = at + b->size;
+
+    while (at < end) {
+        const char *why = at + strlen(at) + 1;
+        fn(at, why, aux);
+        at = why + strlen(why) + 1;
+    }
 }
 
 int
-alarmstore_write(PGconn *conn, struct alarmstore_batch *b, char *why, size_t why_size)
+alarmstore_write(PGconn *conn, struct alarmstore_batch *b, alarmstore_given_up_fn *given_up,
+                 void *aux, char *why, size_t why_size)
 {
-    const char *begin[] = {"BEGIN", "SET LOCAL lock_timeout = '2s'",
-                           "SET LOCAL statement_timeout = '10s'"};
+    struct writing w = {.conn = conn, .b = b, .why = why, .why_size = why_size};
 
     if (b->count == 0) {
         return 0;
     }
-    bytes_add(&b->json, "]", 2);
-    if (!bytes_ok(&b->json)) {
+    if (!bytes_ok(&b->json) || !bytes_ok(&b->starts)) {
         snprintf(why, why_size, "out of memory");
         return -ENOMEM;
     }
-    const char *values[] = {(const char *)b->json.at};
-    for (int i = 0; i < 3; i++) {
-        if (pg_run(conn, begin[i], 0, NULL, why, why_size) < 0) {
-            return give_up(conn);
+    int err = begin(&w);
+    err = err ? err : write_rows(&w, 0, b->count);
+    err = err ? err : commit(&w);
+    if (err) {
+        err = undo(&w, err);
+    }
+    if (err == -EBADMSG && w.fault != FAULT_OTHER) {
+        w.taken = 0;
+        bytes_clear(&b->given_up);
+        err = write_all_good(&w);
+        if (!err) {
+            tell_given_up(&b->given_up, given_up, aux);
         }
     }
-    if (pg_run(conn, update_sql, 1, values, why, why_size) < 0 ||
-        pg_run(conn, insert_sql, 1, values, why, why_size) < 0 ||
-        pg_run(conn, "SELECT pg_notify('" ALARMSTORE_CHANNEL "', '')", 0, NULL, why, why_size) <
-            0 ||
-        pg_run(conn, "COMMIT", 0, NULL, why, why_size) < 0) {
-        return give_up(conn);
-    }
-    return 0;
+    return err;
 }

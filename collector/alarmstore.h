@@ -20,7 +20,10 @@
 #define ALARMSTORE_BATCH 10000u
 
 struct alarmstore_batch {
-    struct bytes json;
+    struct bytes json;     /* Rows: objects, parted by commas. */
+    struct bytes starts;   /* A size_t each: where it begins. */
+    struct bytes some;     /* Those of one statement. */
+    struct bytes given_up; /* Two texts each: the row, and why. */
     size_t count;
 };
 
@@ -37,8 +40,14 @@ int alarmstore_baselines(PGconn *conn, const char *observer, struct watch *w, ch
 
 void alarmstore_begin(struct alarmstore_batch *b);
 void alarmstore_add(struct alarmstore_batch *b, int64_t source_id, const struct watch_news *n);
-/* Written twice it is the same, but for the row of the desk. */
-int alarmstore_write(PGconn *conn, struct alarmstore_batch *b, char *why, size_t why_size);
+/* A row, as JSON, that PostgreSQL will never take, and why. */
+typedef void alarmstore_given_up_fn(const char *row, const char *why, void *aux);
+/* Written twice it is the same, but for the row of the desk.  Where a row cannot be written (a
+ * value that no column takes; a constraint that keeps it out while another row of the batch goes
+ * in) the others are, and 'given_up' is called with each that is not once they are committed.  What
+ * keeps all rows out may be mended: then nothing is written, and -EBADMSG. */
+int alarmstore_write(PGconn *conn, struct alarmstore_batch *b, alarmstore_given_up_fn *given_up,
+                     void *aux, char *why, size_t why_size);
 void alarmstore_fini(struct alarmstore_batch *b);
 
 #endif

@@ -125,8 +125,11 @@ static const char clear_sql[] =
 /* Alarms of rules that are in force no more ($1 are), and of services that promise nothing now. */
 static const char orphans_sql[] =
     "WITH changed AS (UPDATE plumbline_store.alarm a SET cleared = greatest($2::timestamptz, "
-    "a.raised), ended = a.decided, changed_at = clock_timestamp() WHERE a.metric = 'budget' "
-    "AND a.scope = 'service' AND a.cleared IS NULL AND (a.rule <> ALL ($1::text[]) OR NOT EXISTS "
+    "a.raised), ended = a.decided, changed_at = clock_timestamp(), details = a.details || "
+    "jsonb_build_object('gone', true, 'text', CASE WHEN a.rule <> ALL ($1::text[]) THEN "
+    "'the rule is in force no more' ELSE 'the service promises nothing now' END) "
+    "WHERE a.metric = 'budget' AND a.scope = 'service' AND a.cleared IS NULL AND (a.rule <> ALL "
+    "($1::text[]) OR NOT EXISTS "
     "(SELECT FROM " RUNNING " n WHERE n.service = a.object)) RETURNING a.id)" NEWS;
 
 static const char *const severities[INV_SEVERITIES] = {[INV_CRITICAL] = "critical",

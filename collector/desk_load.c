@@ -1,10 +1,12 @@
 /* desk_load.c - from the tables onto the desk. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "desk_parts.h"
 #include "log.h"
+#include "phrase.h"
 
 #define NEWS_AT_ONCE 5000
 /* Collectors get a new inventory one by one: what one does not know another may. */
@@ -46,10 +48,28 @@ want(struct table *t, int64_t problem)
     return 0;
 }
 
+/* It is over because nobody watches it any more, which is no good news: so it is told why. */
+static int
+note_gone(struct table *t, struct symptom *s, const char *why)
+{
+    struct problem *p = s->problem;
+    char text[PHRASE_SIZE];
+
+    if (!p) {
+        return 0;
+    }
+    snprintf(text, sizeof text, "%s of %s %s: %s", s->rule, symptom_scope_name(s->scope), s->object,
+             why);
+    int err = problem_step(p, PROBLEM_STEP_NARROWED, t->now, "%s", text);
+    return err || !p->told ? err : problem_change(p, t->now, text);
+}
+
 /* What may be another than it was. */
 static int
-refresh(struct symptom *s, const struct deskstore_alarm *a)
+refresh(struct table *t, struct symptom *s, const struct deskstore_alarm *a, bool known)
 {
+    bool ends = known && symptom_is_raised(s) && a->cleared.ns;
+
     s->began = a->began;
     s->raised = a->raised;
     s->cleared = a->cleared;
@@ -58,7 +78,8 @@ refresh(struct symptom *s, const struct deskstore_alarm *a)
     if (s->problem) {
         s->problem->touched = true;
     }
-    return symptom_read_details(s, a->details);
+    int err = symptom_read_details(s, a->details);
+    return err || !ends || !s->gone ? err : note_gone(t, s, s->gone);
 }
 
 static int
@@ -93,12 +114,13 @@ take_alarm(const struct deskstore_alarm *a, void *aux)
 {
     struct table *t = aux;
     struct symptom *s = find_symptom(t, a->id);
+    bool known = s;
     int err = s ? 0 : add_symptom(t, a, &s);
 
     if (err || !s) {
         return err;
     }
-    err = refresh(s, a);
+    err = refresh(t, s, a, known);
     if (!err && !s->problem && a->problem) {
         struct problem *p = find_problem(t, a->problem);
         if (!p) {
@@ -185,7 +207,10 @@ take_step(const struct deskstore_step *d, void *aux)
         return 0;
     }
     if (!strcmp(what, "told")) {
-        problem_was_told(p);
+        /* A reminder, or that a tenant's services are good again, tells nothing of what changed. */
+        if (strstr(d->text, "open:") || strstr(d->text, "change:")) {
+            problem_was_told(p);
+        }
     } else if (!strcmp(what, "opened") || !strcmp(what, "reopened")) {
         problem_was_told(p);
         p->told = false;
@@ -460,8 +485,7 @@ end_alarms(struct table *t, const struct ends *e, const char *why)
         s->ended = t->now;
         if (s->problem) {
             s->problem->touched = true;
-            err = problem_step(s->problem, PROBLEM_STEP_NARROWED, t->now, "%s of %s %s: %s",
-                               s->rule, symptom_scope_name(s->scope), s->object, why);
+            err = note_gone(t, s, why);
         }
     }
     return err;
@@ -479,6 +503,13 @@ has_class(const struct table *t, const struct symptom *s)
 }
 
 static bool
+is_observed(const struct table *t, const struct symptom *s)
+{
+    return s->scope != SYMPTOM_LINK || !*s->observer ||
+           inventory_link_sends(reach_link(t->reach, s->place), s->observer);
+}
+
+static bool
 has_rule(const struct table *t, const struct symptom *s)
 {
     bool has = false;
@@ -489,22 +520,43 @@ has_rule(const struct table *t, const struct symptom *s)
     return has;
 }
 
+enum gone { GONE_OBJECT, GONE_CLASS, GONE_OBSERVER, GONE_RULE, GONE_KINDS };
+
+/* GONE_KINDS: it is all there. */
+static enum gone
+what_is_gone(const struct table *t, const struct symptom *s)
+{
+    return s->place == REACH_NONE ? GONE_OBJECT
+           : !has_class(t, s)     ? GONE_CLASS
+           : !is_observed(t, s)   ? GONE_OBSERVER
+           : !has_rule(t, s)      ? GONE_RULE
+                                  : GONE_KINDS;
+}
+
+/* Those whose worker does not do it: it knows what it watches, and may be away. */
 static int
 end_unknown(struct table *t)
 {
-    struct ends gone = {0}, orphans = {0};
+    static const char *const why[GONE_KINDS] = {
+        [GONE_OBJECT] = "it is retired, or not in the inventory any more",
+        [GONE_CLASS] = "the link has this class no more",
+        [GONE_OBSERVER] = "the probe measures the link no more",
+        [GONE_RULE] = "the rule is in force no more"};
+    struct ends gone[GONE_KINDS] = {{0}}, orphans = {0};
     int err = 0;
 
     for (struct symptom *s = t->symptoms; s && !err; s = s->hh.next) {
-        if (symptom_is_raised(s) && s->recorded.ns + UNKNOWN_AFTER_NS < t->now.ns &&
-            (s->place == REACH_NONE || !has_class(t, s) || !has_rule(t, s))) {
-            err = add_end(s->id, &gone);
+        if (symptom_is_raised(s) && s->recorded.ns + UNKNOWN_AFTER_NS < t->now.ns) {
+            enum gone what = what_is_gone(t, s);
+            err = what == GONE_KINDS ? 0 : add_end(s->id, &gone[what]);
         }
     }
-    err = err ? err : end_alarms(t, &gone, "the inventory has it no more");
+    for (int i = 0; i < GONE_KINDS; i++) {
+        err = err ? err : end_alarms(t, &gone[i], why[i]);
+        free(gone[i].ids);
+    }
     err = err ? err : deskstore_orphans(&t->store, add_end, &orphans);
     err = err ? err : end_alarms(t, &orphans, "its source was closed");
-    free(gone.ids);
     free(orphans.ids);
     return err;
 }

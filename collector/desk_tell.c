@@ -172,12 +172,6 @@ tell_due(struct table *t, struct problem *p)
     return due != PROBLEM_NOTHING || (p->changed && p->heard_count) ? tell(t, p, due) : 0;
 }
 
-static bool
-is_acknowledged(const struct problem *p, struct instant now)
-{
-    return p->ack.by && (!p->ack.until.ns || p->ack.until.ns > now.ns);
-}
-
 static int
 remind(struct table *t, struct problem *p)
 {
@@ -186,15 +180,13 @@ remind(struct table *t, struct problem *p)
     char buf[48];
     int err = 0;
 
-    if (p->state != PROBLEM_OPEN || !p->told || is_acknowledged(p, t->now) ||
-        problem_is_held(p, t->reach, t->window, buf, sizeof buf)) {
+    if (p->state != PROBLEM_OPEN || problem_is_held(p, t->reach, t->window, buf, sizeof buf)) {
         return 0;
     }
     for (size_t i = 0; i < t->inventory->hook_count && !err; i++) {
         const struct inv_hook *h = &t->inventory->hooks[i];
         struct problem_heard *heard = h->remind.ns ? problem_heard(p, h->key) : NULL;
-        if (!heard || !heard->open || heard->at.ns + h->remind.ns > t->now.ns ||
-            h->state != INV_ACTIVE) {
+        if (h->state != INV_ACTIVE || !problem_reminds(p, heard, h->remind, t->now)) {
             continue;
         }
         if (!w.notice.p) {

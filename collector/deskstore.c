@@ -262,7 +262,7 @@ deskstore_end_alarms(struct deskstore *s, const int64_t *alarms_, size_t count, 
                   "UPDATE plumbline_store.alarm SET cleared = clock_timestamp(), "
                   "ended = greatest(began, least(decided, clock_timestamp())), "
                   "changed_at = clock_timestamp(), "
-                  "details = details || jsonb_build_object('text', $2::text) "
+                  "details = details || jsonb_build_object('text', $2::text, 'gone', true) "
                   "WHERE id = ANY ($1::bigint[]) AND cleared IS NULL",
                   2, values, s->why, sizeof s->why) < 0
                ? -EIO
@@ -484,7 +484,9 @@ deskstore_budgets(struct deskstore *s, const cJSON *keys, deskstore_budget_fn *f
                              "SELECT o.service, o.class, o.metric, o.used, o.budget "
                              "FROM plumbline_store.objective_state o "
                              "JOIN plumbline_store.judged_period p USING (service, period_start) "
-                             "WHERE p.revision IS NULL AND o.budget > 0 AND o.service IN "
+                             "WHERE p.revision IS NULL AND o.budget > 0 AND NOT EXISTS "
+                             "(SELECT FROM plumbline_store.judged_period q WHERE q.service = "
+                             "p.service AND q.period_start > p.period_start) AND o.service IN "
                              "(SELECT jsonb_array_elements_text($1::jsonb))",
                              1, values)
                        : NULL;

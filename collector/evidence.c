@@ -132,17 +132,40 @@ paths(const struct evidence *e)
     }
 }
 
+/* Rules of one class and probe tell of the same packets: that of the longest window of most. */
+static bool
+tells_most_errors(const struct problem *p, const struct symptom *s)
+{
+    bool before = true;
+
+    for (const struct symptom *o = p->symptoms; o; o = o->next) {
+        if (o == s) {
+            before = false;
+        } else if (symptom_is_raised(o) && !strcmp(o->class_, s->class_) &&
+                   !strcmp(o->observer, s->observer) &&
+                   (o->details.send_errors > s->details.send_errors ||
+                    (before && o->details.send_errors == s->details.send_errors))) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void
 send_errors(const struct evidence *e)
 {
     int64_t errors = 0;
 
     for (const struct symptom *s = e->p->symptoms; s && e->link; s = s->next) {
-        errors += symptom_is_raised(s) ? s->details.send_errors : 0;
+        if (symptom_is_raised(s) && tells_most_errors(e->p, s)) {
+            errors += s->details.send_errors;
+        }
     }
     if (errors) {
         add(e, "send_errors",
-            "%" PRId64 " packets could not even be sent: the interface or a route is gone", errors);
+            "%" PRId64 " packet%s could not even be sent: the interface or a route "
+            "is gone",
+            errors, errors == 1 ? "" : "s");
     }
 }
 
@@ -168,7 +191,8 @@ same_risk(const struct evidence *e)
             bad += is && e->f->down[under[k]];
         }
         if (measured > 1) {
-            add(e, "same_risk", "of risk %s %zu of %zu links are bad", c->key, bad, measured);
+            add(e, "same_risk", "of risk %s %zu of %zu links %s bad", c->key, bad, measured,
+                bad == 1 ? "is" : "are");
         }
     }
 }
@@ -264,6 +288,12 @@ budgets_of(const struct evidence *e, uint32_t service)
     return b;
 }
 
+static double
+used(const struct evidence_budget *b)
+{
+    return (double)b->used / (double)b->budget;
+}
+
 /* The service that has least left. */
 static void
 budget(const struct evidence *e)
@@ -274,19 +304,20 @@ budget(const struct evidence *e)
 
     for (size_t i = 0; i < services->count; i++) {
         const struct evidence_budget *b = budgets_of(e, services->at[i].index);
+        bool all = false;
         for (; b && b < end && b->service == services->at[i].index; b++) {
-            spent += b->used >= b->budget;
-            if (!worst ||
-                (double)b->used / (double)b->budget > (double)worst->used / (double)worst->budget) {
-                worst = b;
-            }
+            all = all || b->used >= b->budget;
+            worst = !worst || used(b) > used(worst) ? b : worst;
         }
+        spent += all;
     }
     if (worst) {
-        const double ratio = (double)worst->used / (double)worst->budget;
         add(e, "budget", "service %s has used %.0f%% of what its month allows (%s %s)%s",
-            e->r->inv->services[worst->service].key, ratio * 100, worst->class_, worst->metric,
-            spent > 1 ? "; others have used all" : "");
+            e->r->inv->services[worst->service].key, used(worst) * 100, worst->class_,
+            worst->metric,
+            spent > 2   ? "; others have used all"
+            : spent > 1 ? "; another has used all"
+                        : "");
     }
 }
 

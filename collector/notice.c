@@ -332,7 +332,7 @@ add_changes(const struct notice *n, cJSON *event)
 static void
 add_ack(const struct notice *n, cJSON *event)
 {
-    if (!n->p->ack.by) {
+    if (!problem_is_acknowledged(n->p, n->c->now)) {
         cJSON_AddNullToObject(event, "acknowledged");
         return;
     }

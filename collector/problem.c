@@ -428,6 +428,20 @@ problem_was_told(struct problem *p)
     forget_changes(p);
 }
 
+bool
+problem_is_acknowledged(const struct problem *p, struct instant now)
+{
+    return p->ack.by && (!p->ack.until.ns || p->ack.until.ns > now.ns);
+}
+
+bool
+problem_reminds(const struct problem *p, const struct problem_heard *heard, struct span every,
+                struct instant now)
+{
+    return p->state == PROBLEM_OPEN && p->told && !problem_is_acknowledged(p, now) && heard &&
+           heard->open && every.ns > 0 && heard->at.ns + every.ns <= now.ns;
+}
+
 /* Whether nothing of it is outside of a window. */
 static bool
 probe_is_silenced(const struct reach *r, uint32_t probe, const int64_t *window, int64_t *by)

@@ -114,6 +114,13 @@ enum problem_due problem_due(const struct problem *p, struct instant now, struct
 /* Those who want to know were told; of an end too. */
 void problem_was_told(struct problem *p);
 
+/* Somebody has it in hand, and not only until a while ago. */
+bool problem_is_acknowledged(const struct problem *p, struct instant now);
+/* Whether who heard of it is told once more that it is open: each 'every' (0: never) since the last
+ * time, unless somebody has it in hand. */
+bool problem_reminds(const struct problem *p, const struct problem_heard *heard, struct span every,
+                     struct instant now);
+
 /* Why nobody is told of it now ("maintenance 12"), or NULL.  'window' says of each link the number
  * of the window that silences it, or 0; the text is written into 'buf'. */
 const char *problem_is_held(const struct problem *p, const struct reach *r, const int64_t *window,

@@ -51,6 +51,7 @@ symptom_free(struct symptom *s)
 {
     if (s) {
         free(s->far);
+        free(s->gone);
         free(s->objective_class);
         free(s->objective_metric);
         free(s->text);
@@ -88,7 +89,7 @@ read_counts(struct symptom_details *d, const cJSON *root)
     const cJSON *fwd = cJSON_GetObjectItemCaseSensitive(root, "fwd");
     const cJSON *bwd = cJSON_GetObjectItemCaseSensitive(root, "bwd");
     const cJSON *flows = cJSON_GetObjectItemCaseSensitive(root, "flows");
-    int64_t of = 0;
+    int64_t of = 0, over = 0;
 
     bool one = number(fwd, "lost", &d->lost_fwd);
     bool other = number(bwd, "lost", &d->lost_bwd);
@@ -99,8 +100,11 @@ read_counts(struct symptom_details *d, const cJSON *root)
     if (number(flows, "of", &of) && of > 0 && of <= UINT16_MAX) {
         d->has_paths = true;
         d->paths = (unsigned)of;
-        d->paths_over =
-            (unsigned)cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(flows, "over"));
+        /* Not all of many are named. */
+        if (!number(flows, "over_count", &over) || over < 0 || over > of) {
+            over = cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(flows, "over"));
+        }
+        d->paths_over = (unsigned)over;
     }
 }
 
@@ -127,6 +131,9 @@ symptom_read_details(struct symptom *s, const char *json)
     s->details = d;
     int err = text(root, "far", &s->far);
     err = err ? err : text(objective, "class", &s->objective_class);
+    err = err ? err
+              : text(cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(root, "gone")) ? root : NULL,
+                     "text", &s->gone);
     err = err ? err : text(objective, "metric", &s->objective_metric);
     cJSON_Delete(root);
     return err;

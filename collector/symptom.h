@@ -43,6 +43,7 @@ struct symptom {
     int64_t source_id;                                      /* 0: none. */
     const char *rule, *metric, *object, *class_, *observer; /* class_, observer: "" of all. */
     char *far, *objective_class, *objective_metric;         /* Of the details; NULL. */
+    char *gone; /* Why nobody watches it any more; NULL. */
     enum symptom_what what;
     enum inv_severity severity;
     enum symptom_scope scope;

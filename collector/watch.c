@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* 2000-01-01, as the rows have it: whose clock is before has never set it. */
+#define OLDEST_NS (INT64_C(946684800) * NS_PER_S)
 /* Between two ticks: whoever stood still heard nothing. */
 #define TICK_MAX_NS (5 * NS_PER_S)
 
@@ -159,6 +161,7 @@ watch_know(struct watch *w, const char *rule, enum watch_scope scope, const char
     strncpy(gone.rule, rule, sizeof gone.rule - 1);
     strncpy(gone.object, object, sizeof gone.object - 1);
     strncpy(gone.class_name, class_name, sizeof gone.class_name - 1);
+    gone.why = watch_why_gone(w, &gone);
     over.cleared = over.ended = over.decided = instant_before(now, e->decided) ? e->decided : now;
     watch_note(w, WATCH_CLEARED);
     return watch_gone(w, &gone, &over);
@@ -332,7 +335,7 @@ tell(struct watch *w, const struct assemble *a, int64_t session_id, uint64_t dt_
 {
     t->session = session_of(w, a, session_id);
     return t->session && t->session->trusted &&
-           telemetry_start(dt_number, t->session->key.dt, &t->start) &&
+           telemetry_start(dt_number, t->session->key.dt, &t->start) && t->start.ns >= OLDEST_NS &&
            t->start.ns <= now.ns + ASSEMBLE_AHEAD_NS;
 }
 

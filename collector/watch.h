@@ -51,8 +51,9 @@ void watch_free(struct watch *w);
 /* What an alarm is about. */
 enum watch_scope { WATCH_LINK, WATCH_PROBE };
 
-/* An alarm that was written before, before the first batch.  What is not in the inventory any
- * more, or not active, is cleared at 'now'.  0 or -ENOMEM. */
+/* An alarm that was written before, before the first batch.  What this source does not watch any
+ * more (it is retired, gone, another probe's; its rule is) is cleared at 'now', with the reason.
+ * 0 or -ENOMEM. */
 int watch_know(struct watch *w, const char *rule, enum watch_scope scope, const char *object,
                const char *class_name, const struct alarm_episode *e, struct instant now);
 
@@ -77,7 +78,7 @@ struct watch_news {
     const struct inv_alarm *rule; /* NULL: what it was about is not in the inventory any more. */
     enum watch_scope scope;
     const char *object, *class_name, *observer, *far; /* "": none. */
-    const char *text;                                 /* NULL: none. */
+    const char *text; /* NULL: none.  Without a rule: why it is over. */
     const struct alarm_episode *episode;
 };
 

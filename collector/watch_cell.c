@@ -72,14 +72,67 @@ watch_path(struct watch *w, const struct inv_link *link, const struct inv_class 
     for (size_t i = 0; i < w->config.rule_count; i++) {
         count += is_of_link(w->config.rules[i], link, class_);
     }
-    /* What is planned wakes nobody. */
-    if (count == 0 || link->state != INV_ACTIVE ||
+    /* What is planned wakes nobody, nor what another probe measures now. */
+    if (count == 0 || link->state != INV_ACTIVE || !inventory_link_sends(link, w->config.source) ||
         !has_class((const struct inv_class *const *)link->classes, link->class_count, class_)) {
         return NULL;
     }
     p = path_new(w, link, class_, count);
     *err = p ? 0 : -ENOMEM;
     return p;
+}
+
+/* --- What is gone ----------------------------------------------------------------- */
+
+static const char *
+why_link(const struct watch *w, const char *key, const char *class_name)
+{
+    const struct inv_link *link = inventory_link(w->config.inventory, key);
+    const struct inv_class *class_ = inventory_class(w->config.inventory, class_name);
+
+    if (!link) {
+        return "the link is not in the inventory any more";
+    }
+    if (link->state != INV_ACTIVE) {
+        return link->state == INV_RETIRED ? "the link is retired" : "the link is planned only";
+    }
+    if (!class_ ||
+        !has_class((const struct inv_class *const *)link->classes, link->class_count, class_)) {
+        return "the link has this class no more";
+    }
+    return inventory_link_sends(link, w->config.source) ? NULL
+                                                        : "the probe measures the link no more";
+}
+
+static const char *
+why_probe(const struct watch *w, const char *key)
+{
+    const struct inv_probe *probe = inventory_probe(w->config.inventory, key);
+
+    return !probe                        ? "the probe is not in the inventory any more"
+           : probe->state == INV_ACTIVE  ? NULL
+           : probe->state == INV_RETIRED ? "the probe is retired"
+                                         : "the probe is planned only";
+}
+
+const char *
+watch_why_gone(const struct watch *w, const struct watch_gone *g)
+{
+    const struct inventory *inv = w->config.inventory;
+    const char *why =
+        g->scope == WATCH_PROBE ? why_probe(w, g->object) : why_link(w, g->object, g->class_name);
+
+    for (size_t i = 0; !why && i < w->config.rule_count; i++) {
+        if (strcmp(w->config.rules[i]->key, g->rule) == 0) {
+            why = "the rule is not for it any more";
+        }
+    }
+    for (size_t i = 0; !why && i < inv->alarm_count; i++) {
+        if (strcmp(inv->alarms[i].key, g->rule) == 0) {
+            why = "the rule is retired";
+        }
+    }
+    return why ? why : "the rule is not in the inventory any more";
 }
 
 /* --- What waits ------------------------------------------------------------------ */
@@ -203,7 +256,7 @@ watch_news(const struct watch *w, size_t i, struct watch_news *out)
         out->object = past->gone->object;
         out->class_name = past->gone->class_name;
         out->observer = w->config.source;
-        out->text = "it is not in the inventory any more";
+        out->text = past->gone->why;
     } else {
         tell_cell(w, past->cell, out);
     }

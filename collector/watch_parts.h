@@ -41,6 +41,7 @@ struct watch_session {
 /* What is in the inventory no more. */
 struct watch_gone {
     enum watch_scope scope;
+    const char *why; /* A literal. */
     char rule[SERIES_NAME_MAX + 1], object[SERIES_NAME_MAX + 1], class_name[SERIES_NAME_MAX + 1];
 };
 
@@ -83,6 +84,9 @@ watch_note(struct watch *w, enum watch_count what)
 /* The path of that link and class, made if need be; NULL and '*err' 0: no rule asks for it. */
 struct watch_path *watch_path(struct watch *w, const struct inv_link *link,
                               const struct inv_class *class_, int *err);
+
+/* Why nothing watches it any more, as people read it. */
+const char *watch_why_gone(const struct watch *w, const struct watch_gone *g);
 
 /* Its episode changed: it waits to be written.  'before' is what it was.  0 or -ENOMEM. */
 int watch_change(struct watch *w, struct watch_cell *c, enum alarm_change change,

@@ -15,8 +15,8 @@
 #define ACK_EVERY_NS (10 * NS_PER_S)
 
 static const char *const count_names[WORKER_COUNTS] = {
-    "far_judged", "postgresql_lost", "redis_lost",    "redis_refused",
-    "rollups",    "alarms_written",  "alarms_refused"};
+    "far_judged", "postgresql_lost", "redis_lost",     "redis_refused",
+    "rollups",    "alarms_written",  "alarms_refused", "alarms_given_up"};
 static const char *const source_count_names[SOURCE_COUNTS] = {
     "batches",    "rows",          "commits",        "claims",       "releases",
     "gaps",       "fence_refused", "quarantined",    "newer_format", "commits_refused",
@@ -340,6 +340,7 @@ worker_start(struct worker **out, const struct collector_config *config,
     w->read_entries = READ_ENTRIES_MAX;
     w->store_bucket = w->redis_bucket = w->far_bucket = w->alarm_bucket =
         (struct log_bucket){.burst = 1, .every = span_of_ns(60 * NS_PER_S)};
+    w->given_up_bucket = (struct log_bucket){.burst = 10, .every = span_of_ns(60 * NS_PER_S)};
     atomic_init(&w->stopping, false);
     int err = open_parts(w);
     if (!err) {

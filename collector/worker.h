@@ -43,10 +43,11 @@ enum worker_count {
     WORKER_FAR_JUDGED,
     WORKER_POSTGRESQL_LOST,
     WORKER_REDIS_LOST,
-    WORKER_REDIS_REFUSED,  /* Commands: an ACL, or no memory. */
-    WORKER_ROLLUPS,        /* Quarter hours and days of series, merged. */
-    WORKER_ALARMS_WRITTEN, /* What of alarms changed; and */
-    WORKER_ALARMS_REFUSED, /* how often PostgreSQL took nothing of it, and it waits. */
+    WORKER_REDIS_REFUSED,   /* Commands: an ACL, or no memory. */
+    WORKER_ROLLUPS,         /* Quarter hours and days of series, merged. */
+    WORKER_ALARMS_WRITTEN,  /* What of alarms changed; and */
+    WORKER_ALARMS_REFUSED,  /* how often PostgreSQL took nothing of it, and it waits. */
+    WORKER_ALARMS_GIVEN_UP, /* Changes that it will never take, while it takes others. */
     WORKER_COUNTS
 };
 

@@ -141,6 +141,19 @@ gather(struct worker *w, size_t first, size_t last, size_t *taken)
     return b->count;
 }
 
+/* It would keep out all that comes after it. */
+static void
+given_up(const char *row, const char *why, void *aux)
+{
+    struct worker *w = aux;
+
+    worker_count(w, WORKER_ALARMS_GIVEN_UP, 1);
+    if (log_bucket_pass(&w->given_up_bucket, mono_now())) {
+        log_errorx("worker %u: an alarm is given up, PostgreSQL refuses it: %s: %s", w->number, why,
+                   row);
+    }
+}
+
 /* 0, or -EIO: PostgreSQL is lost. */
 static int
 write_of(struct worker *w, size_t first, size_t last)
@@ -152,7 +165,8 @@ write_of(struct worker *w, size_t first, size_t last)
     }
     while (gather(w, first, last, w->alarms_taken)) {
         size_t count = w->alarms.count;
-        int err = alarmstore_write(store_connection(w->store), &w->alarms, why, sizeof why);
+        int err =
+            alarmstore_write(store_connection(w->store), &w->alarms, given_up, w, why, sizeof why);
         if (err == -EIO) {
             return err;
         }

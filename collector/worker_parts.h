@@ -85,7 +85,7 @@ struct worker {
     struct span ticked, expired, store_tried;
     struct store_write write;
     struct bytes live;
-    struct log_bucket store_bucket, redis_bucket, far_bucket, alarm_bucket;
+    struct log_bucket store_bucket, redis_bucket, far_bucket, alarm_bucket, given_up_bucket;
     const struct inv_alarm **rules; /* In force. */
     size_t rule_count;
     struct alarmstore_batch alarms;

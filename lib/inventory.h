@@ -267,4 +267,7 @@ int inventory_link_sessions(const struct inv_link *link, const struct inv_class 
 int inventory_sessions(const struct inventory *inv, const char *probe, inventory_session_fn *fn,
                        void *aux);
 
+/* Whether that probe sends over the link: it is the first end, or the second and a witness. */
+bool inventory_link_sends(const struct inv_link *link, const char *probe);
+
 #endif

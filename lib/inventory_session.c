@@ -66,6 +66,15 @@ inventory_link_sessions(const struct inv_link *link, const struct inv_class *cla
     return stop;
 }
 
+bool
+inventory_link_sends(const struct inv_link *link, const char *probe)
+{
+    const struct inv_probe *witness = link->probe_from_both ? link->ends[1].probe : NULL;
+
+    return strcmp(link->ends[0].probe->key, probe) == 0 ||
+           (witness && strcmp(witness->key, probe) == 0);
+}
+
 int
 inventory_sessions(const struct inventory *inv, const char *probe, inventory_session_fn *fn,
                    void *aux)

@@ -131,6 +131,8 @@ static const struct {
     {"worker", "alarms_written", "Changes of alarms written."},
     {"worker", "alarms_refused",
      "Times that PostgreSQL took no changes of alarms; they wait and are tried again."},
+    {"worker", "alarms_given_up",
+     "Changes of alarms that PostgreSQL refused while it took others; lost, and logged."},
     {"alarm", "raised", "Alarms raised."},
     {"alarm", "raised_again", "Alarms raised again within 'hold' after they cleared: flaps."},
     {"alarm", "cleared", "Alarms cleared."},

@@ -6,7 +6,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../lib/store.sh"
 store_begin alarm redis-server redis-cli
 
-collector() { store_collector one; }
+# One worker: what is refused must go in one batch with what is not.
+collector() { store_collector one "metrics: { listen: \"127.0.0.1:$port\" }" 'workers: 1'; }
 
 # Data of an hour ago, in whole minutes; those of a source follow one another.
 begin=$(($(date +%s) / 60 * 60 - 3600))
@@ -28,6 +29,7 @@ END
 store_start
 check 'the inventory is right' plumbline check "$STORE_INVENTORY"
 plumbline apply --yes >/dev/null 2>&1
+port=$(free_port)
 collector
 
 # alarm OBJECT RULE: what its rows say, oldest first, in seconds since 'begin'.
@@ -37,6 +39,12 @@ alarm() {
         FROM plumbline_store.alarm WHERE object = '$1' AND rule = '$2' ORDER BY id"
 }
 detail() { echo "SELECT details#>>'{$3}' FROM plumbline_store.alarm WHERE object = '$1' AND rule = '$2' ORDER BY id DESC LIMIT 1"; }
+# counted NAME: of the page for Prometheus, all workers together.
+counted() {
+    python3 "$here/../netns/metrics.py" get "http://127.0.0.1:$port/metrics" |
+        awk -v name="plumbline_collector_worker_$1_total" 'index($1, name) == 1 { n += $2 } END { print n + 0 }'
+}
+counts() { [[ $(counted "$1") == "$2" ]]; }
 count() { echo "SELECT count(*) FROM plumbline_store.alarm WHERE object = '$1'"; }
 
 # --- A cut, as a probe tells it: early states first, final summaries six seconds later ---
@@ -95,8 +103,16 @@ printf '%s\n' 'source p2' 'flows 4' 'link l2 p3 0' 'epoch 1000' 'sequence 465' "
     "seconds $((begin + 900)) 30 lost=10" "seconds $((begin + 930)) 270" | feed
 becomes 'what PostgreSQL refuses of alarms holds no rows up' t "SELECT written_until >= to_timestamp($((begin + 1200))) FROM plumbline_store.source_position WHERE source = 'p2'"
 check 'and is told' wait_for 30 grep -q 'alarms wait: PostgreSQL refuses' "$TEST_DIR/one.log"
-sql 'ALTER TABLE plumbline_store.alarm DROP CONSTRAINT nothing' >/dev/null
+# Then of one link alone: what is of it is given up, and the rest goes in.
+printf '%s\n' 'source p4' 'link l4 p3 0 2' 'health 1500 1' 'epoch 1000' 'sequence 1720' "seconds $((begin + 1720)) 10 lost=10" | feed
+becomes 'rows of another source too' t "SELECT written_until >= to_timestamp($((begin + 1680))) FROM plumbline_store.source_position WHERE source = 'p4'"
+check_equal 'none was given up while none went in' 0 "$(counted alarms_given_up)"
+sql "BEGIN; ALTER TABLE plumbline_store.alarm ADD CONSTRAINT no_l4 CHECK (object <> 'l4' OR rule <> 'cut') NOT VALID; ALTER TABLE plumbline_store.alarm DROP CONSTRAINT nothing; COMMIT" >/dev/null
 becomes 'it is written later, episode by episode' $'30\t32\t51\t40\t0\n460\t462\t476\t465\t0\n900\t902\t941\t930\t0' "$(alarm l2 cut)"
+check 'but for the rows that are refused for what they are, which are counted' wait_for 30 counts alarms_given_up 2
+check_equal 'and told once each, as they were' 2 "$(grep -cE 'an alarm is given up, PostgreSQL refuses it: .*no_l4.*: \{.*"rule":"cut".*"object":"l4","class":"c[01]"' "$TEST_DIR/one.log")"
+check_equal 'of them there is nothing' '' "$(sql "$(alarm l4 cut)")"
+sql 'ALTER TABLE plumbline_store.alarm DROP CONSTRAINT no_l4' >/dev/null
 
 # --- Silence ---
 check_equal 'who never spoke is not silent' 0 "$(sql "$(count p5)")"
@@ -125,4 +141,5 @@ printf '%s\n' 'source p1' 'lag 6' 'link l1 p2 0' 'link l3 p3 0' 'epoch 1000' "se
 becomes 'another cut' 1 "SELECT count(*) FROM plumbline_store.alarm WHERE object = 'l1' AND cleared IS NULL"
 kill -HUP "${TEST_PID[one]}"
 becomes 'an alarm of a link that was retired is over' 0 "SELECT count(*) FROM plumbline_store.alarm WHERE object = 'l1' AND cleared IS NULL"
+check_equal 'with the reason' $'true\tthe link is retired' "$(sql "SELECT details->>'gone', details->>'text' FROM plumbline_store.alarm WHERE object = 'l1' ORDER BY id DESC LIMIT 1")"
 test_end

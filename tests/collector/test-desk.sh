@@ -21,6 +21,7 @@ store_begin desk redis-server redis-cli
     for i in 1 2 3; do
         echo "  y$i: { state: active, classes: [gold, be], risks: [trench], ends: [ { probe: pc, address: 10.5.0.$i }, { probe: pd, address: 10.6.0.$i } ] }"
     done
+    echo "  z1: { state: active, classes: [gold, be], ends: [ { probe: pc, address: 10.7.0.1 }, { probe: pd, address: 10.8.0.1 } ] }"
     echo 'groups: { pair: { need: 1, members: [x1, x2] } }'
     echo 'tenants:'
     for i in $(seq 200); do echo "  tenant$i: { label: Tenant number $i. }"; done
@@ -35,8 +36,9 @@ store_begin desk redis-server redis-cli
         echo "  s$i: { tenant: tenant$i, ends: [k${i}p, k${i}q], over: [l$i, l$((i + 200))], classes: [gold], label: Service number $i. }"
     done
     echo '  s201: { tenant: tenant1, ends: [k1p, k1q], over: [pair], classes: [gold] }'
+    echo '  s202: { tenant: tenant1, ends: [k1p, k1q], over: [z1], classes: [gold] }'
     echo 'hooks:'
-    echo '  noc: { kind: webhook, url: "https://127.0.0.1:1/noc", secret_file: k }'
+    echo '  noc: { kind: webhook, url: "https://127.0.0.1:1/noc", secret_file: k, remind: 30m }'
     echo '  grave: { kind: webhook, url: "https://127.0.0.1:1/grave", secret_file: k, when: { severity: [critical] } }'
     for i in $(seq 200); do
         echo "  h$i: { kind: webhook, url: \"https://127.0.0.1:1/$i\", secret_file: k, when: { tenant: tenant$i }, view: tenant }"
@@ -53,8 +55,8 @@ raise() {
     local rule=$1 metric=$2 severity=$3 classes=$4
     shift 4
     sql "WITH a AS (INSERT INTO plumbline_store.alarm (rule, metric, severity, scope, object, class, observer, began, raised, decided, details)
-        SELECT '$rule', '$metric', '$severity', 'link', l, c, 'pa', now() - interval '3 s', now(), now(),
-            '{\"value\": 100000, \"worst\": 100000, \"limit\": 50000, \"unit\": \"milli_percent\", \"fwd\": {\"lost\": 10}, \"bwd\": {\"lost\": 10}, \"sent\": 20}'
+        SELECT '$rule', '$metric', '$severity', 'link', l, c, CASE WHEN l LIKE 'l%' THEN 'pa' ELSE 'pc' END, now() - interval '3 s', now(), now(),
+            '{\"value\": 100000, \"worst\": 100000, \"limit\": 50000, \"unit\": \"milli_percent\", \"fwd\": {\"lost\": 10}, \"bwd\": {\"lost\": 10}, \"sent\": 20, \"send_errors\": 7}'
         FROM unnest(string_to_array('$*', ' ')) l, unnest(string_to_array('$classes', ' ')) c RETURNING id)
         INSERT INTO plumbline_store.alarm_news (alarm) SELECT id FROM a; SELECT pg_notify('plumbline_alarm', '')" >/dev/null
 }
@@ -124,10 +126,12 @@ strangers="SELECT count(*) FROM plumbline_store.outbox o CROSS JOIN generate_ser
     OR o.hook <> 'h' || i AND (o.event::text LIKE '%Tenant number ' || i || '.%' OR o.event::text LIKE '%Service number ' || i || '.%'))"
 check_equal 'in which there is nothing of another, nor of the network' 0 "$(sql "$strangers")"
 clear "$(seq -f 'l%g' 400 | grep -vxE 'l7|l8' | paste -sd' ')"
+becomes 'tenants whose services are good again hear that' 198 "SELECT count(*) FROM plumbline_store.outbox WHERE problem = 2 AND hook LIKE 'h%' AND action = 'resolve'"
+stop one KILL 5 # What is not told yet, because more may come, is not forgotten.
+collector
 becomes 'two stay: the same problem is told as narrowed' 'open change' "$(told 2 noc)"
 check_equal 'naming those two' 'cut: risk duct, 2 of 400 links: l7 and l8, 100% lost' "$(sql "SELECT event->>'title' FROM plumbline_store.outbox WHERE problem = 2 AND hook = 'noc' ORDER BY id DESC LIMIT 1")"
 check_equal 'and what went' '["398 links are clear; l7 and l8 stay"]' "$(sql "SELECT event->>'changes' FROM plumbline_store.outbox WHERE problem = 2 AND hook = 'noc' ORDER BY id DESC LIMIT 1")"
-check_equal 'tenants whose services are good again hear that' 198 "$(sql "SELECT count(*) FROM plumbline_store.outbox WHERE problem = 2 AND hook LIKE 'h%' AND action = 'resolve'")"
 check_equal 'the other two nothing new' "$(printf 'open\topen')" "$(sql "SELECT ($(told 2 h7)), ($(told 2 h8))")"
 clear l7 l8
 becomes 'the last clears' 'open change resolve' "$(told 2 noc)"
@@ -177,12 +181,27 @@ cut x2
 becomes 'until it is' 'open' "$(told 7 grave)"
 becomes 'which the others hear as a change' 'open change' "$(told 7 noc)"
 
+# --- Reminders ---
+does ack 5 --note 'called Colt' --until +1h --author ann
+check 'somebody has one of the two' answers 'SELECT acknowledged_by FROM plumbline.v_problem WHERE id = 5' ann
+sql "UPDATE plumbline_store.outbox SET created_at = created_at - interval '30 min'" >/dev/null
+sql 'SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = '\''advisory'\'' AND classid = 1886157934 AND objid = 6' >/dev/null # It reads them again.
+becomes 'who was told half an hour ago is told again' 'open change remind' "$(told 7 noc)"
+check_equal 'not of what somebody has in hand' 'open' "$(sql "$(told 5 noc)")"
+check_equal 'nor whoever did not ask for it' 'open' "$(sql "$(told 7 grave)")"
+sql "UPDATE plumbline_store.acknowledgement SET until = now() WHERE problem = 5" >/dev/null
+becomes 'until when he had it' 'open remind' "$(told 5 noc)"
+check_equal 'and nobody is said to have it' null "$(sql "SELECT event->'acknowledged' FROM plumbline_store.outbox WHERE problem = 5 AND hook = 'noc' ORDER BY id DESC LIMIT 1")"
+does show 5
+check 'evidence: maintenance' says out '^  maintenance +maintenance 1 of link x5 ended at [0-9TZ:-]{20}$'
+
 # --- What nobody looks after any more ---
 sql "INSERT INTO plumbline_store.source_position (source_id, source, closed) VALUES (77, 'gone', true); UPDATE plumbline_store.alarm SET source_id = 77 WHERE object = 'x5'" >/dev/null
 becomes 'a closed source ends its alarms, and so its problem' "$(printf 'ended\tcritical\tloss\tlink\tx5\t')" "$(problem 5)"
 
 # --- What turns out to be more ---
 clear x2
+becomes 'of what is over nobody is reminded' 'open change remind resolve' "$(told 7 noc)"
 cut y1
 becomes 'one link of a risk' 'open' "$(told 8 noc)"
 cut y2
@@ -192,7 +211,35 @@ becomes 'the last of them: the oldest problem is of the risk' "$(printf 'open\tc
 becomes 'as which it is told' 'open change' "$(told 8 noc)"
 becomes 'the other is over, and says why' "$(printf 'merged\t8\tresolve\t["it is part of problem 8, risk trench"]')" \
     "SELECT p.state, p.merged_into, o.action, o.event->>'changes' FROM plumbline_store.problem p JOIN plumbline_store.outbox o ON o.problem = p.id AND o.hook = 'noc' WHERE p.id = 9 ORDER BY o.id DESC LIMIT 1"
+does show 9
+check 'evidence: the same risk' says out '^  same_risk +of risk trench 2 of 3 links are bad$'
 check_equal 'all alarms are of the one' 6 "$(sql 'SELECT count(*) FROM plumbline_store.problem_alarm WHERE problem = 8')"
 check_equal 'each alarm is of one problem' 0 "$(sql 'SELECT count(*) FROM plumbline_store.alarm a WHERE NOT EXISTS (SELECT FROM plumbline_store.problem_alarm j WHERE j.alarm = a.id)')"
+# --- What else is known, of elsewhere ---
+sql "INSERT INTO plumbline_store.judged_period (service, period_start, period_end, sla, version, judged_from, judged_until)
+        SELECT 's202', m, m + interval '1 month', 'x', 1, m, m FROM (VALUES (date_trunc('month', now())), (date_trunc('month', now()) - interval '1 month')) v (m);
+    INSERT INTO plumbline_store.objective_state (service, period_start, number, class, metric, direction, limit_value, unit, verdict, doubt, part, whole,
+        needed, budget, used) SELECT 's202', period_start, 1, 'gold', 'flr', 'both', 10, 'milli_percent', 'met', '', 0, 0, 0, 100,
+        CASE WHEN period_start < date_trunc('month', now()) THEN 99 ELSE 60 END FROM plumbline_store.judged_period;
+    WITH a AS (INSERT INTO plumbline_store.alarm (rule, metric, severity, scope, object, observer, began, raised, decided, details)
+        VALUES ('clock', 'clock_error', 'minor', 'probe', 'pc', 'pc', now(), now(), now(), '{}') RETURNING id)
+    INSERT INTO plumbline_store.alarm_news (alarm) SELECT id FROM a" >/dev/null
+cut z1
+becomes 'a link, while a clock is bad' 'open' "SELECT state FROM plumbline_store.problem WHERE cause = 'z1'"
+number=$(sql "SELECT id FROM plumbline_store.problem WHERE cause = 'z1'")
+does show "$number"
+check 'evidence: the clock' says out '^  clock +the clock of probe pc is bad: clock since [0-9TZ:-]{20}$'
+check 'what could not be sent' says out '^  send_errors +14 packets could not even be sent: the interface or a route is gone$'
+check 'the budget, of this month' says out '^  budget +service s202 has used 60% of what its month allows \(gold flr\)$'
+
+# --- What is retired ---
+sql "UPDATE plumbline_store.alarm SET recorded_at = recorded_at - interval '2 min' WHERE object LIKE 'y%'" >/dev/null
+sed -i -e '/^  y3:/s/state: active/state: retired/' -e '/^  y2:/s/classes: \[gold, be\]/classes: [gold]/' "$TEST_DIR/inventory.yaml"
+kill -HUP "${TEST_PID[one]}"
+becomes 'an alarm of what is retired is over, with the reason' "$(printf 'y2\tbe\tthe link has this class no more\ny3\tbe\tit is retired, or not in the inventory any more\ny3\tgold\tit is retired, or not in the inventory any more')" \
+    "SELECT object, class, details->>'text' FROM plumbline_store.alarm WHERE object LIKE 'y%' AND cleared IS NOT NULL ORDER BY object, class"
+becomes 'which is told' 'open change change' "$(told 8 noc)"
+check 'with the reason too' answers "SELECT event->'changes' @> '[\"cut of link y3: it is retired, or not in the inventory any more\", \"cut of link y2: the link has this class no more\"]' FROM plumbline_store.outbox WHERE problem = 8 AND hook = 'noc' ORDER BY id DESC LIMIT 1" t
+check_equal 'nothing that is open is of what is gone' 0 "$(sql "SELECT count(*) FROM plumbline_store.alarm WHERE cleared IS NULL AND (object = 'y3' OR (object = 'y2' AND class = 'be'))")"
 check 'steps of a problem are numbered' answers "SELECT bool_and(n = number) FROM (SELECT number, row_number() OVER (PARTITION BY problem ORDER BY number) n FROM plumbline_store.problem_step) s" t
 test_end

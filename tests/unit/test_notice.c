@@ -230,6 +230,13 @@ the_operator_hears_all_of_it(void)
     CU_ASSERT_EQUAL(cJSON_GetArraySize(cJSON_GetObjectItem(event, "evidence")), 1);
     CU_ASSERT(cJSON_IsObject(cJSON_GetObjectItem(event, "acknowledged")));
     cJSON_Delete(event);
+    /* Until when somebody had it in hand. */
+    for (int ms = 2000; ms <= 2001; ms++) {
+        s.p->ack.until = desk_world_at(ms);
+        event = notice_event(&n, hook(&s, "noc"), "remind");
+        CU_ASSERT_EQUAL(cJSON_IsObject(cJSON_GetObjectItem(event, "acknowledged")), ms == 2001);
+        cJSON_Delete(event);
+    }
     notice_fini(&n);
     finish(&s);
 }

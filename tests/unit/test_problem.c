@@ -291,6 +291,45 @@ a_budget_does_not_keep_a_problem_of_links_open(void)
     symptom_free(burn);
 }
 
+/* Time is told in minutes from when it opened; who asked for it is reminded each hour. */
+static bool
+reminds(struct life *l, int64_t minute)
+{
+    return problem_reminds(l->p, problem_heard(l->p, "noc"), span_of_ns(3600 * NS_PER_S),
+                           desk_world_at(minute * 60000));
+}
+
+static void
+who_heard_of_it_is_reminded_until_somebody_has_it(void)
+{
+    struct life l;
+    begin(&l);
+
+    struct symptom *s = raise_on(&l, 0, INV_CRITICAL, 0);
+    review(&l, 0);
+    CU_ASSERT(!reminds(&l, 600)); /* Nobody was told. */
+    tell(&l, true);
+    problem_heard(l.p, "noc")->at = desk_world_at(0);
+    CU_ASSERT(!reminds(&l, 59));
+    CU_ASSERT(reminds(&l, 60));
+    CU_ASSERT(
+        !problem_reminds(l.p, problem_heard(l.p, "noc"), span_of_ns(0), desk_world_at(1 << 30)));
+    CU_ASSERT(!problem_reminds(l.p, NULL, span_of_ns(1), desk_world_at(1 << 30)));
+    problem_heard(l.p, "noc")->at = desk_world_at(60 * 60000); /* It was. */
+    CU_ASSERT(!reminds(&l, 119));
+    CU_ASSERT(reminds(&l, 120));
+    l.p->ack.by = strdup("ann");
+    CU_ASSERT(!reminds(&l, 120));
+    CU_ASSERT(!reminds(&l, 100000)); /* Until it ends. */
+    l.p->ack.until = desk_world_at(240 * 60000);
+    CU_ASSERT(!reminds(&l, 239));
+    CU_ASSERT(reminds(&l, 240));
+    clear(&l, s, 250 * 60000);
+    review(&l, 250 * 60000);
+    CU_ASSERT(!reminds(&l, 1000));
+    finish(&l);
+}
+
 int
 main(void)
 {
@@ -304,6 +343,8 @@ main(void)
         {"merged it is over, and the other has all", merged_it_is_over_and_the_other_has_all},
         {"it is held while all that is bad is in a window",
          it_is_held_while_all_that_is_bad_is_in_a_window},
+        {"who heard of it is reminded until somebody has it",
+         who_heard_of_it_is_reminded_until_somebody_has_it},
         {"a budget does not keep a problem of links open",
          a_budget_does_not_keep_a_problem_of_links_open},
         CU_TEST_INFO_NULL};
