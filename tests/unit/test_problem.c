@@ -318,6 +318,9 @@ who_heard_of_it_is_reminded_until_somebody_has_it(void)
     problem_heard(l.p, "noc")->at = desk_world_at(60 * 60000); /* It was. */
     CU_ASSERT(!reminds(&l, 119));
     CU_ASSERT(reminds(&l, 120));
+    l.p->told = false; /* It is back, and that is told first. */
+    CU_ASSERT(!reminds(&l, 120));
+    l.p->told = true;
     l.p->ack.by = strdup("ann");
     CU_ASSERT(!reminds(&l, 120));
     CU_ASSERT(!reminds(&l, 100000)); /* Until it ends. */

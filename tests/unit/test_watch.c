@@ -365,7 +365,7 @@ a_stranger_raises_nothing(void)
 {
     struct watch_world *w = watch_world_new(LINK_L1, "");
 
-    snprintf(w->keys[0].object, sizeof w->keys[0].object, "stranger");
+    w->distrusted = true;
     watch_world_run(w, 0, 10, good);
     watch_world_run(w, 10, 400, dead);
     CU_ASSERT_EQUAL(w->said_count, 0);

@@ -45,7 +45,8 @@ struct watch_world {
     struct instant now;
     struct said said[WATCH_SAID];
     size_t said_count;
-    bool away; /* Nobody writes what waits. */
+    bool away;       /* Nobody writes what waits. */
+    bool distrusted; /* The link is not this probe's. */
 };
 
 static inline struct instant
@@ -57,7 +58,9 @@ watch_at(int64_t second)
 static inline bool
 watch_world_trust(const char *source, const struct session_key *key, void *aux)
 {
-    return aux && strcmp(source, key->observer) == 0 && strcmp(key->object, "stranger") != 0;
+    const struct watch_world *w = aux;
+
+    return !w->distrusted && strcmp(source, key->observer) == 0;
 }
 
 static inline int
