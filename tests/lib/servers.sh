@@ -59,7 +59,8 @@ pg_make() {
     }
 }
 
-# pg_init DIR: an empty cluster; fsync stays on, locale C.  With PLUMBLINE_EMPTY_CLUSTER a
+# pg_init DIR: an empty cluster; fsync stays on, locale C; its shared segments are files of its
+# folder, for those of one that was killed and not started again would stay in /dev/shm.  With PLUMBLINE_EMPTY_CLUSTER a
 # copy of the one there, which pg_make made.
 pg_init() {
     PG_DIR=$1
@@ -76,6 +77,7 @@ listen_addresses = ''
 unix_socket_directories = '$PG_DIR'
 max_connections = 40
 shared_buffers = 64MB
+dynamic_shared_memory_type = mmap
 max_wal_size = 512MB
 log_min_messages = warning
 END
