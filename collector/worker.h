@@ -43,10 +43,12 @@ enum worker_count {
     WORKER_FAR_JUDGED,
     WORKER_POSTGRESQL_LOST,
     WORKER_REDIS_LOST,
-    WORKER_REDIS_REFUSED,  /* Commands: an ACL, or no memory. */
-    WORKER_ROLLUPS,        /* Quarter hours and days of series, merged. */
-    WORKER_ALARMS_WRITTEN, /* What of alarms changed; and */
-    WORKER_ALARMS_REFUSED, /* how often PostgreSQL took nothing of it, and it waits. */
+    WORKER_REDIS_REFUSED,   /* Commands: an ACL, or no memory. */
+    WORKER_ROLLUPS,         /* Quarter hours and days of series, merged. */
+    WORKER_ALARMS_WRITTEN,  /* What of alarms changed; and */
+    WORKER_ALARMS_REFUSED,  /* how often PostgreSQL took nothing of it, and it waits. */
+    WORKER_WINDOWS_REFUSED, /* How often windows of alarms began anew, for PostgreSQL gave no rows.
+                             */
     WORKER_COUNTS
 };
 
