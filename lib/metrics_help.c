@@ -156,6 +156,8 @@ static const struct {
     {"courier", "disabled", "Hooks whose target wants nothing any more (410)."},
     {"courier", "unreadable", "Times that a hook's file could not be read."},
     {"courier", "failed", "Rounds of delivering given up: the journal says why."},
+    {"purse", "rounds", "Looks at how fast budgets are spent."},
+    {"purse", "failed", "Looks at budgets that PostgreSQL refused: the journal says why."},
     {"past", "made", "Pasts that alarms compare with, made."},
     {"past", "too_little", "Pasts of which too little is known: their alarms say nothing."},
     {"past", "bad_rows", "Rows left out of a past: they do not decode."},
