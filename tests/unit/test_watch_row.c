@@ -410,6 +410,37 @@ short_rules_take_nothing_of_rows(void)
     world_free(w);
 }
 
+/* A far end was found not to have been there, which the stream did not know. */
+static void
+on_what_is_committed_rows_have_the_last_word(void)
+{
+    struct world *w = world_new();
+    struct watch *whole = watch_of(w);
+
+    for (int t = 600; t < SECONDS; t++) {
+        w->script[0][t].fwd = t % 10 == 0;
+        w->script[1][t].fwd = t % 10 == 5;
+    }
+    for (int t = 715; t < 720; t++) {
+        w->script[0][t].fwd = 10;
+        w->script[0][t].flags = DT_UNDETERMINED;
+    }
+    stream(w, whole, 0, SECONDS);
+    watch_free(whole);
+    const struct alarm_episode *e = said(w, "brown");
+    struct alarm_episode wanted = e ? *e : (struct alarm_episode){.flaps = 0};
+    struct watch *other = watch_of(w);
+    tell_rows(w, other, 720);
+    for (int t = 715; t < 720; t++) {
+        w->script[0][t].flags = 0;
+    }
+    stream(w, other, 713, SECONDS);
+    CU_ASSERT_TRUE(wanted.raised.ns > (T0 + 720) * NS_PER_S);
+    check_same(&wanted, said(w, "brown"));
+    watch_free(other);
+    world_free(w);
+}
+
 static void
 what_reaches_too_far_begins_anew(void)
 {
@@ -452,6 +483,8 @@ main(void)
         {"a_clean_row_has_one_delay_and_shares_what_came_twice",
          a_clean_row_has_one_delay_and_shares_what_came_twice},
         {"short_rules_take_nothing_of_rows", short_rules_take_nothing_of_rows},
+        {"on_what_is_committed_rows_have_the_last_word",
+         on_what_is_committed_rows_have_the_last_word},
         {"what_reaches_too_far_begins_anew", what_reaches_too_far_begins_anew},
         {"a_row_that_does_not_decode_is_counted_and_the_others_are_taken",
          a_row_that_does_not_decode_is_counted_and_the_others_are_taken},
