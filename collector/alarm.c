@@ -518,6 +518,26 @@ alarm_has(const struct alarm_cell *c, int flow, struct instant start)
            (!is_kept(f, number) || (slot_at(f, number)->count & FINAL));
 }
 
+struct span
+alarm_reach(const struct alarm_cell *c, struct span dt)
+{
+    struct alarm_flow f = {.dt = dt};
+
+    measure(c, &f);
+    /* A window need not end with the slot in which 'until' is. */
+    return span_of_ns(f.early ? 0 : (f.need + 1) * f.length.ns);
+}
+
+void
+alarm_told(struct alarm_cell *c, int flow, struct instant until)
+{
+    struct alarm_flow *f = &c->flows[flow];
+
+    if (!f->early && until.ns - 1 > f->taken) {
+        f->taken = until.ns - 1;
+    }
+}
+
 void
 alarm_prefetch(const struct alarm_cell *c, int flow)
 {

@@ -107,6 +107,14 @@ void alarm_prefetch(const struct alarm_cell *c, int flow);
  * nothing.  Returns whether alarm_decide() may have something to say. */
 bool alarm_take(struct alarm_cell *c, int flow, const struct alarm_sample *s);
 
+/* How far before an instant the windows that end there reach, of a flow of delta-t 'dt' that goes
+ * by final summaries alone; 0: early states count for it, and it is short. */
+struct span alarm_reach(const struct alarm_cell *c, struct span dt);
+
+/* All that began before 'until' was told of a flow that goes by final summaries alone: what comes
+ * of it again changes nothing. */
+void alarm_told(struct alarm_cell *c, int flow, struct instant until);
+
 /* What follows, once all flows' samples of a delta-t were taken.  0 and '*change'; -ENOMEM, and
  * nothing has changed. */
 int alarm_decide(struct alarm_cell *c, enum alarm_change *change);

@@ -1,7 +1,7 @@
 /* burn.h - alarms of metric 'budget': how fast an objective of a service spends what its month may.
  *
  * After inventory_sold.h (rules), pg.h and what judge.c wrote (plumbline_store.objective_state);
- * before desk.c, which calls it each minute.  Remembers in plumbline_store.burn what was spent and
+ * before purse.c, which calls it each minute.  Remembers in plumbline_store.burn what was spent and
  * when, and nothing in memory.
  *
  * An alarm is of a rule and a service; of its objectives the one that burns fastest decides.  Time

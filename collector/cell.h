@@ -30,6 +30,13 @@ cell_i4(const PGresult *r, int row, int column)
     return rd_be32(&rd);
 }
 
+/* Of a timestamptz, which counts microseconds since 2000. */
+static inline struct instant
+cell_instant(const PGresult *r, int row, int column)
+{
+    return instant_of_ns((cell_i8(r, row, column) + INT64_C(946684800) * 1000000) * NS_PER_US);
+}
+
 static inline bool
 cell_bool(const PGresult *r, int row, int column)
 {

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "burn.h"
 #include "desk_parts.h"
 #include "job.h"
 #include "log.h"
@@ -15,7 +14,6 @@
 #define AGAIN_S 1 /* After a failure, and while another collector has the desk. */
 #define LOCK 6
 #define POLL_MS 200
-#define BURN_EVERY_NS (60 * NS_PER_S)
 
 static const char *const count_names[DESK_COUNTS] = {"news",   "opened", "reopened",  "merged",
                                                      "ended",  "told",   "ended_for", "bad_rows",
@@ -28,9 +26,7 @@ struct desk {
     struct counter counters[DESK_COUNTS];
     pthread_mutex_t lock;
     struct desk_status status; /* Under 'lock'. */
-    bool told;                 /* The job's, as what follows. */
-    struct span burnt;         /* Monotonic: when budgets were looked at; 0: never. */
-    bool burn_told;
+    bool told;                 /* The job's. */
 };
 
 /* --- What it says of itself ----------------------------------------------- */
@@ -93,25 +89,6 @@ look(struct table *t, size_t *taken)
     return err;
 }
 
-/* Budgets, in a transaction of their own: what is refused of them holds up nothing else, and comes
- * with the next look. */
-static void
-look_at_budgets(struct desk *d, PGconn *conn)
-{
-    char why[256] = "";
-
-    if (d->burnt.ns && mono_now().ns - d->burnt.ns < BURN_EVERY_NS) {
-        return;
-    }
-    d->burnt = mono_now();
-    int err = burn_round(conn, d->inventory, d->config->hold, instant_now(), why, sizeof why);
-    if (err && !d->burn_told) {
-        log_warnx("%s: how fast budgets are spent is not known, tried again each minute: %s",
-                  d->config->collector, err == -EIO ? why : strerror(-err));
-    }
-    d->burn_told = err;
-}
-
 /* Until there is news, or it is time to look again. */
 static void
 wait_for_news(struct table *t)
@@ -145,7 +122,6 @@ desk_round(struct job *job, PGconn *conn, void *aux)
     }
     while (!err && !job_is_stopping(job)) {
         size_t taken = 0;
-        look_at_budgets(d, conn);
         err = look(&t, &taken);
         d->told = d->told && err;
         if (!err) {

@@ -247,6 +247,10 @@ exposition_fill(const struct exposition *e, struct metrics *m)
         const struct counter_group group = past_counters(e->past);
         metrics_group(m, &group, NULL);
     }
+    if (e->purse) {
+        const struct counter_group group = purse_counters(e->purse);
+        metrics_group(m, &group, NULL);
+    }
     if (e->desk) {
         fill_desk(e, m);
     }

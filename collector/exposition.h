@@ -1,7 +1,7 @@
 /* exposition.h - what this collector shows at /metrics.
  *
- * After worker.h, judge.h, past.h, desk.h, keeper.h, courier.h; before main.c.  Runs in the main
- * thread: counters and views of threads may be read by any. */
+ * After worker.h, judge.h, past.h, purse.h, desk.h, keeper.h, courier.h; before main.c.  Runs in
+ * the main thread: counters and views of threads may be read by any. */
 #ifndef PLUMBLINE_COLLECTOR_EXPOSITION_H
 #define PLUMBLINE_COLLECTOR_EXPOSITION_H
 
@@ -13,6 +13,7 @@
 #include "keeper.h"
 #include "metrics.h"
 #include "past.h"
+#include "purse.h"
 #include "worker.h"
 
 struct exposition {
@@ -22,6 +23,7 @@ struct exposition {
     unsigned worker_count;
     struct judge *judge; /* NULL: there is none yet. */
     struct past *past;
+    struct purse *purse;
     struct desk *desk; /* The same. */
     struct keeper *keeper;
     struct courier *courier; /* The same. */

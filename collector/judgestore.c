@@ -42,13 +42,6 @@ timestamp(char buf[TIMESTAMP_SIZE], struct instant i)
     return buf;
 }
 
-/* A timestamptz cell. */
-static struct instant
-cell_instant(const PGresult *r, int row, int column)
-{
-    return instant_of_ns((cell_i8(r, row, column) + INT64_C(946684800) * 1000000) * NS_PER_US);
-}
-
 static PGresult *
 ask(struct judgestore *s, const char *sql, int count, const char *const *values)
 {

@@ -20,6 +20,7 @@
 #include "keeper.h"
 #include "log.h"
 #include "past.h"
+#include "purse.h"
 #include "scrape.h"
 #include "service.h"
 #include "worker.h"
@@ -41,6 +42,7 @@ struct collector {
     struct judge *judge;
     struct courier *courier;
     struct past *past;
+    struct purse *purse;
     struct desk *desk;
     struct scrape *scrape;
 };
@@ -103,10 +105,12 @@ start_workers(struct collector *c)
 static void
 stop_jobs(struct collector *c)
 {
+    purse_stop(c->purse);
     past_stop(c->past);
     courier_stop(c->courier);
     desk_stop(c->desk);
     judge_stop(c->judge);
+    c->purse = NULL;
     c->past = NULL;
     c->courier = NULL;
     c->desk = NULL;
@@ -127,6 +131,9 @@ start_jobs(struct collector *c)
     }
     if (!err) {
         err = past_start(&c->past, c->config, c->inventory);
+    }
+    if (!err) {
+        err = purse_start(&c->purse, c->config, c->inventory);
     }
     return err;
 }
@@ -177,6 +184,7 @@ fill_metrics(struct metrics *m, void *aux)
                                  .worker_count = c->worker_count,
                                  .judge = c->judge,
                                  .past = c->past,
+                                 .purse = c->purse,
                                  .desk = c->desk,
                                  .keeper = c->keeper,
                                  .courier = c->courier};

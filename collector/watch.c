@@ -11,7 +11,7 @@
 #define TICK_MAX_NS (5 * NS_PER_S)
 
 const char *const watch_count_names[WATCH_COUNTS] = {"raised", "raised_again", "cleared", "changed",
-                                                     "over"};
+                                                     "over",   "rows",         "rows_bad"};
 
 /* --- Life ------------------------------------------------------------------------- */
 
@@ -99,6 +99,7 @@ watch_free(struct watch *w)
     free(w->waiting);
     free(w->touched);
     free(w->sessions);
+    free(w->records);
     hist_free(w->delays);
     hist_free(w->variations);
     free(w);
@@ -222,8 +223,8 @@ sessions_grow(struct watch *w, uint32_t index)
 }
 
 /* Its cells, once it is known which they are. */
-static int
-learn(struct watch *w, const struct assemble_session *s, struct watch_session **out)
+int
+watch_learn(struct watch *w, const struct assemble_session *s, struct watch_session **out)
 {
     int err = s->index < w->session_room ? 0 : sessions_grow(w, s->index);
 
@@ -247,8 +248,8 @@ learn(struct watch *w, const struct assemble_session *s, struct watch_session **
     return err;
 }
 
-static int
-touch(struct watch *w, struct watch_cell *c)
+int
+watch_touch(struct watch *w, struct watch_cell *c)
 {
     if (c->cell.touched) {
         return 0;
@@ -293,17 +294,11 @@ prefetch(const struct watch *w, uint32_t index)
     }
 }
 
-static bool
-is_delay(const struct inv_alarm *rule)
-{
-    return inv_metric_unit(rule->metric.kind) == INV_NS;
-}
-
 static int
 take_told(struct watch *w, const struct told *t)
 {
     struct watch_session *ws = NULL;
-    int err = learn(w, t->session, &ws);
+    int err = watch_learn(w, t->session, &ws);
 
     prefetch(w, t->session->index);
     if (err || !ws->path || instant_before(t->start, ws->path->in_service)) {
@@ -313,7 +308,7 @@ take_told(struct watch *w, const struct told *t)
         struct watch_cell *c = &ws->path->cells[i];
         struct alarm_sample sample = {.start = t->start};
         /* A quantile is dear: not of what is known already. */
-        if (t->final && is_delay(c->cell.rule) && alarm_has(&c->cell, ws->flow, t->start)) {
+        if (t->final && watch_is_delay(c->cell.rule) && alarm_has(&c->cell, ws->flow, t->start)) {
             continue;
         }
         if (t->final) {
@@ -322,7 +317,7 @@ take_told(struct watch *w, const struct told *t)
             watch_sample_early(c->cell.rule, t->early, &sample);
         }
         if (sample.count && alarm_take(&c->cell, ws->flow, &sample)) {
-            err = touch(w, c);
+            err = watch_touch(w, c);
         }
     }
     return err;
@@ -339,8 +334,8 @@ tell(struct watch *w, const struct assemble *a, int64_t session_id, uint64_t dt_
            t->start.ns <= now.ns + ASSEMBLE_AHEAD_NS;
 }
 
-static int
-decide(struct watch *w)
+int
+watch_decide(struct watch *w)
 {
     int err = 0;
 
@@ -379,7 +374,7 @@ take_health(struct watch *w, const Plumbline__Telemetry__Health *h, struct insta
                                        .broken = !h->clock_synchronised || error > rule->raise,
                                        .value_ns = error < INT64_MAX ? (int64_t)error : INT64_MAX};
         if (rule->metric.kind == INV_CLOCK_ERROR && alarm_take(&c->cell, 0, &s)) {
-            err = touch(w, c);
+            err = watch_touch(w, c);
         }
     }
     return err;
@@ -410,7 +405,7 @@ watch_take(struct watch *w, const struct assemble *a, const pb_batch *batch, str
     if (!err && batch->health && dated) {
         err = take_health(w, batch->health, instant_of_ns(batch->made_at_ns));
     }
-    int failed = decide(w);
+    int failed = watch_decide(w);
     return err ? err : failed;
 }
 

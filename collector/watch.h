@@ -3,7 +3,7 @@
  * After alarm.h and assemble.h; before alarmstore.h, which writes what changed.  Fed with batches
  * as the worker takes them.  Does no I/O; time comes from the batches, and of silence alone from
  * 'now'.  A watch is of one claim: whoever claims the source anew reads what was written
- * (watch_know) and is fed from the committed position on. */
+ * (watch_know) and what was committed (watch_row), and is fed from the committed position on. */
 #ifndef PLUMBLINE_WATCH_H
 #define PLUMBLINE_WATCH_H
 
@@ -25,8 +25,10 @@ enum watch_count {
     WATCH_RAISED,
     WATCH_RAISED_AGAIN,
     WATCH_CLEARED,
-    WATCH_CHANGED, /* More flows were over, or the way of the loss became known. */
-    WATCH_OVER,    /* Episodes that were over before they could be written, and too many. */
+    WATCH_CHANGED,  /* More flows were over, or the way of the loss became known. */
+    WATCH_OVER,     /* Episodes that were over before they could be written, and too many. */
+    WATCH_ROWS,     /* Committed rows that windows began with, and */
+    WATCH_ROWS_BAD, /* those that do not decode. */
     WATCH_COUNTS
 };
 extern const char *const watch_count_names[WATCH_COUNTS];
@@ -60,6 +62,37 @@ int watch_know(struct watch *w, const char *rule, enum watch_scope scope, const 
 /* What the past was, for relative rules: of link, class, metric and 'against'. */
 void watch_baseline(struct watch *w, const char *object, const char *class_name, const char *metric,
                     struct span against, int64_t value);
+
+/* --- What is committed --- */
+
+/* What the windows of a session's cells want of committed rows. */
+struct watch_want {
+    struct span reach; /* So far back; 0: nothing. */
+    bool ways;         /* Rows of both ways too. */
+};
+
+/* Of windows that reach further back than 'most' nothing is wanted: they begin anew.  0 or
+ * -ENOMEM. */
+int watch_want(struct watch *w, const struct assemble_session *s, struct span most,
+               struct watch_want *out);
+
+/* What was committed of a session's interval; made by row_make(), or the same read back. */
+struct watch_row {
+    struct instant start;
+    uint32_t seconds;
+    const struct row *of[DIRECTIONS]; /* Of the link; of a way NULL where it is not wanted. */
+    uint64_t lost_fwd;                /* Of what was lost, on the link's way there. */
+};
+
+/* Tells the session's windows, oldest row first, before the first batch.  Of a clean row only the
+ * whole is known: each delta-t of it has the row's delays, and its share of what was not sent, came
+ * twice or out of order.  0; -EBADMSG: it does not decode, and nothing was taken; -ENOMEM. */
+int watch_row(struct watch *w, const struct assemble_session *s, const struct watch_row *r);
+
+/* That were all rows up to 'until': of what is before it nothing more is taken.  0 or -ENOMEM. */
+int watch_rows_end(struct watch *w, struct assemble *a, struct instant until);
+
+/* --- What comes --- */
 
 /* A batch that 'a' has just taken.  0 or -ENOMEM. */
 int watch_take(struct watch *w, const struct assemble *a, const pb_batch *batch,

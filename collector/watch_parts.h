@@ -1,13 +1,15 @@
 /* watch_parts.h - what the files of watch.h share, and nobody else.
  *
  * Each calls those before it: watch_cell.c (cells, what waits to be written), watch_sample.c (what
- * a summary tells of a metric), watch.c (batches, and the source itself). */
+ * a summary tells of a metric), watch.c (batches, and the source itself), watch_row.c (what was
+ * committed). */
 #ifndef PLUMBLINE_WATCH_PARTS_H
 #define PLUMBLINE_WATCH_PARTS_H
 
 #include "texthash.h"
 
 #include "hist.h"
+#include "row.h"
 #include "watch.h"
 
 struct watch_path;
@@ -67,9 +69,11 @@ struct watch {
     struct watch_past *past;
     size_t past_count, past_room;
     struct hist *delays, *variations; /* To take a quantile from. */
-    struct instant told_until;        /* By the source's time; 0: it never spoke. */
-    struct instant heard;             /* By ours: the claim, or when something came. */
-    struct instant ticked;            /* 0: it was not listened to. */
+    struct dt_record *records;        /* Of a row, of each direction. */
+    size_t record_room;
+    struct instant told_until; /* By the source's time; 0: it never spoke. */
+    struct instant heard;      /* By ours: the claim, or when something came. */
+    struct instant ticked;     /* 0: it was not listened to. */
     bool unsynchronised;
 };
 
@@ -77,6 +81,13 @@ static inline void
 watch_note(struct watch *w, enum watch_count what)
 {
     counter_add(&w->config.counters[what], 1);
+}
+
+/* Whether it goes by a summary's delays, and not by its counts. */
+static inline bool
+watch_is_delay(const struct inv_alarm *rule)
+{
+    return inv_metric_unit(rule->metric.kind) == INV_NS || rule->metric.kind == INV_RT_FLOOR;
 }
 
 /* --- watch_cell.c ------------------------------------------------------------- */
@@ -101,6 +112,20 @@ int watch_gone(struct watch *w, const struct watch_gone *gone, const struct alar
 void watch_sample_final(struct watch *w, const struct inv_alarm *rule,
                         const struct session_key *key, const pb_summary *m,
                         struct alarm_sample *out);
+/* The same of a rule on delays (watch_is_delay()), with delays of the session's directions, and of
+ * one on counts. */
+void watch_sample_delays(struct watch *w, const struct inv_alarm *rule, const pb_summary *m,
+                         const struct dt_delay delays[DIRECTIONS], struct alarm_sample *out);
+void watch_sample_counts(const struct inv_alarm *rule, const struct session_key *key,
+                         const pb_summary *m, struct alarm_sample *out);
 void watch_sample_early(const struct inv_alarm *rule, const pb_early *m, struct alarm_sample *out);
+
+/* --- watch.c: 0 or -ENOMEM ---------------------------------------------------- */
+
+/* What the session is of, once it is known which cells it has. */
+int watch_learn(struct watch *w, const struct assemble_session *s, struct watch_session **out);
+/* The cell has news for watch_decide(). */
+int watch_touch(struct watch *w, struct watch_cell *c);
+int watch_decide(struct watch *w);
 
 #endif

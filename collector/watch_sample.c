@@ -16,17 +16,34 @@ take_loss(const struct session_key *key, const pb_summary *m, struct alarm_sampl
     out->send_errors = m->send_errors;
 }
 
-static int64_t
-mean(const pb_delay *d)
+static struct dt_delay
+delay_of(const pb_delay *d)
 {
-    return d->min_ns + d->sum_ns / (int64_t)d->count;
+    if (!d) {
+        return (struct dt_delay){.count = 0};
+    }
+    return (struct dt_delay){.count = d->count,
+                             .min_ns = d->min_ns,
+                             .range_ns = (uint64_t)d->range_ns,
+                             .sum_ns = (uint64_t)d->sum_ns,
+                             .hist = d->hist.data,
+                             .hist_size = d->hist.len,
+                             .ifdv = d->ifdv.data,
+                             .ifdv_size = d->ifdv.len};
 }
 
 static int64_t
-quantile(struct hist *scratch, ProtobufCBinaryData hist, uint32_t milli, int64_t min, int64_t max)
+mean(const struct dt_delay *d)
+{
+    return d->min_ns + (int64_t)d->sum_ns / (int64_t)d->count;
+}
+
+static int64_t
+quantile(struct hist *scratch, const uint8_t *hist, size_t size, uint32_t milli, int64_t min,
+         int64_t max)
 {
     hist_clear(scratch);
-    if (hist_merge_encoded(scratch, hist.data, hist.len) != HIST_OK || hist_count(scratch) == 0) {
+    if (hist_merge_encoded(scratch, hist, size) != HIST_OK || hist_count(scratch) == 0) {
         return INT64_MIN;
     }
     return hist_quantile(scratch, milli * 10, min, max);
@@ -34,23 +51,23 @@ quantile(struct hist *scratch, ProtobufCBinaryData hist, uint32_t milli, int64_t
 
 /* Of one direction; INT64_MIN: it has none. */
 static int64_t
-delay_value(struct watch *w, struct inv_metric metric, const pb_delay *d)
+delay_value(struct watch *w, struct inv_metric metric, const struct dt_delay *d)
 {
-    if (!d || d->count == 0) {
+    if (d->count == 0) {
         return INT64_MIN;
     }
-    int64_t max = d->min_ns + d->range_ns, v;
+    int64_t max = d->min_ns + (int64_t)d->range_ns, v;
     switch (metric.kind) {
     case INV_RT_MEAN:
     case INV_FD_MEAN:
         return mean(d);
     case INV_IFDV:
-        return quantile(w->variations, d->ifdv, metric.quantile_milli, 0, INT64_MAX);
+        return quantile(w->variations, d->ifdv, d->ifdv_size, metric.quantile_milli, 0, INT64_MAX);
     case INV_FDR:
-        v = quantile(w->delays, d->hist, metric.quantile_milli, d->min_ns, max);
+        v = quantile(w->delays, d->hist, d->hist_size, metric.quantile_milli, d->min_ns, max);
         return v == INT64_MIN ? v : v - d->min_ns;
     default:
-        return quantile(w->delays, d->hist, metric.quantile_milli, d->min_ns, max);
+        return quantile(w->delays, d->hist, d->hist_size, metric.quantile_milli, d->min_ns, max);
     }
 }
 
@@ -66,7 +83,7 @@ is_believed(const struct inv_alarm *rule, const pb_summary *m)
 
 static void
 take_delay(struct watch *w, const struct inv_alarm *rule, const pb_summary *m,
-           struct alarm_sample *out)
+           const struct dt_delay delays[DIRECTIONS], struct alarm_sample *out)
 {
     int64_t value;
 
@@ -74,10 +91,10 @@ take_delay(struct watch *w, const struct inv_alarm *rule, const pb_summary *m,
         return;
     }
     if (rule->metric.kind == INV_RT || rule->metric.kind == INV_RT_MEAN) {
-        value = delay_value(w, rule->metric, m->rt);
+        value = delay_value(w, rule->metric, &delays[DIR_RT]);
     } else {
-        int64_t fwd = delay_value(w, rule->metric, m->fwd);
-        int64_t bwd = delay_value(w, rule->metric, m->bwd);
+        int64_t fwd = delay_value(w, rule->metric, &delays[DIR_FWD]);
+        int64_t bwd = delay_value(w, rule->metric, &delays[DIR_BWD]);
         value = fwd > bwd ? fwd : bwd;
     }
     if (value != INT64_MIN) {
@@ -87,8 +104,25 @@ take_delay(struct watch *w, const struct inv_alarm *rule, const pb_summary *m,
 }
 
 void
-watch_sample_final(struct watch *w, const struct inv_alarm *rule, const struct session_key *key,
-                   const pb_summary *m, struct alarm_sample *out)
+watch_sample_delays(struct watch *w, const struct inv_alarm *rule, const pb_summary *m,
+                    const struct dt_delay delays[DIRECTIONS], struct alarm_sample *out)
+{
+    out->final = true;
+    if (m->flags & (DT_UNKNOWN | DT_UNDETERMINED)) {
+        return;
+    }
+    if (rule->metric.kind != INV_RT_FLOOR) {
+        take_delay(w, rule, m, delays, out);
+    } else if (delays[DIR_RT].count) {
+        out->count = 1;
+        out->value_ns = delays[DIR_RT].min_ns;
+        out->broken = (m->flags & DT_BELOW_FLOOR) != 0;
+    }
+}
+
+void
+watch_sample_counts(const struct inv_alarm *rule, const struct session_key *key,
+                    const pb_summary *m, struct alarm_sample *out)
 {
     out->final = true;
     if (m->flags & (DT_UNKNOWN | DT_UNDETERMINED)) {
@@ -107,17 +141,23 @@ watch_sample_final(struct watch *w, const struct inv_alarm *rule, const struct s
         out->count = m->received;
         out->lost = (uint64_t)m->duplicate_fwd + m->duplicate_bwd;
         break;
-    case INV_RT_FLOOR:
-        if (m->rt && m->rt->count) {
-            out->count = 1;
-            out->value_ns = m->rt->min_ns;
-            out->broken = (m->flags & DT_BELOW_FLOOR) != 0;
-        }
-        break;
     default:
-        take_delay(w, rule, m, out);
+        break;
     }
     out->lost = out->lost < out->count ? out->lost : out->count;
+}
+
+void
+watch_sample_final(struct watch *w, const struct inv_alarm *rule, const struct session_key *key,
+                   const pb_summary *m, struct alarm_sample *out)
+{
+    if (watch_is_delay(rule)) {
+        const struct dt_delay delays[DIRECTIONS] = {
+            [DIR_FWD] = delay_of(m->fwd), [DIR_BWD] = delay_of(m->bwd), [DIR_RT] = delay_of(m->rt)};
+        watch_sample_delays(w, rule, m, delays, out);
+    } else {
+        watch_sample_counts(rule, key, m, out);
+    }
 }
 
 void

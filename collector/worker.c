@@ -15,8 +15,8 @@
 #define ACK_EVERY_NS (10 * NS_PER_S)
 
 static const char *const count_names[WORKER_COUNTS] = {
-    "far_judged", "postgresql_lost", "redis_lost",     "redis_refused",
-    "rollups",    "alarms_written",  "alarms_refused", "alarms_given_up"};
+    "far_judged",     "postgresql_lost", "redis_lost",      "redis_refused",  "rollups",
+    "alarms_written", "alarms_refused",  "alarms_given_up", "windows_refused"};
 static const char *const source_count_names[SOURCE_COUNTS] = {
     "batches",    "rows",          "commits",        "claims",       "releases",
     "gaps",       "fence_refused", "quarantined",    "newer_format", "commits_refused",

@@ -48,6 +48,8 @@ enum worker_count {
     WORKER_ALARMS_WRITTEN,  /* What of alarms changed; and */
     WORKER_ALARMS_REFUSED,  /* how often PostgreSQL took nothing of it, and it waits. */
     WORKER_ALARMS_GIVEN_UP, /* Changes that it will never take, while it takes others. */
+    WORKER_WINDOWS_REFUSED, /* How often windows of alarms began anew, for PostgreSQL gave no rows.
+                             */
     WORKER_COUNTS
 };
 

@@ -6,10 +6,12 @@
 #include "worker_parts.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "baseline.h"
 #include "log.h"
+#include "windowstore.h"
 
 #define REFUSED_WAIT_NS NS_PER_S
 #define WATCH_AGAIN_NS (10 * NS_PER_S)
@@ -56,6 +58,29 @@ read_baselines(struct worker *w, struct source *s)
     return err;
 }
 
+/* Windows go on where they were, as far as it is committed. */
+static int
+read_windows(struct worker *w, struct source *s, struct instant until)
+{
+    const struct span began = mono_now();
+    char why[256];
+    int err = windowstore_read(store_connection(w->store), s->assemble, s->watch, until,
+                               w->inventory->interval, why, sizeof why);
+
+    log_debug("%s: windows of its alarms read in %" PRId64 " ms", s->name,
+              (mono_now().ns - began.ns) / NS_PER_MS);
+    if (err == -EBADMSG) {
+        worker_count(w, WORKER_WINDOWS_REFUSED, 1);
+        if (log_bucket_pass(&w->alarm_bucket, mono_now())) {
+            log_errorx("worker %u: %s: PostgreSQL gives no rows for its alarms: %s; their windows "
+                       "begin anew",
+                       w->number, s->name, why);
+        }
+        err = 0;
+    }
+    return err;
+}
+
 int
 worker_watch(struct worker *w, struct source *s)
 {
@@ -78,6 +103,9 @@ worker_watch(struct worker *w, struct source *s)
         alarmstore_load(store_connection(w->store), s->id, since, now, s->watch, why, sizeof why);
     if (!err) {
         err = read_baselines(w, s);
+    }
+    if (!err) {
+        err = read_windows(w, s, until);
     }
     if (err) {
         watch_free(s->watch);

@@ -1,4 +1,4 @@
-/* burn.c - looks once at how fast budgets are spent, as the desk does each minute.
+/* burn.c - looks once at how fast budgets are spent, as the purse does each minute.
  *
  * usage: burn CONNINFO INVENTORY NOW HOLD   (seconds) */
 #include <stdio.h>

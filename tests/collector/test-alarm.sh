@@ -13,7 +13,7 @@ collector() { store_collector one "metrics: { listen: \"127.0.0.1:$port\" }" 'wo
 begin=$(($(date +%s) / 60 * 60 - 3600))
 {
     printf '%s\n' 'inventory: 1' 'interval: 60s' 'sites: { a: {} }' 'probes:'
-    for i in 1 2 3 4 5; do echo "  p$i: { site: a, address: 192.0.2.$i }"; done
+    for i in 1 2 3 4 5 6 7; do echo "  p$i: { site: a, address: 192.0.2.$i }"; done
     cat <<END
 classes: { c0: { dscp: ef, period: 100ms, size: 128, dt: 1s }, c1: { dscp: 0, period: 100ms, size: 128, dt: 1s } }
 links:
@@ -21,6 +21,8 @@ links:
   l2: { state: active, classes: [c0], flows: 4, ends: [ { probe: p2, address: 10.1.2.1 }, { probe: p3, address: 10.1.2.2 } ] }
   l3: { state: planned, classes: [c0], ends: [ { probe: p1, address: 10.1.3.1 }, { probe: p3, address: 10.1.3.2 } ] }
   l4: { state: active, classes: [c0, c1], rt_floor: 4ms, ends: [ { probe: p4, address: 10.1.4.1 }, { probe: p3, address: 10.1.4.2 } ] }
+  l6: { state: active, classes: [c0], ends: [ { probe: p6, address: 10.1.6.1 }, { probe: p3, address: 10.1.6.2 } ] }
+  l7: { state: active, classes: [c0], ends: [ { probe: p7, address: 10.1.7.1 }, { probe: p3, address: 10.1.7.2 } ] }
 alarms:
   slow: { metric: rt_p50, over: 60s, raise: 50ms, clear: 60s, severity: minor, classes: [c0] }
   silent: { metric: silence, over: 4s, clear: 2s, severity: major }
@@ -65,12 +67,29 @@ check_equal 'and who the far end is' 'p2' "$(sql "$(detail l1 cut far)")"
 becomes 'the desk has news of it' t 'SELECT EXISTS (SELECT FROM plumbline_store.alarm_news) OR EXISTS (SELECT FROM plumbline_store.problem_alarm)'
 check_equal 'a planned link wakes nobody' 0 "$(sql "$(count l3)")"
 
-# --- Killed, and read again ---
+# --- Killed, and read again: windows over minutes go on with what is committed ---
+# dim SOURCE FROM UNTIL: a tenth is lost, now this way and now that.
+dim() {
+    printf '%s\n' "source $1" 'lag 6' "link l${1#p} p3 0" 'epoch 1000' "sequence $2"
+    for ((t = $2; t < $3; t += 10)); do
+        printf '%s\n' "seconds $((begin + t)) 6 fwd=1" "seconds $((begin + t + 6)) 4 bwd=1"
+    done
+}
+dim p6 0 250 | feed
+becomes 'a brown-out is not one before its window is full' t "SELECT written_until = to_timestamp($((begin + 240))) AND NOT EXISTS (SELECT FROM plumbline_store.alarm WHERE rule = 'brown')
+    FROM plumbline_store.source_position WHERE source = 'p6'"
 for round in 1 2 3; do
     stop one KILL 5
     collector
-    check "claimed again ($round)" wait_for 30 answers "SELECT count(*) FROM plumbline_store.source_position WHERE owner_run IS NOT NULL" 5
+    check "claimed again ($round)" wait_for 30 answers "SELECT count(*) FROM plumbline_store.source_position WHERE owner_run IS NOT NULL" 7
 done
+dim p6 250 400 | feed
+dim p7 0 400 | feed
+becomes 'a brown-out is told when the window is full that began before' $'0\t300\t\t\t0' "$(alarm l6 brown)"
+becomes 'as it is without' $'0\t300\t\t\t0' "$(alarm l7 brown)"
+check_equal 'with the same counts' "$(sql "$(detail l7 brown sent)") $(sql "$(detail l7 brown fwd)") $(sql "$(detail l7 brown bwd)")" \
+    "$(sql "$(detail l6 brown sent)") $(sql "$(detail l6 brown fwd)") $(sql "$(detail l6 brown bwd)")"
+check_equal 'which are all that was' '3000 {"lost": 180} {"lost": 120}' "$(sql "$(detail l6 brown sent)") $(sql "$(detail l6 brown fwd)") $(sql "$(detail l6 brown bwd)")"
 printf '%s\n' 'source p1' 'lag 6' 'link l1 p2 0' 'link l3 p3 0' 'epoch 1000' 'sequence 234' \
     "seconds $((begin + 120)) 3 overdue=10 fwd=10" "seconds $((begin + 123)) 60" | feed
 becomes 'killed and read again: no second row, and it clears' $'60\t62\t134\t123\t0' "$(alarm l1 cut)"
@@ -116,11 +135,11 @@ sql 'ALTER TABLE plumbline_store.alarm DROP CONSTRAINT no_l4' >/dev/null
 
 # --- Silence ---
 check_equal 'who never spoke is not silent' 0 "$(sql "$(count p5)")"
-becomes 'who spoke and says no more is' t "SELECT count(*) = 3 AND bool_and(rule = 'silent' AND severity = 'major') FROM plumbline_store.alarm WHERE object IN ('p1', 'p2', 'p4') AND scope = 'probe' AND cleared IS NULL AND rule <> 'clock'"
+becomes 'who spoke and says no more is' t "SELECT count(*) = 5 AND bool_and(rule = 'silent' AND severity = 'major') FROM plumbline_store.alarm WHERE object IN ('p1', 'p2', 'p4', 'p6', 'p7') AND scope = 'probe' AND cleared IS NULL AND rule <> 'clock'"
 told=$(sql "SELECT count(*) FROM plumbline_store.alarm WHERE rule = 'silent'")
 stop one TERM 10
 collector
-check 'claimed again' wait_for 30 answers "SELECT count(*) FROM plumbline_store.source_position WHERE owner_run IS NOT NULL" 5
+check 'claimed again' wait_for 30 answers "SELECT count(*) FROM plumbline_store.source_position WHERE owner_run IS NOT NULL" 7
 sequence=342 # Of p1's next entry.
 speak() { # A second of p1 each second, until its alarm is cleared.
     local n=$((begin + 228))
@@ -142,4 +161,13 @@ becomes 'another cut' 1 "SELECT count(*) FROM plumbline_store.alarm WHERE object
 kill -HUP "${TEST_PID[one]}"
 becomes 'an alarm of a link that was retired is over' 0 "SELECT count(*) FROM plumbline_store.alarm WHERE object = 'l1' AND cleared IS NULL"
 check_equal 'with the reason' $'true\tthe link is retired' "$(sql "SELECT details->>'gone', details->>'text' FROM plumbline_store.alarm WHERE object = 'l1' ORDER BY id DESC LIMIT 1")"
+
+# --- PostgreSQL gives no rows: windows begin anew, and sources are claimed all the same ---
+stop one TERM 10
+sql 'REVOKE SELECT ON plumbline_store.interval_row FROM plumbline_writer' >/dev/null
+: >"$TEST_DIR/one.log"
+collector
+check 'rows that are not to be read are told' wait_for 30 grep -q 'gives no rows for its alarms: .*permission denied.*; their windows begin anew' "$TEST_DIR/one.log"
+sql 'GRANT SELECT ON plumbline_store.interval_row TO plumbline_writer' >/dev/null
+check 'and hold up no claim' wait_for 60 answers "SELECT count(*) FROM plumbline_store.source_position WHERE owner_run IS NOT NULL" 7
 test_end

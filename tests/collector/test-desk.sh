@@ -48,7 +48,13 @@ store_start
 check 'the inventory is right' plumbline check "$TEST_DIR/inventory.yaml" || test_end
 plumbline apply --yes >/dev/null 2>&1
 collector() { store_collector one 'hold: 2m' 'gather: 2s'; }
+# Who looks at budgets waits for this, until the first problem is there.
+start slow "$(pg_bin)/psql" -X -q -h "$PG_DIR" -p "$PG_PORT" -U postgres -d plumbline \
+    -c 'BEGIN; LOCK TABLE plumbline_store.burn; SELECT pg_sleep(300)'
+waiting() { echo "SELECT count(*) > 0 FROM pg_locks WHERE relation = 'plumbline_store.burn'::regclass AND $1"; }
+becomes 'a look at budgets takes long' t "$(waiting granted)"
 collector
+becomes 'as a collector finds' t "$(waiting 'NOT granted')"
 
 # raise RULE METRIC SEVERITY CLASSES LINK ...: as a worker does, each link and class.
 raise() {
@@ -83,6 +89,9 @@ told() { echo "SELECT string_agg(action, ' ' ORDER BY id) FROM plumbline_store.o
 cut x1
 becomes 'one link makes one problem' "$(printf 'open\tcritical\tloss\tlink\tx1\t')" "$(problem 1)"
 becomes 'of which the operator is told' 'open' "$(told 1 noc)"
+check_equal 'while budgets are still looked at' t "$(sql "$(waiting 'NOT granted')")"
+sql "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE relation = 'plumbline_store.burn'::regclass AND granted" >/dev/null
+stop slow
 check_equal 'in words' 'cut: link x1, 100% lost, gold and be, both directions' "$(sql 'SELECT title FROM plumbline_store.problem WHERE id = 1')"
 check_equal 'whose hook gets the same' 'cut: link x1, 100% lost, gold and be, both directions' "$(sql "SELECT event->>'title' FROM plumbline_store.outbox WHERE hook = 'noc'")"
 check_equal 'the tenant over the group is told as well' 'open' "$(sql "$(told 1 h1)")"

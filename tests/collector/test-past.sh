@@ -109,7 +109,7 @@ sql "INSERT INTO plumbline_store.judged_period (service, period_start, period_en
     INSERT INTO plumbline_store.objective_state (service, period_start, number, class, metric, direction, limit_value, unit, verdict, doubt, part, whole,
         needed, budget, used) SELECT 's0', period_start, 1, 'c0', 'flr', 'both', 10, 'milli_percent', 'met', '', 0, 0, 0, 1000, 7 FROM plumbline_store.judged_period"
 store_collector one
-becomes 'the desk looks at budgets' 7 "SELECT used FROM plumbline_store.burn WHERE service = 's0'"
+becomes 'a collector looks at budgets' 7 "SELECT used FROM plumbline_store.burn WHERE service = 's0'"
 becomes 'a value that is too old is dropped' 2 "SELECT count(*) FROM plumbline_store.baseline WHERE object = 'l3' AND observer = 'p4' AND against_s = 480 AND value_ns IS NULL"
 check_equal 'one that is not stays' 2 "$(sql "SELECT count(*) FROM plumbline_store.baseline WHERE object = 'l3' AND observer = 'p3' AND value_ns = 4711000")"
 stop one TERM 15
