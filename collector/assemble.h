@@ -1,11 +1,11 @@
 /* assemble.h - the stream of one source becomes intervals that can be written.
  *
- * After telemetry.h (decoded batches), before row.h and store.h.  Does no I/O;
- * time comes from the batches and 'now', so that simulated time tests it.  Holds
- * what is not decided yet in wire encoding, and knows which position of the
- * stream is safe to commit: the last before anything that a not yet written
- * interval needs.  So a collector that starts at the committed position comes to
- * the same rows.
+ * After telemetry.h (decoded batches) and assemble_session.h, before row.h and
+ * store.h.  Does no I/O; time comes from the batches and 'now', so that simulated
+ * time tests it.  Holds what is not decided yet in wire encoding, and knows which
+ * position of the stream is safe to commit: the last before anything that a not
+ * yet written interval needs.  So a collector that starts at the committed
+ * position comes to the same rows.
  *
  * A source's time advances only by its own stream: an interval is over when a
  * batch's final_until passes its end.  A delta-t that did not come is unknown
@@ -17,6 +17,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "assemble_liveness.h"
+#include "assemble_session.h"
 #include "bytes.h"
 #include "counter.h"
 #include "nstime.h"
@@ -57,34 +59,6 @@ struct assemble_config {
     assemble_trust_fn *trust;
     void *aux;
     struct counter *counters; /* ASSEMBLE_COUNTS; may be shared by the sources of a thread. */
-};
-
-struct assemble_session {
-    int64_t id, params_id, series[DIRECTIONS]; /* Series of the link's direction. */
-    struct session_key key;
-    uint32_t index; /* Dense, in this source. */
-    bool trusted;
-    bool stored; /* In the session table. */
-    /* For live. */
-    bool has_early, has_last;
-    pb_early early;
-    pb_summary last;                 /* Without delays but ... */
-    pb_delay last_delay[DIRECTIONS]; /* ... these, without histograms; session's frame. */
-    /* The assembler's. */
-    uint64_t next_dt;          /* All before came, or never will; 0: it has not spoken. */
-    struct instant since;      /* It was not there before: what was final when it was announced. */
-    struct position announced; /* In which batch of ours; 0-0: before we began. */
-    bool written;              /* Has had a row. */
-    uint64_t epoch;            /* In whose dictionary it was seen last. */
-    bool gap;                  /* From next_dt on unknown until it speaks again. */
-    struct assemble_session *next;
-};
-
-struct assemble_liveness {
-    uint64_t second;
-    uint32_t seconds;
-    bool sending, reflecting;
-    int64_t generation, serving_id;
 };
 
 struct assemble;
@@ -147,10 +121,6 @@ void assemble_done(struct assemble *a);
 struct position assemble_read(const struct assemble *a); /* Last entry taken. */
 struct position assemble_safe(const struct assemble *a);
 
-/* Whether the session is to be stored by a commit of 'safe'.  One that will be
- * announced again to whoever begins there, and has no row yet, is not: it would
- * be missed from before it was. */
-bool assemble_session_due(const struct assemble_session *s, struct position safe);
 struct instant assemble_written_until(const struct assemble *a);
 struct instant assemble_final_until(const struct assemble *a);
 size_t assemble_held(const struct assemble *a);
@@ -161,11 +131,5 @@ const struct assemble_session *assemble_session(const struct assemble *a, int64_
 /* All sessions, as a list by 'next'. */
 struct assemble_session *assemble_sessions(struct assemble *a);
 size_t assemble_session_count(const struct assemble *a);
-
-/* Reads one stored liveness record: calls 'fn' for each run of seconds.  false
- * if it does not decode. */
-typedef void liveness_read_fn(const struct assemble_liveness *l, void *aux);
-bool liveness_read(const void *bytes, size_t size, struct instant start, liveness_read_fn *fn,
-                   void *aux);
 
 #endif

@@ -164,8 +164,8 @@ read_far(struct farend *f, PGconn *conn, const struct pending *p, struct farend_
                           3, span, true, why, why_size);
     for (int i = 0; r && i < PQntuples(r); i++) {
         struct instant start = instant_of_ns(be64_of(PQgetvalue(r, i, 0)) * NS_PER_S);
-        liveness_read(PQgetvalue(r, i, 1), (size_t)PQgetlength(r, i, 1), start, on_liveness,
-                      &reading);
+        assemble_liveness_read(PQgetvalue(r, i, 1), (size_t)PQgetlength(r, i, 1), start,
+                               on_liveness, &reading);
     }
     PQclear(servings);
     if (!r) {

@@ -595,12 +595,12 @@ liveness_comes_back_and_its_truncations_are_refused(void)
     }
     CU_ASSERT_TRUE_FATAL(assemble_over(r.a, &start, &seconds));
     const uint8_t *bytes = assemble_liveness(r.a, &size);
-    CU_ASSERT_TRUE(liveness_read(bytes, size, start, collect_seconds, &sum));
+    CU_ASSERT_TRUE(assemble_liveness_read(bytes, size, start, collect_seconds, &sum));
     CU_ASSERT_EQUAL(sum, 60);
     CU_ASSERT_TRUE(size < 24);
     for (size_t k = 2; k < size; k++) {
         uint8_t *exact = exact_copy(bytes, k);
-        CU_ASSERT_FALSE(liveness_read(exact, k, start, collect_seconds, &ignored));
+        CU_ASSERT_FALSE(assemble_liveness_read(exact, k, start, collect_seconds, &ignored));
         free(exact);
     }
     assemble_free(r.a);
