@@ -23,7 +23,7 @@ struct promise {
     size_t way_count;
     struct bond **wholes; /* One a class. */
     size_t whole_count;
-    /* promise.c's.  period_end.ns 0: not begun. */
+    /* promise_period.c's.  period_end.ns 0: not begun. */
     const struct inv_sla *sla; /* Valid at the period's start; NULL: nothing is promised. */
     struct inventory *older;   /* Whose it is, if it is not the newest version. */
     /* Of the period [from, period_end) is judged: what lies before the month's end, and in which

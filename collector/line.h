@@ -80,7 +80,7 @@ struct line {
     uint64_t run_count;
     struct line_transition *transitions; /* Of the open quarter hour. */
     size_t transition_count, transition_room;
-    /* Complete quarter hours of the period that runs; promise.c's. */
+    /* Complete quarter hours of the period that runs; promise_period.c's. */
     struct instant period_start, period_end; /* Empty: of no promise. */
     struct tally period;
     struct line *next; /* Of the same way, bond. */

@@ -1,5 +1,8 @@
-/* promise_parts.h - what the files of promise.h share, and nobody else: promise.c (periods, states,
- * verdicts), promise_credit.c (what a missed one gives back). */
+/* promise_parts.h - what the files of promise.h share, and nobody else.  Each calls only those
+ * before it: promise_period.c (which period), promise_state.c (how it stands), promise_credit.c
+ * (what a missed objective gives back), promise.c (verdicts).
+ *
+ * After promise_judge.h (an objective's result) and promise_text.h (as PostgreSQL takes it). */
 #ifndef PLUMBLINE_PROMISE_PARTS_H
 #define PLUMBLINE_PROMISE_PARTS_H
 
@@ -7,27 +10,24 @@
 #include "judgeplan.h"
 #include "judgestore.h"
 #include "objective.h"
+#include "pg.h"
 #include "promise.h"
-
-#define PROMISE_NUMBER_SIZE 32
-
-/* One objective as it was judged. */
-struct judged {
-    const struct inv_objective *objective;
-    struct objective_result result;
-    char worst[3 * SERIES_NAME_MAX];
-    bool any;
-};
-
-/* In decimal, into 'buf'. */
-const char *promise_number(char buf[PROMISE_NUMBER_SIZE], int64_t v);
+#include "promise_judge.h"
+#include "promise_text.h"
 
 /* A statement's result in text, the caller's; NULL: -EIO, and why is in s->why. */
-PGresult *promise_ask(struct judgestore *s, const char *sql, int count, const char *const *values);
+static inline PGresult *
+promise_ask(struct judgestore *s, const char *sql, int count, const char *const *values)
+{
+    PGresult *r = pg_call(s->conn, sql, count, values);
 
-/* Where the first quarter hour of the period begins that the promise holds for.  What of it is
- * before the service came into force is excluded delta-t by delta-t (line.h). */
-struct instant promise_from(const struct promise *p);
+    if (PQresultStatus(r) != PGRES_TUPLES_OK && PQresultStatus(r) != PGRES_COMMAND_OK) {
+        pg_error(s->conn, r, s->why, sizeof s->why);
+        PQclear(r);
+        return NULL;
+    }
+    return r;
+}
 
 /* --- Credits ---------------------------------------------------------------- */
 
