@@ -291,7 +291,7 @@ take_arguments(struct ping *p, int argc, char **argv)
 
 /* --- Events. --- */
 
-/* As match.c judges them, at a glance. */
+/* As match_fate.c judges them, at a glance. */
 static bool
 times_can_be_used(const struct exchange *e, int64_t around)
 {

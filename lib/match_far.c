@@ -1,6 +1,6 @@
 /* match_far.c - which packets the far end received, as far as its replies tell:
  * reception reports, its own sequence, epochs, reordering, true T3. */
-#include "match_state.h"
+#include "match_far.h"
 
 #include <string.h>
 

@@ -1,6 +1,9 @@
-/* match_state.h - what one session remembers: shared by match.c (delta-t and
- * fates), match_far.c (what the far end tells) and match_way.c (what is seen of the way),
- * by nobody else.
+/* match_state.h - what one session remembers: for the files match*.c, and for
+ * nobody else.
+ *
+ * From the bottom up: match_window.h (delta-t that are not final, places of packets),
+ * match_far.h (what the far end tells), match_way.h (what is seen of the way),
+ * match_delay.h, match_fate.h; match_event.c takes events, match.c hands delta-t out.
  *
  * Sequences are extended to 64 bits; the window of packets whose delta-t is not
  * final is [low, next), in a ring of a power of two.  The rings of bits have at
@@ -163,24 +166,5 @@ match_bit(const struct match *m, const uint64_t *bits, uint64_t sequence)
 {
     return bits[(sequence & (m->bit_count - 1)) / 64] >> sequence % 64 & 1;
 }
-
-/* Takes what the first copy of a reply tells about this packet and others. */
-void match_far_reply(struct match *m, uint64_t sequence, struct packet *p,
-                     const struct exchange *e);
-
-/* ... and an extra copy; the packet's summary counts it. */
-void match_far_duplicate(struct match *m, uint64_t sequence, struct packet *p,
-                         const struct exchange *e);
-
-void match_far_follow_up(struct match *m, const struct exchange_follow_up *f);
-
-/* Takes what a reply shows of the way; 'o' is its packet's. */
-void match_way_reply(struct match *m, struct open_dt *o, const struct exchange *e);
-
-/* Tells what changed, once, when 'o' becomes final. */
-void match_way_tell(struct match *m, const struct open_dt *o, const struct match_sinks *sinks);
-
-/* The true T3 of a replied packet, or NULL. */
-const struct follow_up *match_far_true_t3(const struct match *m, const struct packet *p);
 
 #endif

@@ -1,6 +1,6 @@
 /* match_way.c - what replies show of the way of a session (TTL, DSCP), and that it
  * changed. */
-#include "match_state.h"
+#include "match_way.h"
 
 /* What is compared from packet to packet. */
 static const enum match_change seen_values[] = {MATCH_TTL_FWD, MATCH_TTL_BWD, MATCH_DSCP,

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "stamp_answer.h"
+
 static const char *const own_names[REFLECTOR_SOCKET] = {
     "short",           "overlong",    "bad_error_estimate", "bad_tlv",        "wrong_key",
     "unauthenticated", "unknown_key", "bad_tlv_integrity",  "stranger",       "nat_moved",

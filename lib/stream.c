@@ -2,7 +2,6 @@
  * and after anything unexpected first the question what Redis holds. */
 #include "stream.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -10,11 +9,10 @@
 #include <string.h>
 
 #include "log.h"
+#include "stream_multi.h"
 #include "stream_parts.h"
 
 #define SEND_BYTES (1u << 20)
-#define PAUSE_MIN (200 * NS_PER_MS)
-#define PAUSE_MAX (5 * NS_PER_S)
 
 static void ask(struct stream *s);
 static void go_on(struct stream *s);
@@ -23,108 +21,6 @@ static void
 format_id(char out[STREAM_ID_SIZE], struct position p)
 {
     snprintf(out, STREAM_ID_SIZE, "%" PRIu64 "-%" PRIu64, p.epoch, p.sequence);
-}
-
-static void
-timer_set(struct event *timer, int64_t ns)
-{
-    struct timeval tv = {.tv_sec = ns / NS_PER_S, .tv_usec = ns % NS_PER_S / NS_PER_US};
-    event_add(timer, &tv);
-}
-
-static void
-set_error(struct stream *s, const char *text)
-{
-    snprintf(s->health.last_error, sizeof s->health.last_error, "%s", text);
-}
-
-/* Stops until a timer is over, then asks Redis anew. */
-static void
-pause_for(struct stream *s, int64_t ns)
-{
-    s->phase = STREAM_PAUSED;
-    timer_set(s->pause, ns);
-}
-
-static void
-refused(struct stream *s, const char *text)
-{
-    if (strstr(text, "OOM ")) {
-        s->health.refused_oom++;
-    }
-    if (strcmp(s->health.last_error, text) != 0) {
-        log_warnx("stream %s: refused: %s", s->source, text);
-    }
-    set_error(s, text);
-    pause_for(s, s->pause_next.ns);
-    s->pause_next.ns = s->pause_next.ns * 2 < PAUSE_MAX ? s->pause_next.ns * 2 : PAUSE_MAX;
-}
-
-/* The reply of MULTI, or "QUEUED" of what is in it. */
-static void
-on_queued(struct redis *r, const redisReply *reply, void *aux)
-{
-    struct stream *s = aux;
-
-    (void)r;
-    if (reply && reply->type == REDIS_REPLY_ERROR && s->refusal[0] == '\0') {
-        snprintf(s->refusal, sizeof s->refusal, "%s", reply->str);
-    }
-}
-
-static void
-command(struct stream *s, redis_reply_fn *fn, size_t argc, const char *const *argv,
-        const size_t *sizes)
-{
-    if (redis_state(s->redis) == REDIS_UP &&
-        redis_command(s->redis, fn, s, argc, argv, sizes) != 0) {
-        /* A MULTI of which a part is missing must not go on. */
-        redis_reset(s->redis, "cannot queue a command");
-    }
-}
-
-static void
-begin_multi(struct stream *s)
-{
-    const char *multi[1] = {"MULTI"};
-
-    s->refusal[0] = '\0';
-    command(s, on_queued, 1, multi, NULL);
-}
-
-static void
-end_multi(struct stream *s, redis_reply_fn *fn)
-{
-    const char *get[2] = {"GET", s->ack_key};
-    const char *exec[1] = {"EXEC"};
-
-    command(s, on_queued, 2, get, NULL);
-    command(s, fn, 1, exec, NULL);
-}
-
-/* Whether EXEC gave 'count' replies; if not, or if the connection is gone, that
- * is dealt with. */
-static bool
-executed(struct stream *s, const redisReply *reply, size_t count)
-{
-    if (!reply) {
-        return false;
-    }
-    if (reply->type == REDIS_REPLY_ARRAY && reply->elements == count) {
-        return true;
-    }
-    if (s->refusal[0] == '\0') {
-        snprintf(s->refusal, sizeof s->refusal, "%s",
-                 reply->type == REDIS_REPLY_ERROR ? reply->str : "EXEC: not what was asked");
-    }
-    refused(s, s->refusal);
-    return false;
-}
-
-static bool
-is_error(const redisReply *reply, const char *prefix)
-{
-    return reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, prefix, strlen(prefix)) == 0;
 }
 
 /* Takes what the collector said.  false if it was nothing that can be read. */
@@ -137,7 +33,7 @@ take_ack(struct stream *s, const redisReply *reply, struct stream_ack *ack)
     }
     if (reply->type != REDIS_REPLY_STRING || !stream_parse_ack(reply->str, reply->len, ack)) {
         s->health.bad_acks++;
-        set_error(s, "the ack key has a value that cannot be read");
+        stream_set_error(s, "the ack key has a value that cannot be read");
         return false;
     }
     if (ack->rest_size && s->on_ask) {
@@ -148,7 +44,7 @@ take_ack(struct stream *s, const redisReply *reply, struct stream_ack *ack)
         spool_knows(s->spool, ack->committed)) {
         int err = spool_ack(s->spool, ack->committed, s->now());
         if (err) {
-            set_error(s, strerror(-err));
+            stream_set_error(s, strerror(-err));
         }
     }
     return true;
@@ -161,12 +57,12 @@ on_poll(struct redis *r, const redisReply *reply, void *aux)
     struct stream_ack ack;
 
     (void)r;
-    if (!executed(s, reply, 2)) {
+    if (!stream_executed(s, reply, 2)) {
         return;
     }
     s->phase = STREAM_READY;
     take_ack(s, reply->element[1], &ack);
-    bool lost = is_error(reply->element[0], "ERR no such key") &&
+    bool lost = stream_is_error(reply->element[0], "ERR no such key") &&
                 position_compare(s->taken, spool_acked(s->spool)) > 0;
     if (lost || ack.wanting) {
         ask(s);
@@ -183,9 +79,9 @@ poll_ack(struct stream *s)
     const char *groups[3] = {"XINFO", "GROUPS", s->key};
 
     s->phase = STREAM_POLLING;
-    begin_multi(s);
-    command(s, on_queued, 3, groups, NULL);
-    end_multi(s, on_poll);
+    stream_begin(s);
+    stream_command(s, 3, groups, NULL);
+    stream_end(s, on_poll);
 }
 
 /* One XADD's reply: true if the entry is in the stream by it. */
@@ -214,7 +110,7 @@ on_sent(struct redis *r, const redisReply *reply, void *aux)
     size_t i = 0;
 
     (void)r;
-    if (!executed(s, reply, s->sending_count + 1)) {
+    if (!stream_executed(s, reply, s->sending_count + 1)) {
         return;
     }
     while (i < s->sending_count && entry_taken(s, reply->element[i], s->sending[i])) {
@@ -222,7 +118,7 @@ on_sent(struct redis *r, const redisReply *reply, void *aux)
     }
     bool all = i == s->sending_count;
     if (i > 0) {
-        s->pause_next.ns = PAUSE_MIN;
+        s->pause_next.ns = STREAM_PAUSE_MIN;
         s->again = 0;
         s->health.last_error[0] = '\0';
     }
@@ -233,7 +129,7 @@ on_sent(struct redis *r, const redisReply *reply, void *aux)
         /* Whether it was sent before is what Redis's top and our spool say. */
         ask(s);
     } else if (!all) {
-        refused(s, s->refusal);
+        stream_refused(s, s->refusal);
     } else if (ack.wanting && (!s->wanting || position_compare(ack.want, s->want) != 0 ||
                                mono_now().ns - s->asked_at.ns >= NS_PER_S)) {
         ask(s);
@@ -256,7 +152,7 @@ send_entry(struct stream *s, struct position after, const struct spool_record *r
     format_id(id, r->position);
     size_t sizes[5] = {4, strlen(s->key), strlen(id), 1, r->size};
     quota_count(&s->quota, after, r);
-    command(s, on_queued, 5, argv, sizes);
+    stream_command(s, 5, argv, sizes);
     s->sending[s->sending_count++] = r->position;
     if (position_compare(r->position, s->tried) <= 0) {
         s->health.resends++;
@@ -284,7 +180,7 @@ send_some(struct stream *s)
     spool_sync(s->spool);
     s->phase = STREAM_SENDING;
     s->sending_count = 0;
-    begin_multi(s);
+    stream_begin(s);
     while (s->sending_count < STREAM_SEND_MAX && spool_next(s->spool, at, &r) == 1) {
         if (s->sending_count > 0 &&
             (bytes + r.size > SEND_BYTES || !quota_fits(&s->quota, r.size))) {
@@ -294,7 +190,7 @@ send_some(struct stream *s)
         send_entry(s, at, &r);
         at = r.position;
     }
-    end_multi(s, on_sent);
+    stream_end(s, on_sent);
     return true;
 }
 
@@ -304,33 +200,6 @@ go_on(struct stream *s)
     if (s->phase == STREAM_READY && s->open) {
         send_some(s);
     }
-}
-
-/* "last-generated-id" and "first-entry" of XINFO STREAM. */
-static bool
-read_info(const redisReply *info, struct stream_view *view)
-{
-    bool found = false;
-
-    if (info->type != REDIS_REPLY_ARRAY) {
-        return false;
-    }
-    for (size_t i = 0; i + 1 < info->elements; i += 2) {
-        const redisReply *name = info->element[i], *value = info->element[i + 1];
-        if (name->type != REDIS_REPLY_STRING && name->type != REDIS_REPLY_STATUS) {
-            return false;
-        }
-        if (strcmp(name->str, "last-generated-id") == 0) {
-            found = (value->type == REDIS_REPLY_STRING || value->type == REDIS_REPLY_STATUS) &&
-                    stream_parse_id(value->str, value->len, &view->top);
-        } else if (strcmp(name->str, "first-entry") == 0 && value->type == REDIS_REPLY_ARRAY &&
-                   value->elements > 0 && value->element[0]->type == REDIS_REPLY_STRING) {
-            view->has_first =
-                stream_parse_id(value->element[0]->str, value->element[0]->len, &view->first);
-        }
-    }
-    view->exists = found;
-    return found;
 }
 
 /* Sets the cursor for a collector that wants something.  false: what it wants
@@ -381,7 +250,7 @@ open_above(struct stream *s, struct position highest)
     if (err) {
         log_warnx("stream %s: no new IDs for records that Redis cannot take: %s", s->source,
                   strerror(-err));
-        set_error(s, strerror(-err));
+        stream_set_error(s, strerror(-err));
         return false;
     }
     return true;
@@ -430,35 +299,36 @@ on_view(struct redis *r, const redisReply *reply, void *aux)
     struct stream_view view = {.exists = false};
 
     (void)r;
-    if (!executed(s, reply, 2)) {
+    if (!stream_executed(s, reply, 2)) {
         return;
     }
     const redisReply *info = reply->element[0];
-    if (!is_error(info, "ERR no such key") && !read_info(info, &view)) {
-        refused(s, info->type == REDIS_REPLY_ERROR ? info->str : "XINFO: not what was asked");
+    if (!stream_is_error(info, "ERR no such key") && !stream_parse_info(info, &view)) {
+        stream_refused(s,
+                       info->type == REDIS_REPLY_ERROR ? info->str : "XINFO: not what was asked");
         return;
     }
     if (reply->element[1]->type == REDIS_REPLY_ERROR) {
-        refused(s, reply->element[1]->str);
+        stream_refused(s, reply->element[1]->str);
         return;
     }
     take_ack(s, reply->element[1], &view.ack);
     s->phase = STREAM_READY;
     if (!settle_epoch(s, &view)) {
-        pause_for(s, PAUSE_MAX);
+        stream_pause(s, STREAM_PAUSE_MAX);
         return;
     }
     if (!view.ack.wanting) {
         s->wanting = false;
         set_cursor(s, &view);
     } else if (!obey_want(s, &view)) {
-        pause_for(s, PAUSE_MIN);
+        stream_pause(s, STREAM_PAUSE_MIN);
         return;
     }
     stream_measure(s, &view);
     if (s->again > 0) {
         /* Redis refused what its own answer says it should take. */
-        pause_for(s, s->pause_next.ns);
+        stream_pause(s, s->pause_next.ns);
         s->again = 0;
         return;
     }
@@ -473,9 +343,9 @@ ask(struct stream *s)
 
     s->phase = STREAM_ASKING;
     s->asked_at = mono_now();
-    begin_multi(s);
-    command(s, on_queued, 3, info, NULL);
-    end_multi(s, on_view);
+    stream_begin(s);
+    stream_command(s, 3, info, NULL);
+    stream_end(s, on_view);
 }
 
 static void
@@ -487,7 +357,7 @@ on_state(struct redis *r, enum redis_state state, const char *why, void *aux)
     if (state == REDIS_UP) {
         log_info("stream %s: connected", s->source);
         s->health.connected = true;
-        s->pause_next.ns = PAUSE_MIN;
+        s->pause_next.ns = STREAM_PAUSE_MIN;
         s->again = 0;
         ask(s);
         return;
@@ -496,7 +366,7 @@ on_state(struct redis *r, enum redis_state state, const char *why, void *aux)
         if (s->health.connected || strcmp(s->health.last_error, why) != 0) {
             log_warnx("stream %s: no Redis: %s", s->source, why);
         }
-        set_error(s, why);
+        stream_set_error(s, why);
     }
     s->health.connected = s->health.is_full = false;
     s->phase = STREAM_OFFLINE;
@@ -572,7 +442,7 @@ stream_new(struct event_base *base, struct spool *spool, const struct stream_con
     s->on_open = on_open;
     s->aux = aux;
     s->start_due = true;
-    s->pause_next.ns = PAUSE_MIN;
+    s->pause_next.ns = STREAM_PAUSE_MIN;
     s->started_at = s->now();
     s->taken = spool_acked(spool);
     quota_init(&s->quota, config->bytes_max);
@@ -593,7 +463,7 @@ stream_new(struct event_base *base, struct spool *spool, const struct stream_con
         return NULL;
     }
     event_add(s->tick, &second);
-    timer_set(s->wait_first, config->wait_first.ns);
+    stream_timer_set(s->wait_first, config->wait_first.ns);
     return s;
 }
 
@@ -688,7 +558,7 @@ stream_append(struct stream *s, const void *bytes, size_t size, struct instant f
         err = spool_append(s->spool, bytes, size, from, until, &position);
     }
     if (!err && s->phase == STREAM_READY && !evtimer_pending(s->kick, NULL)) {
-        timer_set(s->kick, 0);
+        stream_timer_set(s->kick, 0);
     }
     return err;
 }

@@ -2,100 +2,17 @@
  * IDs can no longer enter the stream. */
 #include <assert.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "log.h"
 #include "stream_parts.h"
 
-static bool
-parse_number(const char **at, const char *end, uint64_t *out)
-{
-    const char *start = *at;
-    uint64_t v = 0;
-
-    for (; *at < end && **at >= '0' && **at <= '9'; ++*at) {
-        unsigned digit = (unsigned)(**at - '0');
-        if (v > (UINT64_MAX - digit) / 10) {
-            return false;
-        }
-        v = v * 10 + digit;
-    }
-    *out = v;
-    return *at > start;
-}
-
-static bool
-parse_id_at(const char **at, const char *end, struct position *out)
-{
-    struct position p;
-
-    if (!parse_number(at, end, &p.epoch) || *at == end || *(*at)++ != '-' ||
-        !parse_number(at, end, &p.sequence)) {
-        return false;
-    }
-    *out = p;
-    return true;
-}
-
-bool
-stream_parse_id(const char *text, size_t size, struct position *out)
-{
-    const char *at = text, *end = text + size;
-    return parse_id_at(&at, end, out) && at == end;
-}
-
-/* "1 <committed> <want|-> <collector run>" */
-bool
-stream_parse_ack(const char *text, size_t size, struct stream_ack *out)
-{
-    const char *at = text, *end = text + size;
-    struct stream_ack ack = {.present = true};
-
-    if (size < 2 || at[0] != '1' || at[1] != ' ') {
-        return false;
-    }
-    at += 2;
-    if (!parse_id_at(&at, end, &ack.committed) || at == end || *at++ != ' ' || at == end) {
-        return false;
-    }
-    if (*at == '-') {
-        at++;
-    } else {
-        ack.wanting = true;
-        if (!parse_id_at(&at, end, &ack.want)) {
-            return false;
-        }
-    }
-    if (at == end || *at != ' ') {
-        return false;
-    }
-    for (at++; at < end && *at != ' '; at++) {
-    }
-    ack.rest = at < end ? at + 1 : end;
-    ack.rest_size = (size_t)(end - ack.rest);
-    *out = ack;
-    return true;
-}
-
-static struct position
-higher(struct position a, struct position b)
-{
-    return position_compare(a, b) >= 0 ? a : b;
-}
-
-struct position
-stream_highest(const struct stream_view *view)
-{
-    return higher(view->top, view->ack.committed);
-}
-
 /* The last of ours that need not be sent again for all we know. */
 static struct position
 done_with(const struct stream *s)
 {
-    return higher(spool_acked(s->spool), s->taken);
+    return stream_higher(spool_acked(s->spool), s->taken);
 }
 
 bool
@@ -231,7 +148,7 @@ next_epoch(const struct stream *s, struct position highest)
 int
 stream_open_epoch(struct stream *s, struct position highest)
 {
-    struct position last = higher(spool_last(s->spool), spool_acked(s->spool));
+    struct position last = stream_higher(spool_last(s->spool), spool_acked(s->spool));
     struct spool_record unsent;
     bool conflict = stream_in_conflict(s, highest);
     bool stranded = conflict && spool_next(s->spool, done_with(s), &unsent) == 1;
@@ -255,7 +172,7 @@ stream_open_epoch(struct stream *s, struct position highest)
     } else if (s->open) {
         s->health.conflicts++;
     }
-    err = spool_begin_epoch_after(s->spool, epoch, higher(last, highest));
+    err = spool_begin_epoch_after(s->spool, epoch, stream_higher(last, highest));
     assert(err != -EINVAL);
     if (err) {
         log_warnx("stream %s: epoch %llu begins in memory: %s", s->source,

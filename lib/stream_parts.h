@@ -1,10 +1,14 @@
-/* stream_parts.h - what stream.c, stream_open.c and stream_room.c share; for no other file. */
+/* stream_parts.h - what the files stream*.c share; for no other.
+ *
+ * On stream_view.h (what Redis says); below stream_multi.h (one request), stream_open.c
+ * (epochs), stream_room.c (the bound) and stream.c (what is done next). */
 #ifndef PLUMBLINE_STREAM_PARTS_H
 #define PLUMBLINE_STREAM_PARTS_H
 
 #include "log.h"
 #include "quota.h"
 #include "stream.h"
+#include "stream_view.h"
 
 #define STREAM_SEND_MAX 64
 #define STREAM_ID_SIZE 44
@@ -16,25 +20,6 @@ enum stream_phase {
     STREAM_SENDING, /* Entries are under way. */
     STREAM_POLLING, /* The ack is under way. */
     STREAM_PAUSED,  /* After a refusal, or until the collector deletes the stream. */
-};
-
-/* What the key pl:{SOURCE}:ack says. */
-struct stream_ack {
-    bool present;
-    struct position committed;
-    bool wanting;
-    struct position want;
-    const char *rest; /* What stands behind the collector's run; the reply's. */
-    size_t rest_size;
-};
-
-/* What Redis holds, at one moment. */
-struct stream_view {
-    struct stream_ack ack;
-    bool exists;
-    struct position top; /* Last ID ever added; {0,0}: none. */
-    bool has_first;      /* There are entries; 'first' is the first one's ID. */
-    struct position first;
 };
 
 struct stream {
@@ -75,10 +60,6 @@ struct stream {
 };
 
 /* stream_open.c */
-bool stream_parse_id(const char *text, size_t size, struct position *out);
-bool stream_parse_ack(const char *text, size_t size, struct stream_ack *out);
-/* The highest ID that Redis or a collector knows. */
-struct position stream_highest(const struct stream_view *view);
 /* Whether there is an ID of somebody else in the way of ours. */
 bool stream_in_conflict(struct stream *s, struct position highest);
 /* Opens an epoch above 'highest' ({0,0}: Redis was not asked).  0; negative errno

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -163,4 +164,38 @@ tls_certificate_end(const char *cert_file, struct instant *end)
     BIO_free(in);
     ERR_clear_error();
     return good;
+}
+
+static bool
+copy_text(const char **to, const char *from)
+{
+    *to = from ? strdup(from) : NULL;
+    return !from || *to;
+}
+
+bool
+tls_config_copy(struct tls_config *to, const struct tls_config *from)
+{
+    return copy_text(&to->ca_file, from->ca_file) && copy_text(&to->cert_file, from->cert_file) &&
+           copy_text(&to->key_file, from->key_file) &&
+           copy_text(&to->server_name, from->server_name);
+}
+
+static void
+free_text(const char *text)
+{
+    union {
+        const char *from;
+        char *to;
+    } unconst = {.from = text};
+    free(unconst.to);
+}
+
+void
+tls_config_fini(struct tls_config *config)
+{
+    free_text(config->ca_file);
+    free_text(config->cert_file);
+    free_text(config->key_file);
+    free_text(config->server_name);
 }

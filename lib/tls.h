@@ -1,4 +1,4 @@
-/* tls.h - a verified TLS client session out of files, for redis.c.
+/* tls.h - a verified TLS client session out of files, for redis_link.c.
  *
  * After log.h and nstime.h, before redis.h and config.h.  Files are read for each session, so
  * that a renewed certificate is in force from the next connection on.  There is no
@@ -20,6 +20,11 @@ struct tls_config {
     const char *key_file;  /* PEM, without a passphrase. */
     const char *server_name; /* The name in the server's certificate; NULL: the host asked for. */
 };
+
+/* Copies what 'from' points to; 'to' is all NULL.  false: out of memory; then too there is
+ * tls_config_fini() to be called, which is only for copies. */
+bool tls_config_copy(struct tls_config *to, const struct tls_config *from);
+void tls_config_fini(struct tls_config *config);
 
 /* A client session of TLS 1.2 or later that takes only a server whose certificate
  * ca_file vouches for and that has the name 'host' (or config->server_name), which

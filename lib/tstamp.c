@@ -1,21 +1,13 @@
-/* tstamp.c - sockets with kernel timestamps, in batches. */
-#include "tstamp.h"
+/* tstamp.c - packets and their kernel timestamps, in batches.
+ *
+ * On tstamp_socket.h, which opens the sockets; tstamp_kept.c hands them over. */
+#include "tstamp_socket.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <linux/errqueue.h>
-#include <linux/filter.h>
-#include <linux/icmp.h>
-#include <linux/net_tstamp.h>
-#include <netinet/icmp6.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
-
-#ifndef SO_TIMESTAMPING
-#define SO_TIMESTAMPING 37
-#endif
 
 const char *const tstamp_count_names[TSTAMP_COUNTS] = {
     "kernel_drops", "rx_unstamped", "tx_stamp_missing", "tx_stamp_forgotten", "tx_stamp_unknown",
@@ -34,17 +26,10 @@ enum {
 #define GIVE_UP_AFTER NS_PER_S
 #define RETRY_AFTER (60 * NS_PER_S)
 
-/* An address as the kernel has it. */
-union name {
-    struct sockaddr any;
-    struct sockaddr_in v4;
-    struct sockaddr_in6 v6;
-};
-
 struct tstamp_io {
     struct mmsghdr rx[TSTAMP_BATCH], tx[TSTAMP_BATCH], err[TSTAMP_BATCH];
     struct iovec rx_iov[TSTAMP_BATCH], tx_iov[TSTAMP_BATCH];
-    union name rx_name[TSTAMP_BATCH], tx_name[TSTAMP_BATCH];
+    union tstamp_name rx_name[TSTAMP_BATCH], tx_name[TSTAMP_BATCH];
     struct tstamp_packet packets[TSTAMP_BATCH];
     struct tstamp_out outs[TSTAMP_BATCH];
     _Alignas(16) uint8_t rx_control[TSTAMP_BATCH][CONTROL_RX];
@@ -109,377 +94,6 @@ tstamp_io_buffer(struct tstamp_io *io, unsigned i)
 {
     assert(i < TSTAMP_BATCH);
     return io->buffers + (size_t)(TSTAMP_BATCH + i) * TSTAMP_BUFFER;
-}
-
-/* Asks for the stamps.  Setting OPT_ID after it was clear lets ids begin at 0. */
-static int
-set_stamping(const struct tstamp *s, bool tx)
-{
-    unsigned flags = SOF_TIMESTAMPING_RX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE;
-
-    if (setsockopt(s->fd, SOL_SOCKET, SO_TIMESTAMPING, &flags, sizeof flags) < 0) {
-        return -errno;
-    }
-    if (tx) {
-        flags |=
-            SOF_TIMESTAMPING_TX_SOFTWARE | SOF_TIMESTAMPING_OPT_ID | SOF_TIMESTAMPING_OPT_TSONLY;
-        if (setsockopt(s->fd, SOL_SOCKET, SO_TIMESTAMPING, &flags, sizeof flags) < 0) {
-            return -errno;
-        }
-    }
-    return 0;
-}
-
-static int
-set_flag(int fd, int level, int option, int value)
-{
-    return setsockopt(fd, level, option, &value, sizeof value) < 0 ? -errno : 0;
-}
-
-static void
-set_buffer(int fd, int forced, int plain)
-{
-    if (set_flag(fd, SOL_SOCKET, forced, TSTAMP_SOCKET_BUFFER) < 0) {
-        /* Not privileged: as much as the system allows. */
-        (void)set_flag(fd, SOL_SOCKET, plain, TSTAMP_SOCKET_BUFFER);
-    }
-}
-
-struct option {
-    int level, name, value;
-};
-
-static int
-set_all(int fd, const struct option *options, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        int err = set_flag(fd, options[i].level, options[i].name, options[i].value);
-        if (err) {
-            return err;
-        }
-    }
-    return 0;
-}
-
-/* What the family has: where a packet came to, its TTL and class; ours go with
- * TTL 255.  A packet that must stay whole goes out whatever the kernel believes
- * of the path's MTU, for that belief may be the fault that is looked for. */
-static int
-set_family(int fd, uint8_t family, bool whole)
-{
-    const struct option four[] = {
-        {SOL_IP, IP_PKTINFO, 1},
-        {SOL_IP, IP_RECVTTL, 1},
-        {SOL_IP, IP_RECVTOS, 1},
-        {SOL_IP, IP_TTL, 255},
-        {SOL_IP, IP_MTU_DISCOVER, whole ? IP_PMTUDISC_PROBE : IP_PMTUDISC_DONT},
-    };
-    const struct option six[] = {
-        {SOL_IPV6, IPV6_RECVPKTINFO, 1},
-        {SOL_IPV6, IPV6_RECVHOPLIMIT, 1},
-        {SOL_IPV6, IPV6_RECVTCLASS, 1},
-        {SOL_IPV6, IPV6_UNICAST_HOPS, 255},
-        {SOL_IPV6, IPV6_MTU_DISCOVER, whole ? IPV6_PMTUDISC_PROBE : IPV6_PMTUDISC_DONT},
-        {SOL_IPV6, IPV6_DONTFRAG, whole},
-    };
-    return family == 4 ? set_all(fd, four, sizeof four / sizeof four[0])
-                       : set_all(fd, six, sizeof six / sizeof six[0]);
-}
-
-static int
-set_options(struct tstamp *s, const struct tstamp_config *config)
-{
-    int err = set_family(s->fd, s->family, config->whole);
-
-    if (!err && s->family == 6 && s->kind == TSTAMP_UDP) {
-        err = set_flag(s->fd, SOL_IPV6, IPV6_V6ONLY, !s->dual);
-    }
-    if (!err && s->dual) {
-        err = set_family(s->fd, 4, config->whole);
-    }
-    if (!err) {
-        err = set_flag(s->fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
-    }
-    if (err) {
-        return err;
-    }
-    set_buffer(s->fd, SO_RCVBUFFORCE, SO_RCVBUF);
-    set_buffer(s->fd, SO_SNDBUFFORCE, SO_SNDBUF);
-    if (config->shared) {
-        (void)set_flag(s->fd, SOL_SOCKET, SO_REUSEADDR, 1);
-    }
-    if (config->interface) {
-        err = tstamp_rebind(s, config->interface);
-        if (err) {
-            return err;
-        }
-    }
-    s->tx = config->plain ? TS_USER : TS_KERNEL;
-    if (s->tx == TS_KERNEL && set_stamping(s, true) < 0) {
-        s->tx = TS_USER;
-    }
-    if (s->tx == TS_USER) {
-        (void)set_stamping(s,
-                           false); /* Without it each packet is stamped by the user and counted. */
-        s->retry_at_ns = INT64_MAX;
-    }
-    return 0;
-}
-
-int
-tstamp_rebind(struct tstamp *s, const char *interface)
-{
-    if (setsockopt(s->fd, SOL_SOCKET, SO_BINDTODEVICE, interface,
-                   (socklen_t)strlen(interface) + 1) < 0) {
-        return -errno;
-    }
-    return 0;
-}
-
-/* The name of an address for a socket of 'family'; returns its size. */
-static socklen_t
-name_of(const struct address *a, uint16_t port, uint8_t family, union name *out)
-{
-    if (family == 4) {
-        out->v4 =
-            (struct sockaddr_in){.sin_family = AF_INET, .sin_addr = a->v4, .sin_port = htons(port)};
-        return sizeof out->v4;
-    }
-    out->v6 = (struct sockaddr_in6){
-        .sin6_family = AF_INET6, .sin6_addr = a->v6, .sin6_port = htons(port)};
-    if (a->family == 4) {
-        /* ::ffff:a.b.c.d, on a socket for both. */
-        memset(out->v6.sin6_addr.s6_addr, 0, 10);
-        memset(out->v6.sin6_addr.s6_addr + 10, 0xff, 2);
-        memcpy(out->v6.sin6_addr.s6_addr + 12, &a->v4, sizeof a->v4);
-    }
-    return sizeof out->v6;
-}
-
-static struct address
-address_of(const union name *n)
-{
-    if (n->any.sa_family == AF_INET) {
-        return address_of_v4(n->v4.sin_addr);
-    }
-    return address_of_dual(&n->v6.sin6_addr);
-}
-
-static uint16_t
-port_of(const union name *n)
-{
-    return ntohs(n->any.sa_family == AF_INET ? n->v4.sin_port : n->v6.sin6_port);
-}
-
-/* A raw socket hears every echo reply of the host: only those of our identifier. */
-static int
-filter_identifier(const struct tstamp *s)
-{
-    struct sock_filter four[] = {
-        BPF_STMT(BPF_LDX | BPF_B | BPF_MSH, 0), /* Octets of the IP header. */
-        BPF_STMT(BPF_LD | BPF_B | BPF_IND, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ICMP_ECHOREPLY, 0, 3),
-        BPF_STMT(BPF_LD | BPF_H | BPF_IND, 4),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, s->port, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
-        BPF_STMT(BPF_RET | BPF_K, 0),
-    };
-    struct sock_filter six[] = {
-        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ICMP6_ECHO_REPLY, 0, 3),
-        BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 4),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, s->port, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
-        BPF_STMT(BPF_RET | BPF_K, 0),
-    };
-    struct sock_fprog program = {.len = s->family == 4 ? sizeof four / sizeof four[0]
-                                                       : sizeof six / sizeof six[0],
-                                 .filter = s->family == 4 ? four : six};
-
-    return setsockopt(s->fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) < 0 ? -errno
-                                                                                         : 0;
-}
-
-/* Takes an identifier of its own where none was asked for. */
-static int
-open_raw(struct tstamp *s, const struct tstamp_config *config)
-{
-    uint64_t mix = (uint64_t)mono_now().ns * UINT64_C(0x9e3779b97f4a7c15);
-
-    s->raw = s->family == 4;
-    s->port = config->port ? config->port : (uint16_t)(mix >> 48 | 1);
-    return filter_identifier(s);
-}
-
-static int
-open_socket(struct tstamp *s, const struct tstamp_config *config)
-{
-    int family = s->family == 4 ? AF_INET : AF_INET6;
-    int protocol = config->kind == TSTAMP_UDP ? 0 : s->family == 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6;
-    int flags = SOCK_CLOEXEC | SOCK_NONBLOCK;
-    int err = 0;
-
-    s->fd = socket(family, SOCK_DGRAM | flags, protocol);
-    if (s->fd < 0 && config->kind == TSTAMP_ICMP && (errno == EACCES || errno == EPERM)) {
-        /* Our group is not in net.ipv4.ping_group_range. */
-        s->fd = socket(family, SOCK_RAW | flags, protocol);
-        err = s->fd < 0 ? -errno : open_raw(s, config);
-    } else if (s->fd < 0) {
-        err = -errno;
-    }
-    return err;
-}
-
-static int
-bind_socket(struct tstamp *s, const struct tstamp_config *config)
-{
-    union name name;
-    socklen_t size = name_of(&config->address, config->port, s->family, &name);
-
-    if (bind(s->fd, &name.any, size) < 0) {
-        return -errno;
-    }
-    size = sizeof name;
-    if (s->port == 0) {
-        if (getsockname(s->fd, &name.any, &size) < 0) {
-            return -errno;
-        }
-        s->port = port_of(&name);
-    }
-    return 0;
-}
-
-int
-tstamp_open(struct tstamp *s, const struct tstamp_config *config, struct counter *counters)
-{
-    int err;
-
-    assert(config->address.family == 4 || config->address.family == 6);
-    *s = (struct tstamp){.counters = counters,
-                         .fd = -1,
-                         .family = config->address.family,
-                         .kind = config->kind,
-                         .dual = config->dual,
-                         .flight_size = config->flight ? config->flight : TSTAMP_FLIGHT};
-    assert(s->flight_size >= TSTAMP_FLIGHT_LEAST && (s->flight_size & (s->flight_size - 1)) == 0);
-    err = open_socket(s, config);
-    if (!err) {
-        err = set_options(s, config);
-    }
-    if (!err) {
-        err = bind_socket(s, config);
-    }
-    if (!err) {
-        s->flight = (struct tstamp_flight *)calloc(s->flight_size, sizeof *s->flight);
-        err = s->flight ? 0 : -ENOMEM;
-    }
-    if (err) {
-        tstamp_close(s);
-    }
-    return err;
-}
-
-void
-tstamp_close(struct tstamp *s)
-{
-    if (s->fd >= 0) {
-        close(s->fd);
-    }
-    free(s->flight);
-    s->fd = -1;
-    s->flight = NULL;
-}
-
-void
-tstamp_keep(const struct tstamp *s, struct tstamp_kept *out)
-{
-    *out = (struct tstamp_kept){.port = s->port,
-                                .family = s->family,
-                                .kind = s->kind,
-                                .dual = s->dual,
-                                .raw = s->raw,
-                                .tx_kernel = s->tx == TS_KERNEL,
-                                .tx_seen = s->tx_seen,
-                                .flight_size = s->flight_size,
-                                .oldest = s->oldest,
-                                .next = s->next,
-                                .drops = s->drops};
-}
-
-bool
-tstamp_next_waiting(const struct tstamp *s, uint32_t *from, struct tstamp_waiting *out)
-{
-    for (uint32_t id = *from; id - s->oldest < s->next - s->oldest; id++) {
-        const struct tstamp_flight *f = &s->flight[id % s->flight_size];
-        if (f->user_ns != 0) {
-            *out = (struct tstamp_waiting){.id = id, .cookie = f->cookie, .user_ns = f->user_ns};
-            *from = id + 1;
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool
-can_keep(const struct tstamp_kept *k)
-{
-    return (k->family == 4 || k->family == 6) && k->flight_size >= TSTAMP_FLIGHT_LEAST &&
-           k->flight_size <= TSTAMP_FLIGHT && (k->flight_size & (k->flight_size - 1)) == 0 &&
-           k->next - k->oldest <= k->flight_size;
-}
-
-int
-tstamp_adopt(struct tstamp *s, int fd, const struct tstamp_kept *k, struct counter *counters)
-{
-    if (!can_keep(k)) {
-        return -EINVAL;
-    }
-    *s = (struct tstamp){.counters = counters,
-                         .fd = fd,
-                         .port = k->port,
-                         .family = k->family,
-                         .kind = k->kind,
-                         .dual = k->dual,
-                         .raw = k->raw,
-                         .flight_size = k->flight_size};
-    s->flight = (struct tstamp_flight *)calloc(s->flight_size, sizeof *s->flight);
-    if (!s->flight) {
-        s->fd = -1;
-        return -ENOMEM;
-    }
-    return tstamp_resume(s, k);
-}
-
-int
-tstamp_resume(struct tstamp *s, const struct tstamp_kept *k)
-{
-    if (!can_keep(k) || k->port != s->port || k->family != s->family || k->kind != s->kind ||
-        k->flight_size != s->flight_size) {
-        return -EINVAL;
-    }
-    memset(s->flight, 0, s->flight_size * sizeof *s->flight);
-    s->tx = k->tx_kernel ? TS_KERNEL : TS_USER;
-    s->tx_seen = k->tx_seen;
-    s->sent = 0;
-    s->retry_at_ns = 0; /* Where stamps were given up, they are tried again at once. */
-    s->oldest = k->oldest;
-    s->next = k->next;
-    s->outstanding = 0;
-    s->drops = k->drops;
-    return 0;
-}
-
-int
-tstamp_expect(struct tstamp *s, const struct tstamp_waiting *w)
-{
-    struct tstamp_flight *f = &s->flight[w->id % s->flight_size];
-
-    if (w->id - s->oldest >= s->next - s->oldest || f->user_ns != 0 || w->user_ns == 0) {
-        return -EINVAL;
-    }
-    *f = (struct tstamp_flight){.cookie = w->cookie, .user_ns = w->user_ns};
-    s->outstanding++;
-    return 0;
 }
 
 static void
@@ -576,12 +190,12 @@ static void
 take_packet(struct tstamp *s, struct tstamp_io *io, unsigned i)
 {
     struct tstamp_packet *p = &io->packets[i];
-    const union name *n = &io->rx_name[i];
+    const union tstamp_name *n = &io->rx_name[i];
 
     *p = (struct tstamp_packet){.data = (uint8_t *)io->rx_iov[i].iov_base,
                                 .size = io->rx[i].msg_len,
-                                .peer = address_of(n),
-                                .port = port_of(n),
+                                .peer = tstamp_address_of(n),
+                                .port = tstamp_port_of(n),
                                 .at.source = TS_NONE};
     take_control(s, &io->rx[i].msg_hdr, p);
     if (s->kind == TSTAMP_ICMP) {
@@ -682,7 +296,7 @@ reset_ids(struct tstamp *s)
     count(s, TSTAMP_ID_RESETS, 1);
     count(s, TSTAMP_TX_FORGOTTEN, s->outstanding);
     s->oldest = s->next = s->outstanding = 0;
-    if (set_stamping(s, s->tx == TS_KERNEL) < 0) {
+    if (tstamp_set_stamping(s, s->tx == TS_KERNEL) < 0) {
         s->tx = TS_USER;
     }
 }
@@ -747,7 +361,7 @@ fill_header(const struct tstamp *s, struct tstamp_io *io, unsigned i)
 
     assert((family == s->family || (family == 4 && s->dual)) &&
            (o->source.family == family || o->source.family == 0));
-    m->msg_namelen = name_of(&o->to, o->port, s->family, &io->tx_name[i]);
+    m->msg_namelen = tstamp_name_of(&o->to, o->port, s->family, &io->tx_name[i]);
     m->msg_controllen = family == 4 ? CONTROL_TX4 : CONTROL_TX6;
     if (family == 4) {
         struct in_pktinfo info = {.ipi_ifindex = (int)o->ifindex, .ipi_spec_dst = o->source.v4};
@@ -823,12 +437,12 @@ tstamp_warm_up(struct tstamp_io *io)
     struct counter counters[TSTAMP_COUNTS] = {{.value = 0}};
     enum ts_source best = TS_USER;
     struct tstamp s;
-    union name to;
+    union tstamp_name to;
 
     if (tstamp_open(&s, &config, counters) < 0) {
         return TS_USER;
     }
-    socklen_t size = name_of(&here, s.port, 4, &to);
+    socklen_t size = tstamp_name_of(&here, s.port, 4, &to);
     for (unsigned i = 0; i < 100 && best != TS_KERNEL; i++) {
         if (sendto(s.fd, "", 1, MSG_DONTWAIT, &to.any, size) < 0) {
             break;

@@ -5,7 +5,7 @@
 #include <arpa/inet.h>
 
 #include "hops.h"
-#include "stamp.h"
+#include "stamp_answer.h"
 
 #define PATIENCE span_of_ns(2 * NS_PER_S)
 #define MS(n) span_of_ns((n)*NS_PER_MS)

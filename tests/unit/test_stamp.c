@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "stamp.h"
+#include "stamp_answer.h"
 
 static uint64_t rng_state;
 

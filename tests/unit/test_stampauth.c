@@ -6,6 +6,7 @@
 
 #include "harness.h"
 
+#include "stamp_answer.h"
 #include "stampauth.h"
 
 static const struct stampauth_secret none = {.size = 0};

@@ -11,6 +11,7 @@
 
 #include "netpair.h"
 #include "ring.h"
+#include "stamp_answer.h"
 #include "stampauth.h"
 #include "timing.h"
 
