@@ -13,7 +13,7 @@
 
 #include "exchange.h"
 #include "plan.h"
-#include "timing.h"
+#include "timing_kept.h"
 #include "wire.h"
 
 /* Formats that this release reads, and writes. */
