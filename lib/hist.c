@@ -1,20 +1,17 @@
-/* hist.c - log-linear histograms: a small sorted array while few buckets are
- * filled, chunks of 64 counters behind a directory once there are more.
+/* hist.c - log-linear histograms: which bucket a value falls into; adding, merging, quantiles,
+ * encoding.
  *
  * Most histograms live for one delta-t and hold ten samples: they cost a few
  * hundred bytes.  What merges many of them turns to chunks, where adding to a
- * bucket is two loads and a store.  What there are very many of is kept as it is
- * encoded (hist_packed.c). */
-#include "hist_parts.h"
+ * bucket is two loads and a store (hist_store.h).  What there are very many of is
+ * kept as it is encoded (hist_packed.c). */
+#include "hist.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
 
-#define SPARSE_MAX 64u
-#define ROOM_FIRST 8u
+#include "hist_store.h"
 
 static inline uint32_t
 octave_shift(enum hist_layout layout)
@@ -95,6 +92,17 @@ hist_new(enum hist_layout layout)
     return h;
 }
 
+struct hist *
+hist_new_packed(enum hist_layout layout)
+{
+    struct hist *h = hist_new(layout);
+
+    if (h) {
+        h->is_packed = true;
+    }
+    return h;
+}
+
 void
 hist_free(struct hist *h)
 {
@@ -128,103 +136,15 @@ hist_clear(struct hist *h)
     h->packed_size = 0;
 }
 
-/* A cleared chunk for 'slot'; NULL when memory is out. */
-static struct chunk *
-dense_chunk(struct dense *d, uint32_t slot)
-{
-    struct chunk *c;
-
-    if (d->used == d->room) {
-        uint16_t room = (uint16_t)(d->room ? 2u * d->room : ROOM_FIRST);
-        struct chunk *more = realloc(d->chunks, room * sizeof *more);
-        if (!more) {
-            return NULL;
-        }
-        d->chunks = more;
-        d->room = room;
-    }
-    c = &d->chunks[d->used++];
-    memset(c, 0, sizeof *c);
-    c->slot = slot;
-    d->directory[slot] = d->used;
-    d->low = slot < d->low ? slot : d->low;
-    d->high = slot >= d->high ? slot + 1 : d->high;
-    return c;
-}
-
-/* The chunk of a bucket and its bit in it; NULL when memory is out. */
-static inline struct chunk *
-dense_find(struct dense *d, uint32_t biased)
-{
-    uint32_t slot = biased / CHUNK;
-    uint16_t id = d->directory[slot];
-
-    return id ? &d->chunks[id - 1] : dense_chunk(d, slot);
-}
-
-static inline bool
-dense_add(struct hist *h, int32_t index, uint64_t count)
-{
-    uint32_t biased = (uint32_t)(index + half_of(h->layout));
-    struct chunk *c = dense_find(h->dense, biased);
-    uint64_t before;
-
-    if (!c) {
-        return false;
-    }
-    before = c->counts[biased % CHUNK];
-    h->buckets += before == 0;
-    c->present |= UINT64_C(1) << biased % CHUNK;
-    c->counts[biased % CHUNK] = before + count;
-    return true;
-}
-
-/* Takes back what dense_add() added. */
-static void
-dense_take(struct hist *h, int32_t index, uint64_t count)
-{
-    uint32_t biased = (uint32_t)(index + half_of(h->layout));
-    struct chunk *c = dense_find(h->dense, biased);
-
-    c->counts[biased % CHUNK] -= count;
-    if (c->counts[biased % CHUNK] == 0) {
-        c->present &= ~(UINT64_C(1) << biased % CHUNK);
-        h->buckets--;
-    }
-}
-
-/* Turns 'h' to chunks, with nothing changed for who looks from outside. */
-static int
-make_dense(struct hist *h)
-{
-    size_t slots = 2u * (uint32_t)half_of(h->layout) / CHUNK;
-    uint32_t filled = h->buckets;
-    struct dense *d;
-
-    if (h->dense) {
-        return 0;
-    }
-    d = calloc(1, sizeof *d + slots * sizeof d->directory[0]);
-    if (!d) {
-        return -ENOMEM;
-    }
-    d->low = UINT32_MAX;
-    h->dense = d;
-    h->buckets = 0;
-    for (uint32_t i = 0; i < filled; i++) {
-        if (!dense_add(h, h->sparse[i].index, h->sparse[i].count)) {
-            free(d->chunks);
-            free(d);
-            h->dense = NULL;
-            h->buckets = filled;
-            return -ENOMEM;
-        }
-    }
-    free(h->sparse);
-    h->sparse = NULL;
-    h->room = 0;
-    return 0;
-}
+/* Walks the buckets upwards. */
+struct walk {
+    const struct hist *h;
+    uint32_t next; /* In 'sparse', or the slot after the current one. */
+    uint64_t bits; /* Left of the current chunk. */
+    const struct chunk *chunk;
+    struct decode coded; /* Of a packed one; so many buckets are left. */
+    uint32_t left;
+};
 
 static struct walk
 walk_of(const struct hist *h)
@@ -289,103 +209,6 @@ walk_next(struct walk *w, int32_t *index, uint64_t *count)
     return true;
 }
 
-/* Makes room for 'buckets' (<= SPARSE_MAX) in the sorted array. */
-static int
-sparse_reserve(struct hist *h, uint32_t buckets)
-{
-    uint32_t room = h->room ? h->room : ROOM_FIRST;
-    struct bucket *more;
-
-    if (buckets <= h->room) {
-        return 0;
-    }
-    while (room < buckets) {
-        room += room / 2;
-    }
-    room = room > SPARSE_MAX ? SPARSE_MAX : room;
-    more = realloc(h->sparse, room * sizeof *more);
-    if (!more) {
-        return -ENOMEM;
-    }
-    h->sparse = more;
-    h->room = room;
-    return 0;
-}
-
-/* Whether adding 'from' stays in the sorted array: '*both' is how many buckets
- * there would be. */
-static bool
-sparse_fits(const struct hist *h, const struct bucket *from, uint32_t n, uint32_t *both)
-{
-    uint32_t i = 0, j = 0, same = 0;
-
-    while (i < h->buckets && j < n) {
-        if (h->sparse[i].index == from[j].index) {
-            if (h->sparse[i].count > UINT32_MAX - from[j].count) {
-                return false;
-            }
-            same++;
-            i++;
-            j++;
-        } else if (h->sparse[i].index < from[j].index) {
-            i++;
-        } else {
-            j++;
-        }
-    }
-    *both = h->buckets + n - same;
-    return *both <= SPARSE_MAX;
-}
-
-/* Adds sorted buckets to the sorted array, from the top down so that nothing is
- * overwritten before it is read. */
-static void
-sparse_merge(struct hist *h, const struct bucket *from, uint32_t n, uint32_t both)
-{
-    uint32_t i = h->buckets;
-
-    for (uint32_t k = both; n > 0; k--) {
-        if (i > 0 && h->sparse[i - 1].index > from[n - 1].index) {
-            h->sparse[k - 1] = h->sparse[--i];
-        } else if (i > 0 && h->sparse[i - 1].index == from[n - 1].index) {
-            struct bucket sum = h->sparse[--i];
-            sum.count += from[--n].count;
-            h->sparse[k - 1] = sum;
-        } else {
-            h->sparse[k - 1] = from[--n];
-        }
-    }
-    h->buckets = both;
-}
-
-/* Adds 'n' sorted buckets with 'total' samples: all or, on -ENOMEM, nothing. */
-static int
-add_sorted(struct hist *h, const struct bucket *from, uint32_t n, uint64_t total)
-{
-    uint32_t both;
-
-    if (!h->dense && sparse_fits(h, from, n, &both)) {
-        if (sparse_reserve(h, both)) {
-            return -ENOMEM;
-        }
-        sparse_merge(h, from, n, both);
-    } else {
-        if (make_dense(h)) {
-            return -ENOMEM;
-        }
-        for (uint32_t i = 0; i < n; i++) {
-            if (!dense_add(h, from[i].index, from[i].count)) {
-                while (i-- > 0) {
-                    dense_take(h, from[i].index, from[i].count);
-                }
-                return -ENOMEM;
-            }
-        }
-    }
-    h->count += total;
-    return 0;
-}
-
 int
 hist_add(struct hist *h, int64_t value_ns, uint64_t count)
 {
@@ -402,9 +225,9 @@ hist_add(struct hist *h, int64_t value_ns, uint64_t count)
     }
     if (!h->dense && count <= UINT32_MAX) {
         struct bucket one = {.index = index, .count = (uint32_t)count};
-        return add_sorted(h, &one, 1, count);
+        return hist_add_sorted(h, &one, 1, count);
     }
-    if (make_dense(h) || !dense_add(h, index, count)) {
+    if (hist_make_dense(h) || !hist_dense_add(h, index, count)) {
         return -ENOMEM;
     }
     h->count += count;
@@ -449,19 +272,19 @@ hist_merge(struct hist *h, const struct hist *from)
         return merge_coded(h, from);
     }
     if (!from->dense) {
-        return add_sorted(h, from->sparse, from->buckets, from->count);
+        return hist_add_sorted(h, from->sparse, from->buckets, from->count);
     }
-    if (make_dense(h)) {
+    if (hist_make_dense(h)) {
         return -ENOMEM;
     }
     /* All the memory first, then nothing can fail half way. */
     for (uint16_t i = 0; i < from->dense->used; i++) {
-        if (!dense_find(h->dense, from->dense->chunks[i].slot * CHUNK)) {
+        if (!hist_dense_find(h->dense, from->dense->chunks[i].slot * CHUNK)) {
             return -ENOMEM;
         }
     }
     while (walk_next(&w, &index, &count)) {
-        bool added = dense_add(h, index, count);
+        bool added = hist_dense_add(h, index, count);
         assert(added);
         (void)added;
     }
@@ -501,12 +324,12 @@ hist_check_encoded(enum hist_layout layout, const void *bytes, size_t size, uint
 static enum hist_verdict
 merge_few(struct hist *h, const struct rd *r, uint32_t n)
 {
-    struct bucket few[SPARSE_MAX];
+    struct bucket few[HIST_SPARSE_MAX];
     struct decode d = hist_decode_of(r, h->layout, h->count);
     enum hist_verdict v = HIST_OK;
     bool small = true;
 
-    assert(n <= SPARSE_MAX);
+    assert(n <= HIST_SPARSE_MAX);
     for (uint32_t i = 0; i < n; i++) {
         v = hist_decode_next(&d);
         if (v != HIST_OK) {
@@ -521,7 +344,7 @@ merge_few(struct hist *h, const struct rd *r, uint32_t n)
     if (!small) {
         return HIST_NO_MEMORY; /* The caller goes on with chunks. */
     }
-    return add_sorted(h, few, n, d.total - h->count) ? HIST_NO_MEMORY : HIST_OK;
+    return hist_add_sorted(h, few, n, d.total - h->count) ? HIST_NO_MEMORY : HIST_OK;
 }
 
 /* Straight into the chunks; taken back if the rest is not good. */
@@ -537,7 +360,7 @@ merge_dense(struct hist *h, const struct rd *r, uint64_t n)
         if (v != HIST_OK) {
             break;
         }
-        if (!dense_add(h, d.index, d.count)) {
+        if (!hist_dense_add(h, d.index, d.count)) {
             v = HIST_NO_MEMORY;
             break;
         }
@@ -555,7 +378,7 @@ merge_dense(struct hist *h, const struct rd *r, uint64_t n)
         enum hist_verdict again = hist_decode_next(&d);
         assert(again == HIST_OK);
         (void)again;
-        dense_take(h, d.index, d.count);
+        hist_dense_take(h, d.index, d.count);
     }
     return v;
 }
@@ -577,13 +400,13 @@ hist_merge_encoded(struct hist *h, const void *bytes, size_t size)
     if (v != HIST_OK) {
         return v;
     }
-    if (!h->dense && n <= SPARSE_MAX) {
+    if (!h->dense && n <= HIST_SPARSE_MAX) {
         v = merge_few(h, &r, (uint32_t)n);
         if (v != HIST_NO_MEMORY) {
             return v;
         }
     }
-    return make_dense(h) ? HIST_NO_MEMORY : merge_dense(h, &r, n);
+    return hist_make_dense(h) ? HIST_NO_MEMORY : merge_dense(h, &r, n);
 }
 
 const char *

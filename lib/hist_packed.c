@@ -14,17 +14,6 @@
 /* One bucket alone. */
 #define ONE_MAX 32u
 
-struct hist *
-hist_new_packed(enum hist_layout layout)
-{
-    struct hist *h = hist_new(layout);
-
-    if (h) {
-        h->is_packed = true;
-    }
-    return h;
-}
-
 /* One of the two that are merged. */
 struct side {
     struct decode d;

@@ -1,5 +1,8 @@
-/* hist_parts.h - what the files of hist.h share, and nobody else: hist.c (buckets), hist_packed.c
- * (histograms that are kept as they are encoded). */
+/* hist_parts.h - what the files of hist.h share, and nobody else: the histogram itself, and the
+ * words of its encoding.
+ *
+ * Each stands on those before it: hist_store.[ch] (buckets in memory), hist_packed.c (histograms
+ * that are kept as they are encoded), hist.c. */
 #ifndef PLUMBLINE_HIST_PARTS_H
 #define PLUMBLINE_HIST_PARTS_H
 
@@ -146,17 +149,7 @@ hist_varint_size(uint64_t v)
     return (size_t)(70 - (uint32_t)__builtin_clzll(v | 1)) / 7;
 }
 
-/* Walks the buckets upwards. */
-struct walk {
-    const struct hist *h;
-    uint32_t next; /* In 'sparse', or the slot after the current one. */
-    uint64_t bits; /* Left of the current chunk. */
-    const struct chunk *chunk;
-    struct decode coded; /* Of a packed one; so many buckets are left. */
-    uint32_t left;
-};
-
-/* The sum of both, of a packed one; all or nothing. */
+/* hist_packed.c: the sum of both, of a packed one; all or nothing. */
 enum hist_verdict hist_packed_merge(struct hist *h, const void *bytes, size_t size);
 /* The same of one value. */
 int hist_packed_add(struct hist *h, int32_t index, uint64_t count);

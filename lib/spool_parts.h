@@ -1,5 +1,7 @@
-/* spool_parts.h - what spool.c, spool_read.c and spool_write.c share; for no
- * other file. */
+/* spool_parts.h - what the files of spool.h share; for no other file.
+ *
+ * Each stands on those before it: spool_epochs.c and spool_segments.c; spool_ackfile.c,
+ * spool_tombstone.c, spool_waiting.c; spool_read.c and spool_write.c; spool_rebase.c; spool.c. */
 #ifndef PLUMBLINE_SPOOL_PARTS_H
 #define PLUMBLINE_SPOOL_PARTS_H
 
@@ -105,27 +107,57 @@ struct spool {
     uint64_t damaged;
 };
 
-/* spool.c */
+/* A record as it is to be written. */
+struct spool_entry {
+    uint64_t epoch, sequence;
+    struct instant from, until;
+    const void *bytes;
+    size_t size;
+    uint32_t flags;         /* RECORD_ */
+    uint32_t segment_flags; /* SEGMENT_ */
+};
+
+/* spool_epochs.c: also spool_last() and spool_knows(). */
 struct epoch_entry *spool_epoch(const struct spool *s, uint64_t epoch);
+/* Makes the table of known IDs from what is kept.  On -ENOMEM the table lacks some. */
 int spool_epochs_rebuild(struct spool *s);
+
+/* spool_segments.c */
+#define SPOOL_NAME_SIZE 48
+void spool_segment_name(char name[SPOOL_NAME_SIZE], uint64_t epoch, uint64_t first);
 int spool_segment_insert(struct spool *s, struct segment *segment);
 void spool_segment_delete(struct spool *s, size_t i);
 void spool_segment_free(struct segment *segment);
 /* Takes the record that 'item' is into the segment's summary and marks. */
 int spool_segment_note(struct segment *segment, const struct segment_item *item);
+/* Whether every record of it is acknowledged or goes by another ID now. */
 bool spool_segment_let_go(const struct spool *s, const struct segment *segment);
-int spool_save(struct spool *s);
-#define SPOOL_NAME_SIZE 48
-void spool_segment_name(char name[SPOOL_NAME_SIZE], uint64_t epoch, uint64_t first);
-
-/* spool_write.c */
-void spool_close_active(struct spool *s);
-void spool_waiting_free(struct spool *s, struct waiting *w);
-
-/* spool_read.c */
+/* Reads the folder.  What spool_ackfile_load() says is known by then. */
+int spool_segments_load(struct spool *s);
+/* Lets the reader stand nowhere. */
 void spool_reader_reset(struct spool *s);
-/* A tombstone batch for the ID 'id' in s->made. */
+
+/* spool_ackfile.c: needs spool_epochs.c. */
+int spool_ackfile_load(struct spool *s);
+/* On an error the old file is still there. */
+int spool_ackfile_save(struct spool *s);
+
+/* spool_tombstone.c: needs spool_epochs.c.  A tombstone batch for the ID 'id' in s->made. */
 int spool_tombstone(struct spool *s, struct position id, struct instant from, struct instant until,
                     int reason, struct spool_record *out);
+
+/* spool_waiting.c */
+int spool_waiting_add(struct spool *s, const struct spool_entry *e);
+void spool_waiting_free(struct spool *s, struct waiting *w);
+/* Keeps to 'memory_bytes': acknowledged ones go first, then the oldest become tombstones. */
+void spool_waiting_bound(struct spool *s);
+
+/* spool_write.c: needs all of the above, as spool_read.c does; for spool_rebase.c and spool.c. */
+int spool_write_record(struct spool *s, const struct spool_entry *e);
+/* Writes what waits, oldest first, as far as there is room. */
+int spool_write_waiting(struct spool *s);
+/* fsync of the active segment. */
+int spool_sync_active(struct spool *s);
+void spool_close_active(struct spool *s);
 
 #endif

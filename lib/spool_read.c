@@ -1,70 +1,12 @@
 /* spool_read.c - the reading half of a spool: the record after a position, or a
  * tombstone where there is none any more. */
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
-#include <unistd.h>
 
 #include "spool_parts.h"
 #include "telemetry.pb-c.h"
 
 #define REASON(x) PLUMBLINE__TELEMETRY__TOMBSTONE__REASON__##x
-
-void
-spool_reader_reset(struct spool *s)
-{
-    struct spool_reader *r = &s->reader;
-
-    segment_view_fini(&r->view);
-    if (r->fd >= 0) {
-        close(r->fd);
-    }
-    *r = (struct spool_reader){.fd = -1, .hint = r->hint};
-}
-
-int
-spool_tombstone(struct spool *s, struct position id, struct instant from, struct instant until,
-                int reason, struct spool_record *out)
-{
-    Plumbline__Telemetry__Batch batch;
-    Plumbline__Telemetry__Tombstone tombstone;
-    Plumbline__Telemetry__EpochStart start;
-    const struct epoch_entry *e = spool_epoch(s, id.epoch);
-
-    plumbline__telemetry__batch__init(&batch);
-    plumbline__telemetry__tombstone__init(&tombstone);
-    plumbline__telemetry__epoch_start__init(&start);
-    batch.format = 1;
-    batch.source = s->source;
-    batch.tombstone = &tombstone;
-    tombstone.from_ns = from.ns;
-    tombstone.until_ns = until.ns;
-    tombstone.reason = (Plumbline__Telemetry__Tombstone__Reason)reason;
-    if (id.sequence == 0) {
-        start.epoch = id.epoch;
-        start.previous_epoch = e ? e->previous.epoch : 0;
-        start.previous_last_sequence = e ? e->previous.sequence : 0;
-        batch.epoch_start = &start;
-    }
-    size_t size = plumbline__telemetry__batch__get_packed_size(&batch);
-    if (s->made_room < size) {
-        uint8_t *grown = realloc(s->made, size);
-        if (!grown) {
-            return -ENOMEM;
-        }
-        s->made = grown;
-        s->made_room = size;
-    }
-    plumbline__telemetry__batch__pack(&batch, s->made);
-    *out = (struct spool_record){.position = id,
-                                 .bytes = s->made,
-                                 .size = size,
-                                 .from = from,
-                                 .until = until,
-                                 .tombstone = true};
-    return 0;
-}
 
 /* A span for what lies between two neighbours (until 0: that one is not known
  * or covers nothing).  Where they overlap, as batches of sessions of unequal

@@ -1,10 +1,9 @@
-/* spool_write.c - the writing half of a spool: epochs, appending, what waits in
- * memory while the disk is full, fsync, new IDs for what cannot keep its own. */
+/* spool_write.c - the writing half of a spool: epochs, appending, writing what waited in memory
+ * while the disk was full, fsync. */
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -12,16 +11,6 @@
 #include "log.h"
 #include "spool_parts.h"
 #include "telemetry.pb-c.h"
-
-/* A record as it is to be written. */
-struct entry {
-    uint64_t epoch, sequence;
-    struct instant from, until;
-    const void *bytes;
-    size_t size;
-    uint32_t flags;         /* RECORD_ */
-    uint32_t segment_flags; /* SEGMENT_ */
-};
 
 /* A bounded folder is let go of in pieces that are small beside it. */
 static uint64_t
@@ -49,8 +38,8 @@ has_room(const struct spool *s, size_t size)
     return held <= s->config.disk_bytes;
 }
 
-static int
-active_sync(struct spool *s)
+int
+spool_sync_active(struct spool *s)
 {
     if (!s->dirty) {
         return 0;
@@ -67,7 +56,7 @@ spool_close_active(struct spool *s)
     if (!s->active) {
         return;
     }
-    int err = active_sync(s);
+    int err = spool_sync_active(s);
     if (err) {
         s->last_errno = -err;
     }
@@ -172,7 +161,7 @@ write_undo(struct spool *s)
 /* Writes header and payload.  What was cut short is tried on, for only then the
  * system says why. */
 static int
-write_all(int fd, uint64_t offset, const uint8_t *head, const struct entry *e)
+write_all(int fd, uint64_t offset, const uint8_t *head, const struct spool_entry *e)
 {
     size_t done = 0, size = RECORD_HEADER_SIZE + e->size;
     union {
@@ -199,7 +188,7 @@ write_all(int fd, uint64_t offset, const uint8_t *head, const struct entry *e)
 }
 
 static int
-write_once(struct spool *s, const struct entry *e)
+write_once(struct spool *s, const struct spool_entry *e)
 {
     struct record_header h = {
         .flags = e->flags,
@@ -271,8 +260,8 @@ no_room(int err)
     return err == -ENOSPC || err == -EDQUOT;
 }
 
-static int
-write_record(struct spool *s, const struct entry *e)
+int
+spool_write_record(struct spool *s, const struct spool_entry *e)
 {
     int err = write_once(s, e);
 
@@ -289,18 +278,6 @@ write_record(struct spool *s, const struct entry *e)
     return err;
 }
 
-void
-spool_waiting_free(struct spool *s, struct waiting *w)
-{
-    if (s->reader.hint == w) {
-        s->reader.hint = NULL;
-    }
-    TAILQ_REMOVE(&s->waiting, w, entry);
-    s->waiting_bytes -= sizeof(*w) + w->size;
-    s->waiting_count -= w->count;
-    free(w);
-}
-
 /* Writes a run of dropped ones as tombstones, one by one. */
 static int
 write_dropped(struct spool *s, struct waiting *w)
@@ -315,13 +292,13 @@ write_dropped(struct spool *s, struct waiting *w)
         if (err) {
             break;
         }
-        err = write_record(s, &(struct entry){.epoch = id.epoch,
-                                              .sequence = id.sequence,
-                                              .from = w->from,
-                                              .until = w->until,
-                                              .bytes = made.bytes,
-                                              .size = made.size,
-                                              .flags = RECORD_TOMBSTONE});
+        err = spool_write_record(s, &(struct spool_entry){.epoch = id.epoch,
+                                                          .sequence = id.sequence,
+                                                          .from = w->from,
+                                                          .until = w->until,
+                                                          .bytes = made.bytes,
+                                                          .size = made.size,
+                                                          .flags = RECORD_TOMBSTONE});
         if (!err) {
             w->first++;
             w->count--;
@@ -331,9 +308,8 @@ write_dropped(struct spool *s, struct waiting *w)
     return err;
 }
 
-/* Writes what waits, oldest first, as far as there is room. */
-static int
-write_waiting(struct spool *s)
+int
+spool_write_waiting(struct spool *s)
 {
     struct waiting *w;
     int err = 0;
@@ -342,12 +318,12 @@ write_waiting(struct spool *s)
         if (w->dropped) {
             err = write_dropped(s, w);
         } else {
-            err = write_record(s, &(struct entry){.epoch = w->epoch,
-                                                  .sequence = w->first,
-                                                  .from = w->from,
-                                                  .until = w->until,
-                                                  .bytes = w->bytes,
-                                                  .size = w->size});
+            err = spool_write_record(s, &(struct spool_entry){.epoch = w->epoch,
+                                                              .sequence = w->first,
+                                                              .from = w->from,
+                                                              .until = w->until,
+                                                              .bytes = w->bytes,
+                                                              .size = w->size});
         }
         if (!err) {
             spool_waiting_free(s, w);
@@ -355,97 +331,6 @@ write_waiting(struct spool *s)
     }
     s->disk_full = !TAILQ_EMPTY(&s->waiting);
     return err;
-}
-
-static struct instant
-earlier(struct instant a, struct instant b)
-{
-    return instant_before(a, b) ? a : b;
-}
-
-static struct instant
-later(struct instant a, struct instant b)
-{
-    return instant_before(a, b) ? b : a;
-}
-
-/* Makes 'w' a dropped one, and one run with those dropped before it.  The run's
- * span is what all of them covered. */
-static void
-waiting_drop(struct spool *s, struct waiting *w)
-{
-    struct waiting *before = TAILQ_PREV(w, waiting_list, entry);
-
-    s->dropped++;
-    if (before && before->dropped && before->epoch == w->epoch &&
-        before->first + before->count == w->first) {
-        if (w->until.ns != 0) {
-            bool none = before->until.ns == 0;
-            before->from = none ? w->from : earlier(before->from, w->from);
-            before->until = none ? w->until : later(before->until, w->until);
-        }
-        before->count++;
-        s->waiting_count++;
-        spool_waiting_free(s, w);
-        return;
-    }
-    struct waiting *small = malloc(sizeof(*small));
-    if (!small) {
-        /* Its bytes stay where they are, and still count. */
-        w->dropped = true;
-        return;
-    }
-    *small = *w;
-    small->dropped = true;
-    small->size = 0;
-    TAILQ_INSERT_BEFORE(w, small, entry);
-    s->waiting_bytes += sizeof(*small);
-    s->waiting_count++;
-    spool_waiting_free(s, w);
-}
-
-/* Keeps to 'memory_bytes': acknowledged ones go first, then the oldest become
- * tombstones. */
-static void
-waiting_bound(struct spool *s)
-{
-    while (s->waiting_bytes > s->config.memory_bytes) {
-        struct waiting *w = TAILQ_FIRST(&s->waiting);
-        struct position last = {w->epoch, w->first + w->count - 1};
-        if (position_compare(last, s->acked) <= 0) {
-            spool_waiting_free(s, w);
-            continue;
-        }
-        while (w && w->dropped) {
-            w = TAILQ_NEXT(w, entry);
-        }
-        if (!w) {
-            return;
-        }
-        waiting_drop(s, w);
-    }
-}
-
-static int
-waiting_add(struct spool *s, const struct entry *e)
-{
-    struct waiting *w = malloc(sizeof(*w) + e->size);
-
-    if (!w) {
-        return -ENOMEM;
-    }
-    *w = (struct waiting){.epoch = e->epoch,
-                          .first = e->sequence,
-                          .count = 1,
-                          .from = e->from,
-                          .until = e->until,
-                          .size = e->size};
-    memcpy(w->bytes, e->bytes, e->size);
-    TAILQ_INSERT_TAIL(&s->waiting, w, entry);
-    s->waiting_bytes += sizeof(*w) + e->size;
-    s->waiting_count++;
-    s->disk_full = true;
-    return 0;
 }
 
 int
@@ -484,20 +369,20 @@ int
 spool_append(struct spool *s, const void *bytes, size_t size, struct instant from,
              struct instant until, struct position *position)
 {
-    struct entry e = {.epoch = s->epoch,
-                      .sequence = s->next,
-                      .from = from,
-                      .until = until,
-                      .bytes = bytes,
-                      .size = size};
+    struct spool_entry e = {.epoch = s->epoch,
+                            .sequence = s->next,
+                            .from = from,
+                            .until = until,
+                            .bytes = bytes,
+                            .size = size};
 
     assert(s->epoch > 0 && size <= SPOOL_RECORD_MAX);
-    if (write_waiting(s) != 0 || write_record(s, &e) != 0) {
-        int err = waiting_add(s, &e);
+    if (spool_write_waiting(s) != 0 || spool_write_record(s, &e) != 0) {
+        int err = spool_waiting_add(s, &e);
         if (err) {
             return err;
         }
-        waiting_bound(s);
+        spool_waiting_bound(s);
     }
     *position = (struct position){e.epoch, e.sequence};
     s->next++;
@@ -505,15 +390,17 @@ spool_append(struct spool *s, const void *bytes, size_t size, struct instant fro
     if (known) {
         known->next = s->next;
     }
-    s->covered = later(s->covered, until);
+    if (instant_before(s->covered, until)) {
+        s->covered = until;
+    }
     return 0;
 }
 
 int
 spool_sync(struct spool *s)
 {
-    int err = write_waiting(s);
-    int sync_err = active_sync(s);
+    int err = spool_write_waiting(s);
+    int sync_err = spool_sync_active(s);
 
     if (sync_err) {
         /* What the kernel could not write it may have forgotten: new records go
@@ -522,139 +409,4 @@ spool_sync(struct spool *s)
         spool_close_active(s);
     }
     return sync_err ? sync_err : err;
-}
-
-/* Removes what an unfinished spool_rebase() wrote. */
-static void
-rebase_undo(struct spool *s, uint64_t epoch)
-{
-    spool_close_active(s);
-    for (size_t i = s->segment_count; i-- > 0;) {
-        if (s->segments[i]->epoch == epoch) {
-            spool_segment_delete(s, i);
-        }
-    }
-}
-
-static int
-rebase_copy(struct spool *s, const struct superseded *r, spool_rewrite_fn *rewrite, void *aux,
-            uint64_t *next)
-{
-    struct position at = position_before(r->from);
-    struct spool_record old;
-    int err;
-
-    while ((err = spool_next(s, at, &old)) > 0 && position_compare(old.position, r->to) <= 0) {
-        struct entry e = {.epoch = r->by,
-                          .sequence = *next,
-                          .from = old.from,
-                          .until = old.until,
-                          .flags = old.tombstone ? RECORD_TOMBSTONE : 0,
-                          .segment_flags = SEGMENT_REPLACES};
-        const uint8_t *bytes;
-
-        at = old.position;
-        err = rewrite(aux, &old, &bytes, &e.size);
-        e.bytes = bytes;
-        if (!err) {
-            err = write_record(s, &e);
-        }
-        if (err) {
-            return err;
-        }
-        ++*next;
-    }
-    return err < 0 ? err : active_sync(s);
-}
-
-/* The moment from which the new IDs are the ones that count. */
-static int
-rebase_commit(struct spool *s, const struct superseded *r, uint64_t next)
-{
-    struct position old_upcoming = {s->epoch, s->next}, old_previous = s->previous;
-    const struct epoch_entry *e = spool_epoch(s, r->by);
-
-    s->superseded[s->superseded_count++] = *r;
-    s->epoch = r->by;
-    s->next = next;
-    s->previous = e ? e->previous : (struct position){0, 0};
-    int err = spool_epochs_rebuild(s);
-    if (!err) {
-        err = spool_save(s);
-    }
-    if (err) {
-        s->superseded_count--;
-        s->epoch = old_upcoming.epoch;
-        s->next = old_upcoming.sequence;
-        s->previous = old_previous;
-    }
-    return err;
-}
-
-/* Segments of which every record has a new ID now. */
-static void
-rebase_clean(struct spool *s)
-{
-    for (size_t i = s->segment_count; i-- > 0;) {
-        const struct segment *g = s->segments[i];
-        struct position last = {g->epoch, g->next - 1};
-        if (g != s->active && g->next > g->first && position_compare(last, s->acked) > 0 &&
-            spool_segment_let_go(s, g)) {
-            spool_segment_delete(s, i);
-        }
-    }
-}
-
-int
-spool_rebase(struct spool *s, uint64_t epoch, struct position previous, struct position after,
-             const void *start, size_t start_size, spool_rewrite_fn *rewrite, void *aux)
-{
-    struct superseded r = {.to = spool_last(s), .by = epoch};
-    struct spool_record first;
-    uint64_t next = 1;
-    int err;
-
-    if (epoch <= r.to.epoch || previous.epoch >= epoch) {
-        return -EINVAL;
-    }
-    if (write_waiting(s) != 0 || s->superseded_count == SPOOL_SUPERSEDED_MAX) {
-        return -ENOSPC;
-    }
-    err = spool_next(s, after, &first);
-    if (err < 0) {
-        return err;
-    }
-    /* With nothing to give anew the range is empty: (to + 1 .. to). */
-    r.from = err > 0 ? first.position : (struct position){epoch, 0};
-    spool_close_active(s);
-    /* So that segment_begin() finds what came before this epoch. */
-    struct position was = {s->epoch, s->next}, was_previous = s->previous;
-    s->epoch = epoch;
-    s->next = 0;
-    s->previous = previous;
-    err = spool_epochs_rebuild(s);
-    if (!err) {
-        err = write_record(s, &(struct entry){.epoch = epoch,
-                                              .bytes = start,
-                                              .size = start_size,
-                                              .segment_flags = SEGMENT_REPLACES});
-    }
-    if (!err) {
-        err = rebase_copy(s, &r, rewrite, aux, &next);
-    }
-    if (!err) {
-        err = rebase_commit(s, &r, next);
-    }
-    if (err) {
-        s->epoch = was.epoch;
-        s->next = was.sequence;
-        s->previous = was_previous;
-        rebase_undo(s, epoch);
-        int again = spool_epochs_rebuild(s);
-        return again ? again : err;
-    }
-    rebase_clean(s);
-    /* What comes now is appended to a segment of its own. */
-    spool_close_active(s);
-    return spool_epochs_rebuild(s);
 }

@@ -1,15 +1,16 @@
-/* handover.c - a probe's state, from one process to the next. */
+/* handover.c - a probe's state, from one process to the next: its records, each both ways, and the
+ * whole. */
 #include "handover.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
+
+#include "handover_record.h"
 
 #define MAGIC UINT32_C(0x504c484f) /* "PLHO" */
 
 enum {
-    RECORD_HEADER = 5, /* Type and size. */
     HEAD_SIZE = 128,
     SESSION_SIZE = 160,
     SOCKET_SIZE = 64,
@@ -19,128 +20,24 @@ enum {
     FOLLOW_UP_SIZE = 12,
 };
 
-enum record {
-    RECORD_HEAD = 1,
-    RECORD_SESSION,
-    RECORD_SOCKET,
-    RECORD_WAITING, /* Of the socket before it. */
-    RECORD_PROGRESS,
-    RECORD_REFLECTED,
-    RECORD_EVENT,
-    RECORD_END = 255
-};
-
 const char *const handover_verdict_names[HANDOVER_VERDICTS] = {
     "whole",         "cut short",           "no state of a probe", "of an unknown format",
     "not plausible", "too large for memory"};
-
-/* --- Parts of records. --- */
-
-/* Where the size of a record goes, once it is known. */
-static uint8_t *
-begin(struct wr *w, enum record type)
-{
-    wr_u8(w, (uint8_t)type);
-    return wr_room(w, 4);
-}
-
-static void
-end(struct wr *w, uint8_t *room)
-{
-    if (wr_ok(w) && room) {
-        struct wr size = wr_of(room, 4);
-        wr_be32(&size, (uint32_t)(w->at - room - 4));
-    }
-}
-
-static void
-put_address(struct wr *w, const struct address *a)
-{
-    wr_u8(w, a->family);
-    wr_copy(w, &a->v6, sizeof a->v6);
-}
-
-static bool
-get_address(struct rd *r, struct address *a, bool needed)
-{
-    memset(a, 0, sizeof *a);
-    a->family = rd_u8(r);
-    rd_copy(r, &a->v6, sizeof a->v6);
-    return a->family == 4 || a->family == 6 || (a->family == 0 && !needed);
-}
-
-static void
-put_name(struct wr *w, const char *name)
-{
-    char text[IF_NAMESIZE] = {0};
-
-    if (name) {
-        memcpy(text, name, strnlen(name, sizeof text - 1));
-    }
-    wr_copy(w, text, sizeof text);
-}
-
-static bool
-get_name(struct rd *r, char text[IF_NAMESIZE])
-{
-    rd_copy(r, text, IF_NAMESIZE);
-    return text[IF_NAMESIZE - 1] == '\0';
-}
-
-static void
-put_i64(struct wr *w, int64_t v)
-{
-    wr_be64(w, (uint64_t)v);
-}
-
-static int64_t
-get_i64(struct rd *r)
-{
-    return (int64_t)rd_be64(r);
-}
-
-/* Up to 8 of them, the first the lowest bit. */
-static uint8_t
-flags_of(const bool *flags, unsigned count)
-{
-    unsigned v = 0;
-
-    for (unsigned i = 0; i < count; i++) {
-        v |= (unsigned)flags[i] << i;
-    }
-    return (uint8_t)v;
-}
-
-static void
-put_time(struct wr *w, const struct stamp_time *t)
-{
-    put_i64(w, t->at.ns);
-    wr_u8(w, (uint8_t)t->source);
-}
-
-static bool
-get_time(struct rd *r, struct stamp_time *t)
-{
-    t->at = instant_of_ns(get_i64(r));
-    unsigned source = rd_u8(r);
-    t->source = source < TS_SOURCES ? (enum ts_source)source : TS_NONE;
-    return source < TS_SOURCES;
-}
 
 /* --- Records, each both ways. --- */
 
 static void
 put_head(struct wr *w, const struct handover *h)
 {
-    uint8_t *room = begin(w, RECORD_HEAD);
+    uint8_t *room = handover_begin_record(w, HANDOVER_RECORD_HEAD);
 
     wr_copy(w, h->probe, sizeof h->probe);
     wr_be32(w, h->next_index);
-    put_i64(w, h->covered_until.ns);
-    put_i64(w, h->liveness_from.ns);
+    handover_put_i64(w, h->covered_until.ns);
+    handover_put_i64(w, h->liveness_from.ns);
     wr_be32(w, h->timing.epoch);
     wr_be32(w, h->timing.begun_again);
-    end(w, room);
+    handover_end_record(w, room);
 }
 
 static bool
@@ -148,8 +45,8 @@ get_head(struct rd *r, struct handover *h)
 {
     rd_copy(r, h->probe, sizeof h->probe);
     h->next_index = rd_be32(r);
-    h->covered_until = instant_of_ns(get_i64(r));
-    h->liveness_from = instant_of_ns(get_i64(r));
+    h->covered_until = instant_of_ns(handover_get_i64(r));
+    h->liveness_from = instant_of_ns(handover_get_i64(r));
     h->timing.epoch = rd_be32(r);
     h->timing.begun_again = rd_be32(r);
     return h->next_index <= HANDOVER_INDEXES && h->probe[sizeof h->probe - 1] == '\0';
@@ -160,25 +57,25 @@ put_session(struct wr *w, const struct handover_session *s)
 {
     const bool flags[] = {s->is.foreign, s->is.ptp, s->is.whole, s->mode != STAMPAUTH_NONE,
                           s->mode == STAMPAUTH_TLV};
-    uint8_t *room = begin(w, RECORD_SESSION);
+    uint8_t *room = handover_begin_record(w, HANDOVER_RECORD_SESSION);
 
-    put_i64(w, s->id);
+    handover_put_i64(w, s->id);
     wr_be32(w, s->is.index);
     wr_u8(w, (uint8_t)s->is.protocol);
-    wr_u8(w, flags_of(flags, 5));
-    put_address(w, &s->is.source);
-    put_address(w, &s->is.destination);
+    wr_u8(w, handover_flags_of(flags, 5));
+    handover_put_address(w, &s->is.source);
+    handover_put_address(w, &s->is.destination);
     wr_be16(w, s->is.source_port);
     wr_be16(w, s->is.destination_port);
     wr_be16(w, s->is.ssid);
     wr_u8(w, s->is.dscp);
     wr_be32(w, s->is.size);
-    put_i64(w, s->is.period.ns);
-    put_i64(w, s->is.dt.ns);
-    put_i64(w, s->is.begin.ns);
-    put_i64(w, s->border.ns);
-    put_name(w, s->is.interface);
-    end(w, room);
+    handover_put_i64(w, s->is.period.ns);
+    handover_put_i64(w, s->is.dt.ns);
+    handover_put_i64(w, s->is.begin.ns);
+    handover_put_i64(w, s->border.ns);
+    handover_put_name(w, s->is.interface);
+    handover_end_record(w, room);
 }
 
 static bool
@@ -186,22 +83,22 @@ get_session(struct rd *r, struct handover_session *s)
 {
     bool good = true;
 
-    s->id = get_i64(r);
+    s->id = handover_get_i64(r);
     s->is.index = rd_be32(r);
     uint8_t protocol = rd_u8(r);
     uint8_t flags = rd_u8(r);
-    good = get_address(r, &s->is.source, false) && good;
-    good = get_address(r, &s->is.destination, true) && good;
+    good = handover_get_address(r, &s->is.source, false) && good;
+    good = handover_get_address(r, &s->is.destination, true) && good;
     s->is.source_port = rd_be16(r);
     s->is.destination_port = rd_be16(r);
     s->is.ssid = rd_be16(r);
     s->is.dscp = rd_u8(r);
     s->is.size = rd_be32(r);
-    s->is.period = span_of_ns(get_i64(r));
-    s->is.dt = span_of_ns(get_i64(r));
-    s->is.begin = instant_of_ns(get_i64(r));
-    s->border = instant_of_ns(get_i64(r));
-    good = get_name(r, s->interface) && good;
+    s->is.period = span_of_ns(handover_get_i64(r));
+    s->is.dt = span_of_ns(handover_get_i64(r));
+    s->is.begin = instant_of_ns(handover_get_i64(r));
+    s->border = instant_of_ns(handover_get_i64(r));
+    good = handover_get_name(r, s->interface) && good;
     if (!good || protocol > SENDER_ICMP || s->is.index >= HANDOVER_INDEXES || s->is.dt.ns <= 0 ||
         s->is.period.ns <= 0 || s->is.begin.ns % s->is.dt.ns || s->border.ns % s->is.dt.ns) {
         return false;
@@ -222,10 +119,10 @@ put_socket(struct wr *w, const struct timing_socket *s)
 {
     const struct tstamp_kept *k = &s->is.kept;
     const bool flags[] = {s->reflector, s->is.whole, k->dual, k->raw, k->tx_kernel, k->tx_seen};
-    uint8_t *room = begin(w, RECORD_SOCKET);
+    uint8_t *room = handover_begin_record(w, HANDOVER_RECORD_SOCKET);
 
-    wr_u8(w, flags_of(flags, 6));
-    put_name(w, s->is.interface);
+    wr_u8(w, handover_flags_of(flags, 6));
+    handover_put_name(w, s->is.interface);
     wr_be16(w, s->is.port);
     wr_be16(w, k->port);
     wr_u8(w, k->family);
@@ -234,7 +131,7 @@ put_socket(struct wr *w, const struct timing_socket *s)
     wr_be32(w, k->oldest);
     wr_be32(w, k->next);
     wr_be32(w, k->drops);
-    end(w, room);
+    handover_end_record(w, room);
 }
 
 static bool
@@ -242,7 +139,7 @@ get_socket(struct rd *r, struct timing_socket *s)
 {
     struct tstamp_kept *k = &s->is.kept;
     uint8_t flags = rd_u8(r);
-    bool good = get_name(r, s->is.interface);
+    bool good = handover_get_name(r, s->is.interface);
 
     s->is.port = rd_be16(r);
     k->port = rd_be16(r);
@@ -266,12 +163,12 @@ get_socket(struct rd *r, struct timing_socket *s)
 static void
 put_waiting(struct wr *w, const struct tstamp_waiting *k)
 {
-    uint8_t *room = begin(w, RECORD_WAITING);
+    uint8_t *room = handover_begin_record(w, HANDOVER_RECORD_WAITING);
 
     wr_be32(w, k->id);
     wr_be64(w, k->cookie);
-    put_i64(w, k->user_ns);
-    end(w, room);
+    handover_put_i64(w, k->user_ns);
+    handover_end_record(w, room);
 }
 
 static void
@@ -279,20 +176,20 @@ get_waiting(struct rd *r, struct tstamp_waiting *k)
 {
     k->id = rd_be32(r);
     k->cookie = rd_be64(r);
-    k->user_ns = get_i64(r);
+    k->user_ns = handover_get_i64(r);
 }
 
 static void
 put_progress(struct wr *w, const struct sender_progress *p)
 {
-    uint8_t *room = begin(w, RECORD_PROGRESS);
+    uint8_t *room = handover_begin_record(w, HANDOVER_RECORD_PROGRESS);
 
     wr_be32(w, p->index);
     wr_be32(w, p->sequence);
-    put_i64(w, p->due.ns);
+    handover_put_i64(w, p->due.ns);
     wr_u8(w, p->ptp_quarters);
     wr_u8(w, p->ptp_denied);
-    end(w, room);
+    handover_end_record(w, room);
 }
 
 static bool
@@ -300,7 +197,7 @@ get_progress(struct rd *r, struct sender_progress *p)
 {
     p->index = rd_be32(r);
     p->sequence = rd_be32(r);
-    p->due = span_of_ns(get_i64(r));
+    p->due = span_of_ns(handover_get_i64(r));
     p->ptp_quarters = rd_u8(r) & 0xf;
     p->ptp_denied = rd_u8(r) & 1;
     return p->index < HANDOVER_INDEXES && p->due.ns > 0;
@@ -310,11 +207,11 @@ static void
 put_reflected(struct wr *w, const struct reflector_kept *k)
 {
     const struct history *h = &k->history;
-    uint8_t *room = begin(w, RECORD_REFLECTED);
+    uint8_t *room = handover_begin_record(w, HANDOVER_RECORD_REFLECTED);
 
     wr_be32(w, k->place);
-    put_address(w, &k->peer);
-    put_address(w, &k->local);
+    handover_put_address(w, &k->peer);
+    handover_put_address(w, &k->local);
     wr_be16(w, k->port);
     wr_be16(w, k->ssid);
     wr_be16(w, k->generation);
@@ -327,17 +224,17 @@ put_reflected(struct wr *w, const struct reflector_kept *k)
     wr_be32(w, h->highest);
     wr_be32(w, h->received);
     wr_be32(w, h->duplicates);
-    put_i64(w, h->highest_t1_ns);
-    put_i64(w, h->last.ns);
-    put_i64(w, h->before.ns);
+    handover_put_i64(w, h->highest_t1_ns);
+    handover_put_i64(w, h->last.ns);
+    handover_put_i64(w, h->before.ns);
     wr_u8(w, h->begun);
     wr_u8(w, (uint8_t)k->follow_up_count);
     for (unsigned i = 0; i < k->follow_up_count; i++) {
         wr_be32(w, k->follow_ups[i].sequence);
-        put_i64(w, k->follow_ups[i].t3_ns);
+        handover_put_i64(w, k->follow_ups[i].t3_ns);
     }
     wr_be64(w, k->nat);
-    end(w, room);
+    handover_end_record(w, room);
 }
 
 static void
@@ -349,9 +246,9 @@ get_history(struct rd *r, struct history *h)
     h->highest = rd_be32(r);
     h->received = rd_be32(r);
     h->duplicates = rd_be32(r);
-    h->highest_t1_ns = get_i64(r);
-    h->last = span_of_ns(get_i64(r));
-    h->before = span_of_ns(get_i64(r));
+    h->highest_t1_ns = handover_get_i64(r);
+    h->last = span_of_ns(handover_get_i64(r));
+    h->before = span_of_ns(handover_get_i64(r));
     h->begun = rd_u8(r) & 1;
 }
 
@@ -361,8 +258,8 @@ get_reflected(struct rd *r, struct reflector_kept *k)
     bool good = true;
 
     k->place = rd_be32(r);
-    good = get_address(r, &k->peer, true) && good;
-    good = get_address(r, &k->local, true) && good;
+    good = handover_get_address(r, &k->peer, true) && good;
+    good = handover_get_address(r, &k->local, true) && good;
     k->port = rd_be16(r);
     k->ssid = rd_be16(r);
     k->generation = rd_be16(r);
@@ -377,7 +274,7 @@ get_reflected(struct rd *r, struct reflector_kept *k)
     }
     for (unsigned i = 0; i < k->follow_up_count; i++) {
         k->follow_ups[i].sequence = rd_be32(r);
-        k->follow_ups[i].t3_ns = get_i64(r);
+        k->follow_ups[i].t3_ns = handover_get_i64(r);
     }
     k->nat = rd_be64(r);
     return true;
@@ -419,44 +316,32 @@ handover_format(const struct handover *h, uint8_t **bytes, size_t *size)
     for (size_t i = 0; i < t->reflected_count; i++) {
         put_reflected(&w, &t->reflected[i]);
     }
-    end(&w, begin(&w, RECORD_END));
+    handover_end_record(&w, handover_begin_record(&w, HANDOVER_RECORD_END));
     assert(wr_ok(&w));
     *size = wr_size(&w);
     return 0;
-}
-
-/* The next record, as a cursor over its body; 'type' 0: none, or bad. */
-static struct rd
-next_record(struct rd *r, unsigned *type)
-{
-    uint8_t t = rd_u8(r);
-    uint32_t size = rd_be32(r);
-    struct rd body = rd_sub(r, size);
-
-    *type = rd_ok(&body) ? t : 0;
-    return body;
 }
 
 /* Room for as many of each as there are. */
 static enum handover_verdict
 make_room(struct rd r, struct handover *out)
 {
-    size_t counts[RECORD_END + 1] = {0};
+    size_t counts[HANDOVER_RECORD_END + 1] = {0};
     struct timing_kept *t = &out->timing;
     unsigned type;
 
     do {
-        (void)next_record(&r, &type);
+        (void)handover_next_record(&r, &type);
         counts[type]++;
-    } while (type != 0 && type != RECORD_END);
+    } while (type != 0 && type != HANDOVER_RECORD_END);
     if (type == 0) {
         return HANDOVER_SHORT;
     }
-    out->sessions = calloc(counts[RECORD_SESSION] + 1, sizeof *out->sessions);
-    t->sockets = calloc(counts[RECORD_SOCKET] + 1, sizeof *t->sockets);
-    t->waiting = calloc(counts[RECORD_WAITING] + 1, sizeof *t->waiting);
-    t->sessions = calloc(counts[RECORD_PROGRESS] + 1, sizeof *t->sessions);
-    t->reflected = calloc(counts[RECORD_REFLECTED] + 1, sizeof *t->reflected);
+    out->sessions = calloc(counts[HANDOVER_RECORD_SESSION] + 1, sizeof *out->sessions);
+    t->sockets = calloc(counts[HANDOVER_RECORD_SOCKET] + 1, sizeof *t->sockets);
+    t->waiting = calloc(counts[HANDOVER_RECORD_WAITING] + 1, sizeof *t->waiting);
+    t->sessions = calloc(counts[HANDOVER_RECORD_PROGRESS] + 1, sizeof *t->sessions);
+    t->reflected = calloc(counts[HANDOVER_RECORD_REFLECTED] + 1, sizeof *t->reflected);
     return out->sessions && t->sockets && t->waiting && t->sessions && t->reflected
                ? HANDOVER_OK
                : HANDOVER_NO_MEMORY;
@@ -469,20 +354,20 @@ take(struct rd *body, unsigned type, struct handover *out)
     struct timing_kept *t = &out->timing;
     bool good = true;
 
-    if (type == RECORD_HEAD) {
+    if (type == HANDOVER_RECORD_HEAD) {
         good = get_head(body, out);
-    } else if (type == RECORD_SESSION) {
+    } else if (type == HANDOVER_RECORD_SESSION) {
         good = get_session(body, &out->sessions[out->session_count++]);
-    } else if (type == RECORD_SOCKET) {
+    } else if (type == HANDOVER_RECORD_SOCKET) {
         t->sockets[t->socket_count].waiting_first = (uint32_t)t->waiting_count;
         good = get_socket(body, &t->sockets[t->socket_count++]);
-    } else if (type == RECORD_WAITING) {
+    } else if (type == HANDOVER_RECORD_WAITING) {
         get_waiting(body, &t->waiting[t->waiting_count++]);
         good = t->socket_count > 0;
         t->sockets[good ? t->socket_count - 1 : 0].waiting_count++;
-    } else if (type == RECORD_PROGRESS) {
+    } else if (type == HANDOVER_RECORD_PROGRESS) {
         good = get_progress(body, &t->sessions[t->session_count++]);
-    } else if (type == RECORD_REFLECTED) {
+    } else if (type == HANDOVER_RECORD_REFLECTED) {
         good = get_reflected(body, &t->reflected[t->reflected_count++]);
     }
     return good && rd_ok(body);
@@ -507,8 +392,8 @@ handover_parse(const void *bytes, size_t size, struct handover *out)
         return HANDOVER_FORMAT;
     }
     enum handover_verdict v = make_room(r, out);
-    while (v == HANDOVER_OK && type != RECORD_END) {
-        struct rd body = next_record(&r, &type);
+    while (v == HANDOVER_OK && type != HANDOVER_RECORD_END) {
+        struct rd body = handover_next_record(&r, &type);
         v = take(&body, type, out) ? HANDOVER_OK : HANDOVER_BAD;
     }
     if (v != HANDOVER_OK) {
@@ -523,95 +408,4 @@ handover_fini(struct handover *h)
     free(h->sessions);
     timing_kept_fini(&h->timing);
     *h = (struct handover){.sessions = NULL};
-}
-
-/* --- Events. --- */
-
-static void
-put_exchange(const struct exchange *e, struct wr *w)
-{
-    const bool flags[] = {e->has_report, e->has_follow_up, e->far_synchronised};
-    const struct stamp_time *t[] = {&e->t1, &e->t2, &e->t3, &e->t4};
-
-    wr_u8(w, (uint8_t)e->kind);
-    wr_u8(w, flags_of(flags, 3));
-    wr_be32(w, e->session);
-    wr_be32(w, e->sequence);
-    put_i64(w, e->at.ns);
-    for (unsigned i = 0; i < 4; i++) {
-        put_time(w, t[i]);
-    }
-    put_i64(w, e->scheduled.ns);
-    wr_be32(w, e->reflector_sequence);
-    wr_be16(w, e->error);
-    wr_u8(w, e->ttl);
-    wr_u8(w, e->reply_ttl);
-    wr_u8(w, e->reply_dscp);
-    wr_be64(w, e->far_error_ns);
-    wr_be32(w, e->report.epoch);
-    wr_be32(w, e->report.received);
-    wr_be32(w, e->report.duplicates);
-    wr_copy(w, e->report.bitmap, sizeof e->report.bitmap);
-    wr_be32(w, e->follow_up.reflector_sequence);
-    put_time(w, &e->follow_up.t3);
-    put_i64(w, e->since.ns);
-    put_i64(w, e->step.ns);
-}
-
-static bool
-get_exchange(struct rd *r, struct exchange *e)
-{
-    struct stamp_time *t[] = {&e->t1, &e->t2, &e->t3, &e->t4};
-    unsigned kind = rd_u8(r), flags = rd_u8(r);
-    bool good = kind <= EXCHANGE_CLOCK_STEP;
-
-    *e = (struct exchange){.kind = good ? (enum exchange_kind)kind : EXCHANGE_SENT};
-    e->session = rd_be32(r);
-    e->sequence = rd_be32(r);
-    e->at = instant_of_ns(get_i64(r));
-    for (unsigned i = 0; i < 4; i++) {
-        good = get_time(r, t[i]) && good;
-    }
-    e->scheduled = instant_of_ns(get_i64(r));
-    e->reflector_sequence = rd_be32(r);
-    e->error = rd_be16(r);
-    e->ttl = rd_u8(r);
-    e->reply_ttl = rd_u8(r);
-    e->reply_dscp = rd_u8(r);
-    e->far_error_ns = rd_be64(r);
-    e->report.epoch = rd_be32(r);
-    e->report.received = rd_be32(r);
-    e->report.duplicates = rd_be32(r);
-    rd_copy(r, e->report.bitmap, sizeof e->report.bitmap);
-    e->follow_up.reflector_sequence = rd_be32(r);
-    good = get_time(r, &e->follow_up.t3) && good;
-    e->since = instant_of_ns(get_i64(r));
-    e->step = span_of_ns(get_i64(r));
-    e->has_report = flags & 1;
-    e->has_follow_up = flags >> 1 & 1;
-    e->far_synchronised = flags >> 2 & 1;
-    return good && rd_ok(r);
-}
-
-void
-handover_event_format(const struct exchange *e, struct wr *w)
-{
-    uint8_t *room = begin(w, RECORD_EVENT);
-
-    put_exchange(e, w);
-    end(w, room);
-}
-
-bool
-handover_event_parse(struct rd *r, struct exchange *out)
-{
-    unsigned type;
-
-    do {
-        struct rd body = next_record(r, &type);
-        if (type == RECORD_EVENT && get_exchange(&body, out)) {
-            return true;
-        }
-    } while (type != 0);
-    return false;
 }

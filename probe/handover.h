@@ -1,8 +1,9 @@
 /* handover.h - what a probe leaves to the process that goes on in its place, in bytes
  * (doc/wire-format.md): sessions and how far each is, sockets, what the reflector has
- * received of whom; and the events of packets that the old process still waits for.
+ * received of whom.  The events of packets that the old process still waits for:
+ * handover_event.h.
  *
- * After plan.h and timing.h, before successor.h (who says what to whom).  The two processes
+ * After plan.h and timing_kept.h, before successor.h (who says what to whom).  The two processes
  * may be of neighbouring releases: fields are only ever added at the end of a record, and
  * records that are not known are passed over.  What would be read wrongly gets another
  * format number.  Pure but for memory. */
@@ -10,11 +11,12 @@
 #define PLUMBLINE_HANDOVER_H
 
 #include <net/if.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
-#include "exchange.h"
 #include "plan.h"
-#include "timing.h"
-#include "wire.h"
+#include "timing_kept.h"
 
 /* Formats that this release reads, and writes. */
 enum { HANDOVER_FORMAT_OLDEST = 1, HANDOVER_FORMAT_NEWEST = 1 };
@@ -73,13 +75,5 @@ int handover_format(const struct handover *h, uint8_t **bytes, size_t *size);
 /* On any verdict but OK there is nothing to free.  Descriptors are -1. */
 enum handover_verdict handover_parse(const void *bytes, size_t size, struct handover *out);
 void handover_fini(struct handover *h);
-
-/* One event is a record of its own, at most so many bytes. */
-enum { HANDOVER_EVENT_MAX = 256 };
-void handover_event_format(const struct exchange *e, struct wr *w);
-
-/* The next event of 'r'; other records are passed over.  false: there is none, or 'r' is
- * bad. */
-bool handover_event_parse(struct rd *r, struct exchange *out);
 
 #endif

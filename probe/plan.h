@@ -1,8 +1,8 @@
 /* plan.h - from the inventory to what this probe does: the sessions it sends,
  * the peers it answers, the links it serves.
  *
- * After inventory.h, config.h and linkkeys.h; before timing.h (which sends) and agent.h
- * (which summarises).  A plan is made whole and replaced whole.  Does no I/O. */
+ * After inventory.h, config.h, linkkeys.h and timing_plan.h; before timing.h (which sends) and
+ * agent.h (which summarises).  A plan is made whole and replaced whole.  Does no I/O. */
 #ifndef PLUMBLINE_PLAN_H
 #define PLUMBLINE_PLAN_H
 
@@ -11,7 +11,7 @@
 #include "inventory.h"
 #include "linkkeys.h"
 #include "series.h"
-#include "timing.h"
+#include "timing_plan.h"
 
 /* sessions[i] is sent as timing.sessions[i]. */
 struct plan_session {

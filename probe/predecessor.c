@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "channel.h"
+#include "handover_event.h"
 #include "log.h"
 
 /* The other one answers at once, or stops its thread and writes down what it has. */

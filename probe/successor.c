@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "channel.h"
+#include "handover_event.h"
 #include "service.h"
 
 /* Reading a large inventory and opening sockets takes seconds at most. */

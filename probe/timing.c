@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "clockstate.h"
+#include "patience.h"
 #include "reflector.h"
 #include "ring.h"
 #include "sender.h"
@@ -28,9 +29,6 @@ enum { EVENTS = 64 };
 
 enum timing_count { TIMING_LATE, TIMING_CLOCK_STEPS, TIMING_COUNTS };
 static const char *const timing_names[TIMING_COUNTS] = {"late_over_1ms", "clock_steps"};
-
-#define PATIENCE_MAX_NS NS_PER_MS
-#define RATE_WINDOW_NS (10 * NS_PER_MS)
 
 /* What another thread wants of the reflector. */
 enum order_kind { ORDER_NONE, ORDER_TWAMP_OPEN, ORDER_TWAMP_CLOSE, ORDER_TWAMP_HEARD };
@@ -61,9 +59,7 @@ struct timing {
 
     /* The thread's own. */
     struct span sent_at, received_at; /* Rounds; received_at 0: the last one found nothing. */
-    struct span patience;             /* From one receiving round to the next. */
-    struct span counted_from;         /* Packets since then, for the patience. */
-    uint64_t counted;
+    struct patience patience;
     struct span second_at;
     struct clockdaemon clock;
     struct span offset; /* Realtime - monotonic. */
@@ -80,68 +76,6 @@ count(struct timing *t, enum timing_count which)
 }
 
 /* --- Plans. --- */
-
-static int
-take_sessions(struct timing *t, const struct timing_plan *plan)
-{
-    struct sender_session *s;
-    int err;
-
-    s = (struct sender_session *)calloc(plan->session_count + 1, sizeof *s);
-    if (!s) {
-        return -ENOMEM;
-    }
-    for (size_t i = 0; i < plan->session_count; i++) {
-        const struct timing_session *from = &plan->sessions[i];
-        s[i] = (struct sender_session){
-            .index = from->index,
-            .protocol = from->protocol,
-            .foreign = from->foreign,
-            .ptp = from->ptp,
-            .whole = from->whole,
-            .source = from->source,
-            .destination = from->destination,
-            .source_port = from->source_port,
-            .destination_port = from->destination_port,
-            .ssid = from->ssid,
-            .dscp = from->dscp,
-            .size = from->size,
-            .period = from->period,
-            .interface = from->interface,
-            .begin = from->begin,
-            .dt = from->dt,
-            .keys = from->keys,
-        };
-    }
-    err = sender_set(t->sender, s, plan->session_count, sender_clock_now());
-    free(s);
-    return err;
-}
-
-static int
-take_peers(struct timing *t, const struct timing_plan *plan)
-{
-    struct reflector_peer *p;
-    int err;
-
-    p = (struct reflector_peer *)calloc(plan->peer_count + 1, sizeof *p);
-    if (!p) {
-        return -ENOMEM;
-    }
-    for (size_t i = 0; i < plan->peer_count; i++) {
-        p[i] = (struct reflector_peer){.local = plan->peers[i].local,
-                                       .remote = plan->peers[i].remote,
-                                       .remote_bits =
-                                           (uint8_t)(8 * address_size(&plan->peers[i].remote)),
-                                       .interface = plan->peers[i].interface,
-                                       .dscps = plan->peers[i].dscps,
-                                       .keys = plan->peers[i].keys,
-                                       .nat = plan->peers[i].nat};
-    }
-    err = reflector_allow(t->reflector, p, plan->peer_count);
-    free(p);
-    return err;
-}
 
 static int
 take_port(struct timing *t, uint16_t port)
@@ -178,10 +112,10 @@ take_plan(struct timing *t, const struct timing_plan *plan)
     int err = take_port(t, plan->reflector_port);
 
     if (!err) {
-        err = take_sessions(t, plan);
+        err = timing_plan_sessions(plan, t->sender);
     }
     if (!err) {
-        err = take_peers(t, plan);
+        err = timing_plan_peers(plan, t->reflector);
     }
     return err;
 }
@@ -272,29 +206,6 @@ timespec_of(int64_t ns)
     return instant_to_timespec(instant_of_ns(ns > 0 ? ns : 0));
 }
 
-/* The kernel has the times of packets already, so under load they may wait for
- * company: each system call then serves many.  As long as 32 of them need to come,
- * at most a millisecond; not at all when less than two would come in that. */
-static void
-learn_patience(struct timing *t, struct span mono, unsigned taken)
-{
-    int64_t passed = mono.ns - t->counted_from.ns;
-
-    t->counted += taken;
-    if (passed < RATE_WINDOW_NS) {
-        return;
-    }
-    int64_t wait = t->counted > 0 ? 32 * passed / (int64_t)t->counted : INT64_MAX;
-    if (wait > 16 * PATIENCE_MAX_NS) {
-        wait = 0;
-    } else if (wait > PATIENCE_MAX_NS) {
-        wait = PATIENCE_MAX_NS;
-    }
-    t->patience = span_of_ns(wait);
-    t->counted = 0;
-    t->counted_from = mono;
-}
-
 /* Waits for packets until 'until' (monotonic).  Returns true when told to stop. */
 static bool
 receive(struct timing *t, struct sender_clock now, struct span until)
@@ -319,7 +230,7 @@ receive(struct timing *t, struct sender_clock now, struct span until)
         }
     }
     t->received_at = taken > 0 ? mono_now() : span_of_ns(0);
-    learn_patience(t, taken > 0 ? t->received_at : now.mono, taken);
+    patience_learn(&t->patience, taken > 0 ? t->received_at : now.mono, taken);
     return stop;
 }
 
@@ -350,7 +261,7 @@ round_once(struct timing *t)
 {
     struct sender_clock now = sender_clock_now();
     struct span send = send_at(t);
-    int64_t receive_at = t->received_at.ns + t->patience.ns;
+    int64_t receive_at = t->received_at.ns + t->patience.wait.ns;
 
     note_round(t, now.mono);
     watch_clock(t, now);
@@ -363,7 +274,7 @@ round_once(struct timing *t)
         sender_send(t->sender, now);
         t->sent_at = now.mono;
         send = send_at(t);
-        receive_at -= t->patience.ns / 4; /* While we are awake. */
+        receive_at -= t->patience.wait.ns / 4; /* While we are awake. */
     }
     if (now.mono.ns >= receive_at) {
         return receive(t, now, send);
@@ -500,40 +411,15 @@ timing_prepare(struct timing **out, const struct timing_config *config,
 }
 
 static int
-resume_socket(struct tstamp *to, const struct timing_socket *s, const struct timing_kept *k)
-{
-    int err = tstamp_resume(to, &s->is.kept);
-
-    for (uint32_t i = 0; !err && i < s->waiting_count; i++) {
-        err = tstamp_expect(to, &k->waiting[s->waiting_first + i]);
-    }
-    return err;
-}
-
-/* All that changed since the sockets were handed over. */
-static int
 resume(struct timing *t, const struct timing_kept *k, const struct timing_plan *plan)
 {
-    unsigned slot = 0;
-    int err = 0;
+    int err = timing_kept_resume(k, t->sender, t->reflector);
 
-    for (size_t i = 0; !err && i < k->socket_count; i++) {
-        const struct timing_socket *s = &k->sockets[i];
-        struct sender_socket unused;
-        struct tstamp *to = s->reflector ? reflector_socket(t->reflector)
-                                         : sender_socket(t->sender, slot++, &unused);
-        /* It may be closed by now, or another: the plan did not want it. */
-        if (to && to->fd >= 0 && to->port == s->is.kept.port) {
-            err = resume_socket(to, s, k);
-        }
-    }
     if (err) {
         return err;
     }
-    sender_resume(t->sender, k->sessions, k->session_count);
-    reflector_resume(t->reflector, k->epoch, k->begun_again, k->reflected, k->reflected_count);
     t->epoch = reflector_fd(t->reflector) < 0 ? 0 : reflector_epoch(t->reflector);
-    return take_peers(t, plan);
+    return timing_plan_peers(plan, t->reflector);
 }
 
 int
@@ -574,115 +460,11 @@ timing_start(struct timing **out, const struct timing_config *config,
     return err;
 }
 
-/* --- What is left to a successor. --- */
-
-static int
-keep_socket(const struct tstamp *from, bool whole, struct timing_kept *out,
-            struct timing_socket *to)
-{
-    uint32_t id = from->oldest;
-    struct tstamp_waiting w;
-
-    to->fd = from->fd;
-    if (!whole) { /* The thread goes on counting. */
-        to->is.kept.oldest = to->is.kept.next = to->is.kept.drops = 0;
-    }
-    to->waiting_first = (uint32_t)out->waiting_count;
-    while (whole && tstamp_next_waiting(from, &id, &w)) {
-        void *more = reallocarray(out->waiting, out->waiting_count + 1, sizeof w);
-        if (!more) {
-            return -ENOMEM;
-        }
-        out->waiting = (struct tstamp_waiting *)more;
-        out->waiting[out->waiting_count++] = w;
-        to->waiting_count++;
-    }
-    out->socket_count++;
-    return 0;
-}
-
-static int
-keep_sockets(const struct timing *t, bool whole, struct timing_kept *out)
-{
-    unsigned slots = sender_socket_count(t->sender);
-    const struct tstamp *reflecting = reflector_socket(t->reflector);
-    int err = 0;
-
-    out->sockets = (struct timing_socket *)calloc(slots + 1, sizeof *out->sockets);
-    if (!out->sockets) {
-        return -ENOMEM;
-    }
-    for (unsigned i = 0; !err && i < slots; i++) {
-        struct timing_socket *to = &out->sockets[out->socket_count];
-        const struct tstamp *from = sender_socket(t->sender, i, &to->is);
-        err = from ? keep_socket(from, whole, out, to) : 0;
-    }
-    if (!err && reflecting->fd >= 0) {
-        struct timing_socket *to = &out->sockets[out->socket_count];
-        to->reflector = true;
-        tstamp_keep(reflecting, &to->is.kept);
-        err = keep_socket(reflecting, whole, out, to);
-    }
-    return err;
-}
-
-static int
-keep_reflected(const struct timing *t, struct timing_kept *out)
-{
-    uint32_t from = 0, count = reflector_sessions(t->reflector);
-
-    reflector_keep_epoch(t->reflector, &out->epoch, &out->begun_again);
-    out->reflected = (struct reflector_kept *)calloc((size_t)count + 1, sizeof *out->reflected);
-    if (!out->reflected) {
-        return -ENOMEM;
-    }
-    while (out->reflected_count < count &&
-           reflector_keep(t->reflector, &from, &out->reflected[out->reflected_count])) {
-        out->reflected_count++;
-    }
-    return 0;
-}
-
-static int
-keep_sessions(const struct timing *t, struct timing_kept *out)
-{
-    uint32_t count = sender_index_count(t->sender);
-
-    out->sessions = (struct sender_progress *)calloc((size_t)count + 1, sizeof *out->sessions);
-    if (!out->sessions) {
-        return -ENOMEM;
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        out->session_count += sender_progress(t->sender, i, &out->sessions[out->session_count]);
-    }
-    return 0;
-}
-
 int
 timing_keep(const struct timing *t, bool whole, struct timing_kept *out)
 {
-    int err;
-
     assert(!whole || t->joined);
-    *out = (struct timing_kept){.sockets = NULL};
-    err = keep_sockets(t, whole, out);
-    if (!err && whole) {
-        err = keep_sessions(t, out);
-    }
-    if (!err && whole) {
-        err = keep_reflected(t, out);
-    }
-    return err;
-}
-
-void
-timing_kept_fini(struct timing_kept *k)
-{
-    free(k->sockets);
-    free(k->waiting);
-    free(k->sessions);
-    free(k->reflected);
-    *k = (struct timing_kept){.sockets = NULL};
+    return timing_kept_take(out, t->sender, t->reflector, whole);
 }
 
 void

@@ -2,76 +2,22 @@
  * takes kernel timestamps, reflects others' packets, and does nothing else.
  *
  * Stands on lib/ tstamp.h (sockets), sender.h and reflector.h; its events
- * (exchange.h) go through one ring (ring.h) to the summarising thread.  A plan
- * is immutable and replaced whole: a session whose 'index' and parameters did
- * not change keeps its sequence, its socket and its schedule. */
+ * (exchange.h) go through one ring (ring.h) to the summarising thread.  What it
+ * does is a plan (timing_plan.h), what it leaves to its successor timing_kept.h. */
 #ifndef PLUMBLINE_TIMING_H
 #define PLUMBLINE_TIMING_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "counter.h"
 #include "nstime.h"
-#include "reflector.h"
-#include "sender.h"
+#include "timing_kept.h"
+#include "timing_plan.h"
 
+struct reflector_twamp;
 struct ring;
-struct stampauth_ring;
-
-struct timing_session {
-    uint32_t index; /* In events; dense from 0, and not another session's of this plan or the
-                       one before. */
-    enum sender_protocol protocol;
-    struct address source, destination; /* 'source' none: the route's. */
-    uint16_t source_port, destination_port;
-    uint16_t ssid;
-    bool foreign, ptp, whole; /* As sender_session has them. */
-    uint8_t dscp;
-    uint32_t size; /* Octets of UDP payload, 44..9000. */
-    struct span period;
-    const char *interface;       /* NULL: routed. */
-    struct instant begin;        /* First packet at the first multiple of dt not before this ... */
-    struct span dt;              /* ... so that the first delta-t is whole. */
-    struct stampauth_ring *keys; /* NULL: none.  The plan's reference, here and below. */
-};
-
-/* Whom the reflector answers: only packets between these addresses. */
-struct timing_peer {
-    struct address local, remote;
-    const char *interface; /* NULL: any. */
-    uint64_t dscps;        /* As reflector_peer.dscps. */
-    struct stampauth_ring *keys;
-    uint64_t nat; /* As reflector_peer.nat. */
-};
-
-struct timing_plan {
-    struct timing_session *sessions;
-    size_t session_count;
-    struct timing_peer *peers;
-    size_t peer_count;
-    uint16_t reflector_port; /* 0: do not reflect. */
-};
-
-/* What a process leaves to its successor (handover.h has it in bytes). */
-struct timing_socket {
-    int fd;         /* -1: not handed over (again). */
-    bool reflector; /* At most one; the others are the sender's, in the order of its slots. */
-    struct sender_socket is;
-    uint32_t waiting_first, waiting_count; /* Of timing_kept.waiting. */
-};
-
-struct timing_kept {
-    struct timing_socket *sockets;
-    size_t socket_count;
-    struct tstamp_waiting *waiting;
-    size_t waiting_count;
-    struct sender_progress *sessions;
-    size_t session_count;
-    struct reflector_kept *reflected;
-    size_t reflected_count;
-    uint32_t epoch, begun_again; /* Of the reflector. */
-};
 
 struct timing_config {
     struct ring *events;
@@ -94,7 +40,6 @@ int timing_start(struct timing **out, const struct timing_config *config,
  * plan is being taken.  The descriptors stay open here, and its own.  0 or -ENOMEM;
  * timing_kept_fini() whatever it was. */
 int timing_keep(const struct timing *t, bool whole, struct timing_kept *out);
-void timing_kept_fini(struct timing_kept *k);
 
 /* As timing_start(), with the sockets of 'k' (NULL: none): those that can be used are
  * taken, and their place in 'k' is -1 then.  No thread runs yet. */

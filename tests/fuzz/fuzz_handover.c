@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "handover.h"
+#include "handover_event.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -1,5 +1,6 @@
 /* test_handover.c - the state that one process leaves to the next, and the events. */
 #include "handover.h"
+#include "handover_event.h"
 
 #include <errno.h>
 
