@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* Ratios are counted in these. */
-#define WHOLE 100000
+#define ALARM_WHOLE 100000
 /* A final summary comes Tmax and some 2 s after its delta-t: so much longer early ones are kept. */
 #define GRACE_NS (4 * NS_PER_S)
 #define ROOM_MAX 256u
@@ -17,12 +17,12 @@
 #define SILENT_NS (600 * NS_PER_S)
 /* Delays are kept in these, up to 68 s. */
 #define VALUE_NS 16
-#define FINAL (UINT32_C(1) << 31)
-#define NONE INT64_MIN
+#define ALARM_FINAL (UINT32_C(1) << 31)
+#define ALARM_NONE INT64_MIN
 
 /* Sums of one delta-t or a few. */
 struct alarm_slot {
-    uint32_t count; /* FINAL is or-ed to it where an early state can be replaced no more. */
+    uint32_t count; /* ALARM_FINAL is or-ed to it where an early state can be replaced no more. */
     uint32_t bad;
 };
 
@@ -30,7 +30,7 @@ struct alarm_flow {
     struct alarm_slot *slots; /* A ring by number: start / length. */
     uint32_t *values;         /* One of each slot; NULL of ratios. */
     struct span length;
-    int64_t newest, judged; /* Slots; or NONE. */
+    int64_t newest, judged; /* Slots; or ALARM_NONE. */
     int64_t taken;          /* Start of the newest delta-t that was final. */
     int64_t bad_newest;     /* Newest slot with anything bad in it. */
     int64_t near[2];        /* Slots in which an early and a final delta-t were last. */
@@ -47,36 +47,36 @@ struct alarm_flow {
     uint64_t counted, sent, fwd, bwd, undirected, send_errors;
 };
 
-enum way { WAY_RATIO, WAY_DELAY, WAY_FACT, WAY_NONE };
+enum alarm_way { ALARM_WAY_RATIO, ALARM_WAY_DELAY, ALARM_WAY_FACT, ALARM_WAY_NONE };
 
-static enum way
-way_of(enum inv_metric_kind kind)
+static enum alarm_way
+alarm_way_of(enum inv_metric_kind kind)
 {
     switch (kind) {
     case INV_FLR:
     case INV_FLR_RAW:
     case INV_REORDER_RATIO:
     case INV_DUPLICATE_RATIO:
-        return WAY_RATIO;
+        return ALARM_WAY_RATIO;
     case INV_RT:
     case INV_RT_MEAN:
     case INV_FD:
     case INV_FD_MEAN:
     case INV_FDR:
     case INV_IFDV:
-        return WAY_DELAY;
+        return ALARM_WAY_DELAY;
     case INV_RT_FLOOR:
     case INV_CLOCK_ERROR:
-        return WAY_FACT;
+        return ALARM_WAY_FACT;
     default:
-        return WAY_NONE;
+        return ALARM_WAY_NONE;
     }
 }
 
 bool
 alarm_knows(enum inv_metric_kind kind)
 {
-    return way_of(kind) != WAY_NONE;
+    return alarm_way_of(kind) != ALARM_WAY_NONE;
 }
 
 static int64_t
@@ -85,7 +85,8 @@ limit_of(const struct alarm_cell *c)
     const struct inv_alarm *rule = c->rule;
 
     if (rule->relative) {
-        __int128 limit = (__int128)c->baseline * (WHOLE + (__int128)rule->raise) / WHOLE;
+        __int128 limit =
+            (__int128)c->baseline * (ALARM_WHOLE + (__int128)rule->raise) / ALARM_WHOLE;
         if (c->baseline <= 0) {
             return -1;
         }
@@ -95,8 +96,8 @@ limit_of(const struct alarm_cell *c)
         return limit > INT64_MAX ? INT64_MAX : (int64_t)limit;
     }
     /* Over 100 % there is nothing: all lost is over that limit. */
-    if (way_of(rule->metric.kind) == WAY_RATIO && rule->raise >= WHOLE) {
-        return WHOLE - 1;
+    if (alarm_way_of(rule->metric.kind) == ALARM_WAY_RATIO && rule->raise >= ALARM_WHOLE) {
+        return ALARM_WHOLE - 1;
     }
     return rule->raise > INT64_MAX ? INT64_MAX : (int64_t)rule->raise;
 }
@@ -191,18 +192,18 @@ flow_begin(const struct alarm_cell *c, struct alarm_flow *f, uint16_t number, st
     struct alarm_flow fresh = {.number = number,
                                .dt = dt,
                                .tmax = tmax,
-                               .newest = NONE,
-                               .judged = NONE,
-                               .taken = NONE,
-                               .bad_newest = NONE,
-                               .bad_until = NONE};
+                               .newest = ALARM_NONE,
+                               .judged = ALARM_NONE,
+                               .taken = ALARM_NONE,
+                               .bad_newest = ALARM_NONE,
+                               .bad_until = ALARM_NONE};
 
     measure(c, &fresh);
     fresh.slots = calloc(fresh.room, sizeof fresh.slots[0]);
-    if (way_of(c->rule->metric.kind) != WAY_RATIO) {
+    if (alarm_way_of(c->rule->metric.kind) != ALARM_WAY_RATIO) {
         fresh.values = calloc(fresh.room, sizeof fresh.values[0]);
     }
-    if (!fresh.slots || (!fresh.values && way_of(c->rule->metric.kind) != WAY_RATIO)) {
+    if (!fresh.slots || (!fresh.values && alarm_way_of(c->rule->metric.kind) != ALARM_WAY_RATIO)) {
         free(fresh.slots);
         free(fresh.values);
         return -ENOMEM;
@@ -254,15 +255,15 @@ alarm_wants_early(const struct alarm_cell *c, int flow)
 static bool
 is_over(const struct alarm_cell *c, uint64_t count, uint64_t bad)
 {
-    if (way_of(c->rule->metric.kind) != WAY_RATIO) {
+    if (alarm_way_of(c->rule->metric.kind) != ALARM_WAY_RATIO) {
         return bad * 2 > count;
     }
-    return (__int128)bad * WHOLE > (__int128)c->limit * (__int128)count;
+    return (__int128)bad * ALARM_WHOLE > (__int128)c->limit * (__int128)count;
 }
 
 /* Where a slot that is kept is. */
 static unsigned
-place_of(const struct alarm_flow *f, int64_t number)
+alarm_place_of(const struct alarm_flow *f, int64_t number)
 {
     unsigned back = (unsigned)(f->newest - number);
 
@@ -270,9 +271,9 @@ place_of(const struct alarm_flow *f, int64_t number)
 }
 
 static struct alarm_slot *
-slot_at(const struct alarm_flow *f, int64_t number)
+alarm_slot_at(const struct alarm_flow *f, int64_t number)
 {
-    return &f->slots[place_of(f, number)];
+    return &f->slots[alarm_place_of(f, number)];
 }
 
 /* start / length, mostly without the division: it is that of the one before, or the next. */
@@ -293,7 +294,7 @@ number_of(struct alarm_flow *f, const struct alarm_sample *s)
 static bool
 is_kept(const struct alarm_flow *f, int64_t number)
 {
-    return f->newest == NONE || number > f->newest - f->room;
+    return f->newest == ALARM_NONE || number > f->newest - f->room;
 }
 
 static void
@@ -306,7 +307,7 @@ forget_counts(struct alarm_flow *f)
 static void
 advance(struct alarm_flow *f, int64_t number)
 {
-    bool far = f->newest == NONE || number - f->newest > f->room;
+    bool far = f->newest == ALARM_NONE || number - f->newest > f->room;
 
     for (int64_t steps = far ? f->room : number - f->newest; steps > 0; steps--) {
         f->at = (uint16_t)(f->at + 1 < f->room ? f->at + 1 : 0);
@@ -319,17 +320,17 @@ struct sums {
     uint64_t count, bad;
     unsigned missing;
     bool headless;               /* Its first is missing. */
-    int64_t bad_from, bad_until; /* Slots; NONE. */
+    int64_t bad_from, bad_until; /* Slots; ALARM_NONE. */
 };
 
 static struct sums
 sum_window(const struct alarm_cell *c, const struct alarm_flow *f, int64_t last)
 {
-    struct sums w = {.bad_from = NONE, .bad_until = NONE};
+    struct sums w = {.bad_from = ALARM_NONE, .bad_until = ALARM_NONE};
 
     for (int64_t n = last - f->need + 1; n <= last; n++) {
-        const struct alarm_slot *slot = is_kept(f, n) ? slot_at(f, n) : NULL;
-        uint32_t count = slot ? slot->count & ~FINAL : 0;
+        const struct alarm_slot *slot = is_kept(f, n) ? alarm_slot_at(f, n) : NULL;
+        uint32_t count = slot ? slot->count & ~ALARM_FINAL : 0;
         if (count == 0) {
             w.missing++;
             w.headless = w.headless || n == last - f->need + 1;
@@ -338,7 +339,7 @@ sum_window(const struct alarm_cell *c, const struct alarm_flow *f, int64_t last)
         w.count += count;
         w.bad += slot->bad;
         if (slot->bad && is_over(c, count, slot->bad)) {
-            w.bad_from = w.bad_from == NONE ? n : w.bad_from;
+            w.bad_from = w.bad_from == ALARM_NONE ? n : w.bad_from;
             w.bad_until = n;
         }
     }
@@ -361,11 +362,11 @@ value_of(const struct alarm_flow *f, int64_t last, const struct sums *w)
     size_t count = 0;
 
     if (!f->values) {
-        return (int64_t)((__int128)w->bad * WHOLE / w->count);
+        return (int64_t)((__int128)w->bad * ALARM_WHOLE / w->count);
     }
     for (int64_t n = last - f->need + 1; n <= last; n++) {
-        if (is_kept(f, n) && (slot_at(f, n)->count & ~FINAL)) {
-            values[count++] = f->values[place_of(f, n)];
+        if (is_kept(f, n) && (alarm_slot_at(f, n)->count & ~ALARM_FINAL)) {
+            values[count++] = f->values[alarm_place_of(f, n)];
         }
     }
     qsort(values, count, sizeof values[0], compare_values);
@@ -373,7 +374,7 @@ value_of(const struct alarm_flow *f, int64_t last, const struct sums *w)
 }
 
 static int64_t
-end_of(const struct alarm_flow *f, int64_t slot)
+alarm_end_of(const struct alarm_flow *f, int64_t slot)
 {
     return (slot + 1) * f->length.ns;
 }
@@ -381,15 +382,16 @@ end_of(const struct alarm_flow *f, int64_t slot)
 static void
 hit(struct alarm_flow *f, int64_t slot, const struct sums *w)
 {
-    if (!f->hit || end_of(f, slot) < f->hit_at) {
-        f->hit_at = end_of(f, slot);
-        f->hit_from = (w->bad_from == NONE ? slot : w->bad_from) * f->length.ns;
+    if (!f->hit || alarm_end_of(f, slot) < f->hit_at) {
+        f->hit_at = alarm_end_of(f, slot);
+        f->hit_from = (w->bad_from == ALARM_NONE ? slot : w->bad_from) * f->length.ns;
     }
     f->hit = true;
     f->over = f->over || slot >= f->judged;
     f->value = value_of(f, slot, w);
     /* A final summary tells again what an early state told, when it is good already. */
-    int64_t since = f->judged == NONE || slot >= f->judged ? 0 : (f->judged - slot) * f->length.ns;
+    int64_t since =
+        f->judged == ALARM_NONE || slot >= f->judged ? 0 : (f->judged - slot) * f->length.ns;
     if (since < f->good_ns) {
         f->good_ns = since;
         f->good_at = 0;
@@ -400,13 +402,13 @@ hit(struct alarm_flow *f, int64_t slot, const struct sums *w)
 static void
 judge(struct alarm_cell *c, struct alarm_flow *f, int64_t slot)
 {
-    bool raised = alarm_is_raised(c), newer = f->judged == NONE || slot > f->judged;
+    bool raised = alarm_is_raised(c), newer = f->judged == ALARM_NONE || slot > f->judged;
 
-    if (c->episode && end_of(f, slot) <= c->episode->decided.ns) {
+    if (c->episode && alarm_end_of(f, slot) <= c->episode->decided.ns) {
         f->judged = newer ? slot : f->judged;
         return;
     }
-    if (!raised && !f->over && (f->bad_newest == NONE || slot - f->bad_newest >= f->need)) {
+    if (!raised && !f->over && (f->bad_newest == ALARM_NONE || slot - f->bad_newest >= f->need)) {
         f->judged = newer ? slot : f->judged;
         return;
     }
@@ -414,8 +416,8 @@ judge(struct alarm_cell *c, struct alarm_flow *f, int64_t slot)
     if (w.missing > f->need / MISSING || w.headless) {
         return;
     }
-    if (w.bad_until != NONE && end_of(f, w.bad_until) > f->bad_until) {
-        f->bad_until = end_of(f, w.bad_until);
+    if (w.bad_until != ALARM_NONE && alarm_end_of(f, w.bad_until) > f->bad_until) {
+        f->bad_until = alarm_end_of(f, w.bad_until);
     }
     if (is_over(c, w.count, w.bad)) {
         hit(f, slot, &w);
@@ -423,7 +425,7 @@ judge(struct alarm_cell *c, struct alarm_flow *f, int64_t slot)
         f->over = false;
         f->good_ns += f->length.ns;
         if (raised && !f->good_at && f->good_ns >= alarm_clear_time(c).ns) {
-            f->good_at = end_of(f, slot);
+            f->good_at = alarm_end_of(f, slot);
         }
     }
     f->judged = newer ? slot : f->judged;
@@ -448,7 +450,7 @@ add_counts(struct alarm_flow *f, const struct alarm_sample *s)
 static uint32_t
 bounded(uint64_t n)
 {
-    return n < FINAL - 1 ? (uint32_t)n : FINAL - 1;
+    return n < ALARM_FINAL - 1 ? (uint32_t)n : ALARM_FINAL - 1;
 }
 
 static void
@@ -457,7 +459,7 @@ put_value(struct alarm_flow *f, int64_t slot, int64_t value_ns)
     int64_t scaled = value_ns < 0 ? 0 : value_ns / VALUE_NS;
 
     if (f->values) {
-        f->values[place_of(f, slot)] = scaled > UINT32_MAX ? UINT32_MAX : (uint32_t)scaled;
+        f->values[alarm_place_of(f, slot)] = scaled > UINT32_MAX ? UINT32_MAX : (uint32_t)scaled;
     }
 }
 
@@ -468,12 +470,12 @@ weigh(struct alarm_cell *c, const struct alarm_sample *s, uint64_t *bad)
     if (s->count == 0 || c->limit < 0) {
         return false;
     }
-    switch (way_of(c->rule->metric.kind)) {
-    case WAY_RATIO:
+    switch (alarm_way_of(c->rule->metric.kind)) {
+    case ALARM_WAY_RATIO:
         c->answered = c->answered || s->count > s->lost;
         *bad = s->lost;
         return c->answered;
-    case WAY_DELAY:
+    case ALARM_WAY_DELAY:
         *bad = s->value_ns > c->limit;
         return true;
     default:
@@ -486,13 +488,13 @@ weigh(struct alarm_cell *c, const struct alarm_sample *s, uint64_t *bad)
 static bool
 keep(struct alarm_flow *f, int64_t number, const struct alarm_sample *s, uint64_t bad)
 {
-    struct alarm_slot *slot = slot_at(f, number);
+    struct alarm_slot *slot = alarm_slot_at(f, number);
 
     if (f->early) {
-        if (slot->count & FINAL) {
+        if (slot->count & ALARM_FINAL) {
             return false;
         }
-        *slot = (struct alarm_slot){bounded(s->count) | (s->final ? FINAL : 0), bounded(bad)};
+        *slot = (struct alarm_slot){bounded(s->count) | (s->final ? ALARM_FINAL : 0), bounded(bad)};
     } else {
         if (s->start.ns <= f->taken) {
             return false;
@@ -514,8 +516,8 @@ alarm_has(const struct alarm_cell *c, int flow, struct instant start)
         return start.ns <= f->taken;
     }
     int64_t number = start.ns / f->length.ns;
-    return f->newest != NONE && number <= f->newest &&
-           (!is_kept(f, number) || (slot_at(f, number)->count & FINAL));
+    return f->newest != ALARM_NONE && number <= f->newest &&
+           (!is_kept(f, number) || (alarm_slot_at(f, number)->count & ALARM_FINAL));
 }
 
 struct span
@@ -562,8 +564,8 @@ alarm_take(struct alarm_cell *c, int flow, const struct alarm_sample *s)
     if (!is_kept(f, number)) {
         return false;
     }
-    if (f->newest == NONE || number > f->newest) {
-        if (f->newest != NONE && (f->judged == NONE || f->judged < f->newest)) {
+    if (f->newest == ALARM_NONE || number > f->newest) {
+        if (f->newest != ALARM_NONE && (f->judged == ALARM_NONE || f->judged < f->newest)) {
             judge(c, f, f->newest); /* Its last delta-t did not come. */
         }
         advance(f, number);
@@ -573,15 +575,16 @@ alarm_take(struct alarm_cell *c, int flow, const struct alarm_sample *s)
     }
     if (bad) {
         if (!alarm_is_raised(c) && !f->hit &&
-            (f->bad_newest == NONE || number - f->bad_newest >= f->need)) {
+            (f->bad_newest == ALARM_NONE || number - f->bad_newest >= f->need)) {
             forget_counts(f);
         }
-        f->bad_newest = f->bad_newest == NONE || number > f->bad_newest ? number : f->bad_newest;
+        f->bad_newest =
+            f->bad_newest == ALARM_NONE || number > f->bad_newest ? number : f->bad_newest;
     }
     if (s->final) {
         add_counts(f, s);
     }
-    if (f->early || s->start.ns + f->dt.ns >= end_of(f, number)) {
+    if (f->early || s->start.ns + f->dt.ns >= alarm_end_of(f, number)) {
         judge(c, f, number);
     }
     return f->hit || alarm_is_raised(c);
@@ -665,10 +668,10 @@ describe(struct alarm_cell *c)
         sum.bwd += f->bwd;
         sum.undirected += f->undirected;
         sum.send_errors += f->send_errors;
-        for (int64_t n = f->newest - f->room + 1; f->early && f->newest != NONE && n <= f->newest;
-             n++) {
-            const struct alarm_slot *slot = slot_at(f, n);
-            if (!(slot->count & FINAL) && slot->bad) {
+        for (int64_t n = f->newest - f->room + 1;
+             f->early && f->newest != ALARM_NONE && n <= f->newest; n++) {
+            const struct alarm_slot *slot = alarm_slot_at(f, n);
+            if (!(slot->count & ALARM_FINAL) && slot->bad) {
                 sum.sent += slot->count;
                 e->overdue += slot->bad;
             }
@@ -751,20 +754,20 @@ decide_raise(struct alarm_cell *c, enum alarm_change *change)
 static bool
 is_good(const struct alarm_cell *c, int64_t *at, int64_t *bad_until)
 {
-    int64_t newest = NONE;
+    int64_t newest = ALARM_NONE;
     bool any = false;
 
-    *at = *bad_until = NONE;
+    *at = *bad_until = ALARM_NONE;
     for (uint32_t i = 0; i < c->flow_count; i++) {
         const struct alarm_flow *f = &c->flows[i];
-        if (f->newest != NONE && end_of(f, f->newest) > newest) {
-            newest = end_of(f, f->newest);
+        if (f->newest != ALARM_NONE && alarm_end_of(f, f->newest) > newest) {
+            newest = alarm_end_of(f, f->newest);
         }
         *bad_until = f->bad_until > *bad_until ? f->bad_until : *bad_until;
     }
     for (uint32_t i = 0; i < c->flow_count; i++) {
         const struct alarm_flow *f = &c->flows[i];
-        if (f->newest == NONE || end_of(f, f->newest) < newest - SILENT_NS) {
+        if (f->newest == ALARM_NONE || alarm_end_of(f, f->newest) < newest - SILENT_NS) {
             continue;
         }
         if (!f->good_at) {
