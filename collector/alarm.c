@@ -61,15 +61,17 @@ alarm_cell_fini(struct alarm_cell *c)
     }
     free(c->flows);
     free(c->episode);
+    free(c->left);
     c->flows = NULL;
     c->episode = NULL;
-    c->flow_count = 0;
+    c->left = NULL;
+    c->flow_count = c->left_count = 0;
 }
 
 size_t
 alarm_cell_bytes(const struct alarm_cell *c)
 {
-    size_t bytes = c->episode ? sizeof *c->episode : 0;
+    size_t bytes = (c->episode ? sizeof *c->episode : 0) + c->left_count * sizeof *c->left;
 
     for (uint32_t i = 0; i < c->flow_count; i++) {
         const struct alarm_flow *f = &c->flows[i];
@@ -88,16 +90,25 @@ episode_of(struct alarm_cell *c)
 }
 
 int
-alarm_restore(struct alarm_cell *c, const struct alarm_episode *e)
+alarm_restore(struct alarm_cell *c, const struct alarm_episode *e,
+              const struct alarm_progress *flows, uint32_t count)
 {
     struct alarm_episode *to = episode_of(c);
+    struct alarm_progress *left = count ? calloc(count, sizeof *left) : NULL;
 
-    if (!to) {
+    if (!to || (count && !left)) {
+        free(left);
         return -ENOMEM;
     }
     *to = *e;
+    for (uint32_t i = 0; i < count; i++) {
+        left[i] = flows[i];
+    }
+    free(c->left);
+    c->left = left;
+    c->left_count = count;
     c->answered = c->answered || alarm_is_raised(c);
-    c->told_way = true;
+    c->told_way = e->fwd || e->bwd || e->undirected || e->send_errors;
     return 0;
 }
 
@@ -174,11 +185,11 @@ describe(struct alarm_cell *c)
     e->overdue = 0;
     for (uint32_t i = 0; i < c->flow_count; i++) {
         const struct alarm_flow *f = &c->flows[i];
-        sum.sent += f->sent;
-        sum.fwd += f->fwd;
-        sum.bwd += f->bwd;
-        sum.undirected += f->undirected;
-        sum.send_errors += f->send_errors;
+        sum.sent += f->counts.sent;
+        sum.fwd += f->counts.fwd;
+        sum.bwd += f->counts.bwd;
+        sum.undirected += f->counts.undirected;
+        sum.send_errors += f->counts.send_errors;
         for (int64_t n = f->newest - f->room + 1;
              f->early && f->newest != ALARM_NONE && n <= f->newest; n++) {
             const struct alarm_slot *slot = alarm_slot_at(f, n);
@@ -188,7 +199,14 @@ describe(struct alarm_cell *c)
             }
         }
     }
-    /* Of one that was restored we have seen less than was told before. */
+    for (uint32_t i = 0; i < c->left_count; i++) {
+        sum.sent += c->left[i].sent;
+        sum.fwd += c->left[i].fwd;
+        sum.bwd += c->left[i].bwd;
+        sum.undirected += c->left[i].undirected;
+        sum.send_errors += c->left[i].send_errors;
+    }
+    /* Of one that was restored we may have seen less than was told before. */
     e->sent = greater(sum.sent, e->sent);
     e->fwd = greater(sum.fwd, e->fwd);
     e->bwd = greater(sum.bwd, e->bwd);
@@ -221,11 +239,20 @@ name_flows(struct alarm_cell *c)
     return true;
 }
 
-/* Of a rule on round trips under a floor the least is the worst. */
-static bool
-is_worse(const struct alarm_cell *c, int64_t a, int64_t b)
+/* What was counted of the episode before is not of this one. */
+static void
+count_anew(struct alarm_cell *c)
 {
-    return c->rule->metric.kind == INV_RT_FLOOR ? a < b : a > b;
+    for (uint32_t i = 0; i < c->flow_count; i++) {
+        struct alarm_flow *f = &c->flows[i];
+        f->counted -= f->before.sent;
+        f->counts.sent -= f->before.sent;
+        f->counts.fwd -= f->before.fwd;
+        f->counts.bwd -= f->before.bwd;
+        f->counts.undirected -= f->before.undirected;
+        f->counts.send_errors -= f->before.send_errors;
+        f->before = (struct alarm_counts){.sent = 0};
+    }
 }
 
 static int
@@ -239,7 +266,7 @@ decide_raise(struct alarm_cell *c, enum alarm_change *change)
         if (f->hit) {
             at = f->hit_at < at ? f->hit_at : at;
             from = f->hit_from < from ? f->hit_from : from;
-            value = !any || is_worse(c, f->value, value) ? f->value : value;
+            value = !any || alarm_is_worse(c, f->value, value) ? f->value : value;
             any = true;
         }
     }
@@ -250,9 +277,12 @@ decide_raise(struct alarm_cell *c, enum alarm_change *change)
     if (err) {
         return err;
     }
+    if (*change == ALARM_RAISED) {
+        count_anew(c);
+    }
     struct alarm_episode *e = c->episode;
     e->value = value;
-    e->worst = *change == ALARM_RAISED || is_worse(c, value, e->worst) ? value : e->worst;
+    e->worst = *change == ALARM_RAISED || alarm_is_worse(c, value, e->worst) ? value : e->worst;
     e->over_count = 0;
     name_flows(c);
     describe(c);
@@ -305,10 +335,11 @@ decide_clear(struct alarm_cell *c, enum alarm_change *change)
     for (uint32_t i = 0; i < c->flow_count; i++) {
         const struct alarm_flow *f = &c->flows[i];
         if (f->hit) {
-            e->worst = is_worse(c, f->value, e->worst) ? f->value : e->worst;
+            e->worst = alarm_is_worse(c, f->worst, e->worst) ? f->worst : e->worst;
             more = true;
         }
-        way = way || f->fwd || f->bwd || f->undirected || f->send_errors;
+        way =
+            way || f->counts.fwd || f->counts.bwd || f->counts.undirected || f->counts.send_errors;
     }
     if ((more && name_flows(c)) || (way && !c->told_way)) {
         c->told_way = c->told_way || way;
@@ -337,6 +368,10 @@ alarm_decide(struct alarm_cell *c, enum alarm_change *change)
         f->hit = false;
         if (*change != ALARM_SAME && *change != ALARM_MORE) {
             f->good_ns = f->good_at = 0;
+        }
+        if (*change == ALARM_CLEARED) {
+            f->before = f->counts;
+            f->counted = f->counts.sent;
         }
     }
     return 0;

@@ -11,6 +11,8 @@
 #define ROOM_MAX 256u
 /* One slot of so many may be without data, but not the first. */
 #define MISSING 10u
+/* How far a flow came is written each minute: one that is so far behind had nothing to tell. */
+#define BEHIND_NS (3600 * NS_PER_S)
 /* Delays are kept in these, up to 68 s. */
 #define VALUE_NS 16
 
@@ -32,6 +34,63 @@ measure(const struct alarm_cell *c, struct alarm_flow *f)
     if (f->early) {
         f->room = (uint16_t)(late < ROOM_MAX - f->need ? f->need + late : ROOM_MAX);
     }
+}
+
+static const struct alarm_progress *
+left_of(const struct alarm_cell *c, uint16_t number, struct span dt)
+{
+    for (uint32_t i = 0; i < c->left_count; i++) {
+        if (c->left[i].number == number && c->left[i].dt.ns == dt.ns) {
+            return &c->left[i];
+        }
+    }
+    return NULL;
+}
+
+/* Goes on where another claim was. */
+static void
+resume(struct alarm_cell *c, struct alarm_flow *f)
+{
+    const struct alarm_progress *p = left_of(c, f->number, f->dt);
+
+    if (!p) {
+        return;
+    }
+    f->from = f->final_until = p->until.ns;
+    f->judged = p->judged.ns ? p->judged.ns / f->length.ns - 1 : ALARM_NONE;
+    f->bad_until = p->bad_until.ns ? p->bad_until.ns : ALARM_NONE;
+    f->good_ns = p->good.ns;
+    f->good_at = p->good_at.ns;
+    f->over = p->over;
+    f->counted = p->counted;
+    f->counts = (struct alarm_counts){p->sent, p->fwd, p->bwd, p->undirected, p->send_errors};
+    if (p->none) {
+        f->before = f->counts;
+    }
+    c->left[p - c->left] = c->left[--c->left_count];
+}
+
+void
+alarm_progress(const struct alarm_cell *c, uint32_t flow, struct alarm_progress *out)
+{
+    const struct alarm_flow *f = &c->flows[flow];
+
+    *out = (struct alarm_progress){
+        .number = f->number,
+        .over = f->over,
+        .none = f->counts.sent == f->before.sent,
+        .dt = f->dt,
+        .until = {f->final_until},
+        .judged = {f->judged == ALARM_NONE ? 0 : alarm_end_of(f, f->judged)},
+        .bad_until = {f->bad_until == ALARM_NONE ? 0 : f->bad_until},
+        .good_at = {f->good_at},
+        .good = {f->good_ns},
+        .counted = f->counted,
+        .sent = f->counts.sent,
+        .fwd = f->counts.fwd,
+        .bwd = f->counts.bwd,
+        .undirected = f->counts.undirected,
+        .send_errors = f->counts.send_errors};
 }
 
 static int
@@ -83,6 +142,7 @@ alarm_flow(struct alarm_cell *c, uint16_t number, struct span dt, struct span tm
             return err;
         }
         c->flow_count++;
+        resume(c, &more[i]);
     } else if (c->flows[i].dt.ns != dt.ns || c->flows[i].tmax.ns != tmax.ns) {
         int err = flow_begin(c, &c->flows[i], number, dt, tmax);
         if (err) {
@@ -134,7 +194,8 @@ is_kept(const struct alarm_flow *f, int64_t number)
 static void
 forget_counts(struct alarm_flow *f)
 {
-    f->counted = f->sent = f->fwd = f->bwd = f->undirected = f->send_errors = 0;
+    f->counts = f->before;
+    f->counted = f->counts.sent;
 }
 
 /* Makes 'number' the newest slot. */
@@ -208,15 +269,16 @@ value_of(const struct alarm_flow *f, int64_t last, const struct sums *w)
 }
 
 static void
-hit(struct alarm_flow *f, int64_t slot, const struct sums *w)
+hit(const struct alarm_cell *c, struct alarm_flow *f, int64_t slot, const struct sums *w)
 {
     if (!f->hit || alarm_end_of(f, slot) < f->hit_at) {
         f->hit_at = alarm_end_of(f, slot);
         f->hit_from = (w->bad_from == ALARM_NONE ? slot : w->bad_from) * f->length.ns;
     }
-    f->hit = true;
     f->over = f->over || slot >= f->judged;
     f->value = value_of(f, slot, w);
+    f->worst = !f->hit || alarm_is_worse(c, f->value, f->worst) ? f->value : f->worst;
+    f->hit = true;
     /* A final summary tells again what an early state told, when it is good already. */
     int64_t since =
         f->judged == ALARM_NONE || slot >= f->judged ? 0 : (f->judged - slot) * f->length.ns;
@@ -248,7 +310,7 @@ judge(struct alarm_cell *c, struct alarm_flow *f, int64_t slot)
         f->bad_until = alarm_end_of(f, w.bad_until);
     }
     if (is_over(c, w.count, w.bad)) {
-        hit(f, slot, &w);
+        hit(c, f, slot, &w);
     } else if (newer) {
         f->over = false;
         f->good_ns += f->length.ns;
@@ -259,20 +321,56 @@ judge(struct alarm_cell *c, struct alarm_flow *f, int64_t slot)
     f->judged = newer ? slot : f->judged;
 }
 
+/* Whether the window that ends with 'slot' says nothing yet, and may when more final ones came. */
+static bool
+waits(const struct alarm_cell *c, const struct alarm_flow *f, int64_t slot)
+{
+    const struct sums w = sum_window(c, f, slot);
+    const int64_t told = f->final_until / f->length.ns;
+
+    if (w.missing <= f->need / MISSING && !w.headless) {
+        return false;
+    }
+    for (int64_t n = slot - f->need + 1; n <= slot; n++) {
+        if (n >= told && is_kept(f, n) && !(alarm_slot_at(f, n)->count & ~ALARM_FINAL)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* How long it is good is counted in order: where early states are missing (another claim had them)
+ * final ones fill the gap, and windows behind it wait for them. */
+static void
+judge_in_order(struct alarm_cell *c, struct alarm_flow *f, int64_t slot)
+{
+    if (f->judged == ALARM_NONE || slot <= f->judged) {
+        judge(c, f, slot);
+    }
+    if (f->judged == ALARM_NONE) {
+        return;
+    }
+    int64_t n = f->newest - f->room > f->judged ? f->newest - f->room + 1 : f->judged + 1;
+    for (; n <= f->newest && !waits(c, f, n); n++) {
+        judge(c, f, n);
+        f->judged = n;
+    }
+}
+
 /* --- Samples ---------------------------------------------------------------- */
 
 static void
 add_counts(struct alarm_flow *f, const struct alarm_sample *s)
 {
-    if (s->lost && f->sent == 0) {
-        f->counted = 0; /* It was an early state that was bad first. */
+    if (s->lost && f->counts.sent == f->before.sent) {
+        f->counted = f->before.sent; /* It was an early state that was bad first. */
     }
     f->counted += s->count;
-    f->sent = s->lost ? f->counted : f->sent;
-    f->fwd += s->fwd;
-    f->bwd += s->bwd;
-    f->undirected += s->undirected;
-    f->send_errors += s->send_errors;
+    f->counts.sent = s->lost ? f->counted : f->counts.sent;
+    f->counts.fwd += s->fwd;
+    f->counts.bwd += s->bwd;
+    f->counts.undirected += s->undirected;
+    f->counts.send_errors += s->send_errors;
 }
 
 static uint32_t
@@ -349,13 +447,22 @@ alarm_has(const struct alarm_cell *c, int flow, struct instant start)
 }
 
 struct span
-alarm_reach(const struct alarm_cell *c, struct span dt)
+alarm_reach(const struct alarm_cell *c, uint16_t number, struct span dt, struct instant until)
 {
+    const struct alarm_progress *p = left_of(c, number, dt);
     struct alarm_flow f = {.dt = dt};
+    int64_t since = p && p->until.ns < until.ns ? until.ns - p->until.ns : 0;
 
+    since = since > BEHIND_NS ? 0 : since;
     measure(c, &f);
     /* A window need not end with the slot in which 'until' is. */
-    return span_of_ns(f.early ? 0 : (f.need + 1) * f.length.ns);
+    return span_of_ns(f.early && !p ? 0 : since + (f.need + 1) * f.length.ns);
+}
+
+bool
+alarm_wants_rows(const struct alarm_cell *c, int flow)
+{
+    return !c->flows[flow].early || c->flows[flow].from;
 }
 
 void
@@ -365,6 +472,12 @@ alarm_told(struct alarm_cell *c, int flow, struct instant until)
 
     if (!f->early && until.ns - 1 > f->taken) {
         f->taken = until.ns - 1;
+    }
+    /* Flow after flow was told: which were over at once is not known. */
+    if (f->hit && alarm_is_raised(c)) {
+        int64_t *worst = &c->episode->worst;
+        *worst = alarm_is_worse(c, f->worst, *worst) ? f->worst : *worst;
+        f->hit = false;
     }
 }
 
@@ -378,10 +491,33 @@ alarm_prefetch(const struct alarm_cell *c, int flow)
     }
 }
 
+/* Of what another claim has counted: it only fills the window. */
+static void
+fill(struct alarm_flow *f, int64_t number, const struct alarm_sample *s, uint64_t bad)
+{
+    if (number > f->newest) {
+        advance(f, number);
+    }
+    if (keep(f, number, s, bad) && bad && number > f->bad_newest) {
+        f->bad_newest = number;
+    }
+}
+
+static void
+note_bad(const struct alarm_cell *c, struct alarm_flow *f, int64_t number)
+{
+    if (!alarm_is_raised(c) && !f->hit &&
+        (f->bad_newest == ALARM_NONE || number - f->bad_newest >= f->need)) {
+        forget_counts(f);
+    }
+    f->bad_newest = number > f->bad_newest ? number : f->bad_newest;
+}
+
 bool
 alarm_take(struct alarm_cell *c, int flow, const struct alarm_sample *s)
 {
     struct alarm_flow *f = &c->flows[flow];
+    bool in_order = f->early && alarm_is_raised(c);
     uint64_t bad;
 
     assert(s->start.ns >= 0 && flow >= 0 && (uint32_t)flow < c->flow_count);
@@ -392,8 +528,12 @@ alarm_take(struct alarm_cell *c, int flow, const struct alarm_sample *s)
     if (!is_kept(f, number)) {
         return false;
     }
+    if (s->start.ns < f->from) {
+        fill(f, number, s, bad);
+        return false;
+    }
     if (f->newest == ALARM_NONE || number > f->newest) {
-        if (f->newest != ALARM_NONE && (f->judged == ALARM_NONE || f->judged < f->newest)) {
+        if (f->newest != ALARM_NONE && f->judged < f->newest && !in_order) {
             judge(c, f, f->newest); /* Its last delta-t did not come. */
         }
         advance(f, number);
@@ -402,17 +542,16 @@ alarm_take(struct alarm_cell *c, int flow, const struct alarm_sample *s)
         return f->hit;
     }
     if (bad) {
-        if (!alarm_is_raised(c) && !f->hit &&
-            (f->bad_newest == ALARM_NONE || number - f->bad_newest >= f->need)) {
-            forget_counts(f);
-        }
-        f->bad_newest =
-            f->bad_newest == ALARM_NONE || number > f->bad_newest ? number : f->bad_newest;
+        note_bad(c, f, number);
     }
     if (s->final) {
+        const int64_t end = s->start.ns + f->dt.ns;
         add_counts(f, s);
+        f->final_until = end > f->final_until ? end : f->final_until;
     }
-    if (f->early || s->start.ns + f->dt.ns >= alarm_end_of(f, number)) {
+    if (in_order) {
+        judge_in_order(c, f, number);
+    } else if (f->early || s->start.ns + f->dt.ns >= alarm_end_of(f, number)) {
         judge(c, f, number);
     }
     return f->hit || alarm_is_raised(c);

@@ -17,12 +17,19 @@ struct alarm_slot {
     uint32_t bad;
 };
 
+/* Packets: all up to the last bad delta-t, and what became of those that are not there. */
+struct alarm_counts {
+    uint64_t sent, fwd, bwd, undirected, send_errors;
+};
+
 struct alarm_flow {
     struct alarm_slot *slots; /* A ring by number: start / length. */
     uint32_t *values;         /* One of each slot; NULL of ratios. */
     struct span length;
     int64_t newest, judged; /* Slots; or ALARM_NONE. */
     int64_t taken;          /* Start of the newest delta-t that was final. */
+    int64_t from;           /* What began before was counted by another claim; 0: there was none. */
+    int64_t final_until;    /* End of the newest delta-t that was final. */
     int64_t bad_newest;     /* Newest slot with anything bad in it. */
     int64_t near[2];        /* Slots in which an early and a final delta-t were last. */
     uint16_t number, need, room;
@@ -34,8 +41,11 @@ struct alarm_flow {
     int64_t hit_at, hit_from, bad_until;
     int64_t good_ns, good_at; /* How long it is good, and when that was enough; 0: it is not. */
     int64_t value;            /* Of the newest window that was over. */
-    /* Of final ones, since the first bad one; 'sent' is what 'counted' was at the last bad one. */
-    uint64_t counted, sent, fwd, bwd, undirected, send_errors;
+    int64_t worst;            /* Of all that were since alarm_decide(). */
+    /* Of final ones since the first bad one, and since then once more where it is raised again:
+     * 'before' is what it was when the alarm was cleared. */
+    struct alarm_counts counts, before;
+    uint64_t counted; /* 'counts.sent' is what this was at the last bad one. */
 };
 
 enum alarm_way { ALARM_WAY_RATIO, ALARM_WAY_DELAY, ALARM_WAY_FACT, ALARM_WAY_NONE };
@@ -62,6 +72,13 @@ alarm_way_of(enum inv_metric_kind kind)
     default:
         return ALARM_WAY_NONE;
     }
+}
+
+/* Of a rule on round trips under a floor the least is the worst. */
+static inline bool
+alarm_is_worse(const struct alarm_cell *c, int64_t a, int64_t b)
+{
+    return c->rule->metric.kind == INV_RT_FLOOR ? a < b : a > b;
 }
 
 /* Where a slot that is kept is. */
