@@ -53,6 +53,20 @@ struct alarm_episode {
     uint16_t over[ALARM_FLOWS_NAMED];
 };
 
+/* How far a flow of a raised alarm came: whoever takes it over goes on from there. */
+struct alarm_progress {
+    uint16_t number;
+    bool over;                /* Its newest window was. */
+    bool none;                /* Nothing bad was counted since it was raised, or raised again. */
+    struct span dt;           /* Of another one it is not the same flow. */
+    struct instant until;     /* Final samples up to there are counted. */
+    struct instant judged;    /* End of the newest window that was looked at; 0: none. */
+    struct instant bad_until; /* End of the last bad delta-t; 0: none. */
+    struct instant good_at;   /* When it was good for long enough; 0: it is not. */
+    struct span good;         /* How long it is good. */
+    uint64_t counted, sent, fwd, bwd, undirected, send_errors;
+};
+
 struct alarm_flow;
 
 struct alarm_cell {
@@ -62,6 +76,8 @@ struct alarm_cell {
     int64_t limit;    /* What a value or ratio is compared with; < 0: the past is not known. */
     struct alarm_flow *flows;
     uint32_t flow_count;
+    struct alarm_progress *left; /* Of flows that are not there yet. */
+    uint32_t left_count;
     bool touched;                  /* The caller's: it has news for alarm_decide(). */
     bool answered;                 /* A packet came back once: both ends run it. */
     bool told_way;                 /* The loss of the episode was told with its directions. */
@@ -87,8 +103,13 @@ void alarm_cell_fini(struct alarm_cell *c);
 /* What the past was, for a relative rule; <= 0: that is not known. */
 void alarm_set_baseline(struct alarm_cell *c, int64_t baseline);
 
-/* What another claim left of it: nothing up to 'e->decided' is judged again.  0 or -ENOMEM. */
-int alarm_restore(struct alarm_cell *c, const struct alarm_episode *e);
+/* What another claim left of it, and of its flows: nothing up to 'e->decided' is judged again, and
+ * nothing is counted twice.  Before the first alarm_flow().  0 or -ENOMEM. */
+int alarm_restore(struct alarm_cell *c, const struct alarm_episode *e,
+                  const struct alarm_progress *flows, uint32_t count);
+
+/* How far the cell's flow came. */
+void alarm_progress(const struct alarm_cell *c, uint32_t flow, struct alarm_progress *out);
 
 /* Number of the cell's flow 'number', of delta-t 'dt' and 'tmax', made if need be; one whose dt
  * has changed begins anew.  -ENOMEM. */
@@ -107,12 +128,17 @@ void alarm_prefetch(const struct alarm_cell *c, int flow);
  * nothing.  Returns whether alarm_decide() may have something to say. */
 bool alarm_take(struct alarm_cell *c, int flow, const struct alarm_sample *s);
 
-/* How far before an instant the windows that end there reach, of a flow of delta-t 'dt' that goes
- * by final summaries alone; 0: early states count for it, and it is short. */
-struct span alarm_reach(const struct alarm_cell *c, struct span dt);
+/* How far before 'until' lies what the flow 'number', of delta-t 'dt', wants of what was committed:
+ * its window, and what came since it was restored.  0: early states count for it, and it was not
+ * restored. */
+struct span alarm_reach(const struct alarm_cell *c, uint16_t number, struct span dt,
+                        struct instant until);
 
-/* All that began before 'until' was told of a flow that goes by final summaries alone: what comes
- * of it again changes nothing. */
+/* Whether the flow takes what was committed. */
+bool alarm_wants_rows(const struct alarm_cell *c, int flow);
+
+/* All that was committed before 'until' was told of a flow: where it goes by final summaries alone,
+ * what comes of it again changes nothing. */
 void alarm_told(struct alarm_cell *c, int flow, struct instant until);
 
 /* What follows, once all flows' samples of a delta-t were taken.  0 and '*change'; -ENOMEM, and

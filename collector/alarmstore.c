@@ -1,5 +1,5 @@
-/* alarmstore.c - reading and writing the rows of alarms. */
-#include "alarmstore.h"
+/* alarmstore.c - writing the rows of alarms. */
+#include "alarmstore_parts.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -13,114 +13,6 @@
 /* Of a batch of which nothing goes in so many rows are tried one by one. */
 #define UNSURE_MAX 64
 
-static int
-failed(PGconn *conn)
-{
-    return PQstatus(conn) == CONNECTION_OK ? -EBADMSG : -EIO;
-}
-
-/* --- Reading -------------------------------------------------------------------------- */
-
-/* The newest episode of each cell. */
-static const char load_sql[] =
-    "SELECT DISTINCT ON (rule, scope, object, class) rule, scope, object, class, "
-    "(extract(epoch FROM began) * 1000000)::bigint, "
-    "(extract(epoch FROM raised) * 1000000)::bigint, "
-    "(extract(epoch FROM decided) * 1000000)::bigint, "
-    "coalesce((extract(epoch FROM cleared) * 1000000)::bigint, 0), "
-    "coalesce((extract(epoch FROM ended) * 1000000)::bigint, 0), "
-    "flaps, coalesce(details->>'value', '0'), coalesce(details->>'worst', '0'), "
-    "coalesce(details#>>'{flows,over_count}', '0') "
-    "FROM plumbline_store.alarm WHERE source_id = $1 AND (cleared IS NULL "
-    "OR decided > timestamptz 'epoch' + $2::bigint * interval '1 microsecond') "
-    "ORDER BY rule, scope, object, class, cleared IS NULL DESC, decided DESC";
-
-static struct instant
-time_at(const PGresult *r, int row, int column)
-{
-    return instant_of_ns(strtoll(PQgetvalue(r, row, column), NULL, 10) * NS_PER_US);
-}
-
-static int
-load_row(const PGresult *r, int row, struct instant now, struct watch *w)
-{
-    const struct alarm_episode e = {.began = time_at(r, row, 4),
-                                    .raised = time_at(r, row, 5),
-                                    .decided = time_at(r, row, 6),
-                                    .cleared = time_at(r, row, 7),
-                                    .ended = time_at(r, row, 8),
-                                    .flaps = (uint32_t)strtoul(PQgetvalue(r, row, 9), NULL, 10),
-                                    .value = strtoll(PQgetvalue(r, row, 10), NULL, 10),
-                                    .worst = strtoll(PQgetvalue(r, row, 11), NULL, 10),
-                                    .over_count =
-                                        (uint32_t)strtoul(PQgetvalue(r, row, 12), NULL, 10)};
-    bool of_probe = strcmp(PQgetvalue(r, row, 1), "probe") == 0;
-
-    return watch_know(w, PQgetvalue(r, row, 0), of_probe ? WATCH_PROBE : WATCH_LINK,
-                      PQgetvalue(r, row, 2), PQgetvalue(r, row, 3), &e, now);
-}
-
-int
-alarmstore_load(PGconn *conn, int64_t source_id, struct instant since, struct instant now,
-                struct watch *w, char *why, size_t why_size)
-{
-    char id[NUMBER_SIZE], us[NUMBER_SIZE];
-    const char *values[] = {id, us};
-    int err = 0;
-
-    snprintf(id, sizeof id, "%" PRId64, source_id);
-    snprintf(us, sizeof us, "%" PRId64, since.ns > 0 ? since.ns / NS_PER_US : 0);
-    PGresult *r = pg_rows(conn, load_sql, 2, values, false, why, why_size);
-    if (!r) {
-        return failed(conn);
-    }
-    for (int i = 0; i < PQntuples(r) && !err; i++) {
-        err = load_row(r, i, now, w);
-    }
-    PQclear(r);
-    return err;
-}
-
-/* 1: the table is there, of which a schema that is older knows nothing; 0: not. */
-static int
-has_baselines(PGconn *conn, char *why, size_t why_size)
-{
-    PGresult *r = pg_rows(conn, "SELECT to_regclass('plumbline_store.baseline') IS NOT NULL", 0,
-                          NULL, false, why, why_size);
-    if (!r) {
-        return failed(conn);
-    }
-    int has = PQgetvalue(r, 0, 0)[0] == 't';
-    PQclear(r);
-    return has;
-}
-
-int
-alarmstore_baselines(PGconn *conn, const char *observer, struct watch *w, char *why,
-                     size_t why_size)
-{
-    const char *values[] = {observer};
-    int has = has_baselines(conn, why, why_size);
-
-    if (has <= 0) {
-        return has;
-    }
-    PGresult *r = pg_rows(conn,
-                          "SELECT object, class, metric, against_s, value_ns "
-                          "FROM plumbline_store.baseline WHERE observer = $1",
-                          1, values, false, why, why_size);
-    if (!r) {
-        return failed(conn);
-    }
-    for (int i = 0; i < PQntuples(r); i++) {
-        int64_t against_s = strtoll(PQgetvalue(r, i, 3), NULL, 10);
-        watch_baseline(w, PQgetvalue(r, i, 0), PQgetvalue(r, i, 1), PQgetvalue(r, i, 2),
-                       span_of_ns(against_s * NS_PER_S), strtoll(PQgetvalue(r, i, 4), NULL, 10));
-    }
-    PQclear(r);
-    return 0;
-}
-
 /* --- What is to be written ------------------------------------------------------------- */
 
 void
@@ -128,7 +20,7 @@ alarmstore_begin(struct alarmstore_batch *b)
 {
     bytes_clear(&b->json);
     bytes_clear(&b->starts);
-    b->count = 0;
+    b->count = b->loud = 0;
 }
 
 void
@@ -224,6 +116,55 @@ add_details(struct bytes *to, const struct watch_news *n)
     bytes_text(to, "}");
 }
 
+/* sql/0021-progress.sql says what the numbers are. */
+static void
+add_flow(struct bytes *to, const struct alarm_progress *p)
+{
+    const int64_t v[ALARMSTORE_PROGRESS] = {p->number,
+                                            p->dt.ns,
+                                            p->until.ns,
+                                            p->judged.ns,
+                                            p->bad_until.ns,
+                                            p->good_at.ns,
+                                            p->good.ns,
+                                            p->over,
+                                            p->none,
+                                            (int64_t)p->counted,
+                                            (int64_t)p->sent,
+                                            (int64_t)p->fwd,
+                                            (int64_t)p->bwd,
+                                            (int64_t)p->undirected,
+                                            (int64_t)p->send_errors};
+
+    for (size_t i = 0; i < ALARMSTORE_PROGRESS; i++) {
+        add_number(to, i ? "," : "[", v[i]);
+    }
+    bytes_text(to, "]");
+}
+
+static void
+add_progress(struct bytes *to, const struct watch_news *n)
+{
+    const struct alarm_episode *e = n->episode;
+
+    add_number(to, "{\"decided\":", e->decided.ns / NS_PER_US);
+    add_number(to, ",\"worst\":", e->worst);
+    if (n->scope == WATCH_PROBE) {
+        add_number(to, ",\"heard\":[", (int64_t)n->heard.epoch);
+        add_number(to, ",", (int64_t)n->heard.sequence);
+        bytes_text(to, "]");
+        add_time(to, ",\"good_since\":", n->good_since);
+    }
+    bytes_text(to, ",\"flows\":[");
+    for (uint32_t i = 0; i < n->cell->flow_count; i++) {
+        struct alarm_progress p;
+        alarm_progress(n->cell, i, &p);
+        bytes_text(to, i ? "," : "");
+        add_flow(to, &p);
+    }
+    bytes_text(to, "]}");
+}
+
 static const char *
 severity_name(enum inv_severity s)
 {
@@ -256,14 +197,19 @@ alarmstore_add(struct alarmstore_batch *b, int64_t source_id, const struct watch
     if (n->rule) {
         add_text(to, ",\"metric\":", inv_metric_format(n->rule->metric, metric, sizeof metric));
         add_text(to, ",\"severity\":", severity_name(n->rule->severity));
-        bytes_text(to, ",\"details\":");
+        bytes_text(to, n->quiet ? ",\"quiet\":true,\"details\":" : ",\"details\":");
         add_details(to, n);
     } else {
         add_text(to, ",\"details\":{\"gone\":true,\"text\":", n->text);
         bytes_text(to, "}");
     }
+    if (n->cell) {
+        bytes_text(to, ",\"progress\":");
+        add_progress(to, n);
+    }
     bytes_text(to, "},");
     b->count++;
+    b->loud += !n->quiet;
 }
 
 /* --- Writing --------------------------------------------------------------------------- */
@@ -274,38 +220,42 @@ alarmstore_add(struct alarmstore_batch *b, int64_t source_id, const struct watch
     "timestamptz 'epoch' + raised * interval '1 microsecond' AS raised, "                          \
     "timestamptz 'epoch' + decided * interval '1 microsecond' AS decided, "                        \
     "timestamptz 'epoch' + cleared * interval '1 microsecond' AS cleared, "                        \
-    "timestamptz 'epoch' + ended * interval '1 microsecond' AS ended, flaps, details "             \
+    "timestamptz 'epoch' + ended * interval '1 microsecond' AS ended, flaps, details, progress, "  \
+    "coalesce(quiet, false) AS quiet "                                                             \
     "FROM jsonb_to_recordset($1::jsonb) AS t(n bigint, source_id bigint, rule text, "              \
     "metric text, severity text, scope text, object text, class text, observer text, "             \
     "began bigint, raised bigint, decided bigint, cleared bigint, ended bigint, flaps integer, "   \
-    "details jsonb)) "
+    "details jsonb, progress jsonb, quiet boolean)) "
 #define SAME                                                                                       \
     "a.scope = t.scope AND a.object = t.object AND a.began = t.began AND a.raised = t.raised "     \
     "AND a.rule = t.rule AND a.class = t.class AND a.observer = t.observer"
 #define TELL_DESK(table)                                                                           \
     ", news AS (INSERT INTO plumbline_store.alarm_news (alarm) SELECT id FROM " table              \
-    " RETURNING 1) SELECT count(*) FROM news"
+    " WHERE NOT quiet) SELECT count(*) FROM " table
 
-/* An episode keeps the instants at which it began and was raised, so these name its row. */
+/* An episode keeps the instants at which it began and was raised, so these name its row.  What is
+ * quiet changes nothing that people are told. */
 static const char update_sql[] =
     TOLD ", changed AS (UPDATE plumbline_store.alarm a SET decided = t.decided, "
          "cleared = t.cleared, ended = t.ended, flaps = t.flaps, "
-         "severity = coalesce(t.severity, a.severity), details = a.details || t.details, "
-         "changed_at = clock_timestamp() FROM told t WHERE " SAME
-         " RETURNING a.id)" TELL_DESK("changed");
+         "severity = coalesce(t.severity, a.severity), progress = t.progress, "
+         "details = CASE WHEN t.quiet THEN a.details ELSE a.details || t.details END, "
+         "changed_at = CASE WHEN t.quiet THEN a.changed_at ELSE clock_timestamp() END "
+         "FROM told t WHERE " SAME " RETURNING a.id, t.quiet)" TELL_DESK("changed");
 
 /* A row of the cell that is raised under other instants is another collector's, which read the
  * stream from elsewhere: it goes on as ours. */
 static const char insert_sql[] =
     TOLD ", made AS (INSERT INTO plumbline_store.alarm AS a (source_id, rule, metric, severity, "
-         "scope, object, class, observer, began, raised, decided, cleared, ended, flaps, details) "
-         "SELECT source_id, rule, metric, severity, scope, object, class, observer, began, "
-         "raised, decided, cleared, ended, flaps, details FROM told t WHERE metric IS NOT NULL "
-         "AND NOT EXISTS (SELECT FROM plumbline_store.alarm a WHERE " SAME ") ORDER BY n "
+         "scope, object, class, observer, began, raised, decided, cleared, ended, flaps, details, "
+         "progress) SELECT source_id, rule, metric, severity, scope, object, class, observer, "
+         "began, raised, decided, cleared, ended, flaps, details, progress FROM told t "
+         "WHERE metric IS NOT NULL AND NOT quiet AND NOT EXISTS (SELECT FROM plumbline_store.alarm "
+         "a WHERE " SAME ") ORDER BY n "
          "ON CONFLICT (rule, scope, object, class, observer) WHERE cleared IS NULL DO UPDATE "
          "SET began = EXCLUDED.began, raised = EXCLUDED.raised, decided = EXCLUDED.decided, "
-         "details = a.details || EXCLUDED.details, changed_at = clock_timestamp() "
-         "RETURNING a.id)" TELL_DESK("made");
+         "details = a.details || EXCLUDED.details, progress = EXCLUDED.progress, "
+         "changed_at = clock_timestamp() RETURNING a.id, false AS quiet)" TELL_DESK("made");
 
 /* Whose fault a refusal is: of neither of these the next try may go well. */
 enum fault { FAULT_OTHER, FAULT_ROW, FAULT_ROW_OR_TABLE };
@@ -352,7 +302,7 @@ write_json(struct writing *w, const char *sql, const char *json, size_t *count)
     } else {
         w->fault = fault_of(r);
         pg_error(w->conn, r, w->why, w->why_size);
-        err = failed(w->conn);
+        err = alarmstore_failed(w->conn);
     }
     PQclear(r);
     return err;
@@ -363,7 +313,7 @@ run(struct writing *w, const char *sql)
 {
     if (pg_run(w->conn, sql, 0, NULL, w->why, w->why_size) < 0) {
         w->fault = FAULT_OTHER;
-        return failed(w->conn);
+        return alarmstore_failed(w->conn);
     }
     return 0;
 }
@@ -461,7 +411,7 @@ begin(struct writing *w)
 static int
 commit(struct writing *w)
 {
-    int err = run(w, "SELECT pg_notify('" ALARMSTORE_CHANNEL "', '')");
+    int err = w->b->loud ? run(w, "SELECT pg_notify('" ALARMSTORE_CHANNEL "', '')") : 0;
 
     return err ? err : run(w, "COMMIT");
 }

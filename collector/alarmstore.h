@@ -25,6 +25,7 @@ struct alarmstore_batch {
     struct bytes some;     /* Those of one statement. */
     struct bytes given_up; /* Two texts each: the row, and why. */
     size_t count;
+    size_t loud; /* Of them: what the desk must know of. */
 };
 
 /* 0; -EBADMSG: PostgreSQL refused, and the connection is good; -EIO: it is not; -ENOMEM.  'why'
@@ -39,6 +40,7 @@ int alarmstore_baselines(PGconn *conn, const char *observer, struct watch *w, ch
                          size_t why_size);
 
 void alarmstore_begin(struct alarmstore_batch *b);
+/* How far an alarm came goes into the row that is there, and the desk is not told. */
 void alarmstore_add(struct alarmstore_batch *b, int64_t source_id, const struct watch_news *n);
 /* A row, as JSON, that PostgreSQL will never take, and why. */
 typedef void alarmstore_given_up_fn(const char *row, const char *why, void *aux);

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "spool.h"
+
 /* 2000-01-01, as the rows have it: whose clock is before has never set it. */
 #define OLDEST_NS (INT64_C(946684800) * NS_PER_S)
 /* Between two ticks: whoever stood still heard nothing. */
@@ -44,10 +46,6 @@ own_cells(struct watch *w)
         }
         alarm_cell_init(&c->cell, w->config.rules[i], w->config.hold);
         w->own_count++;
-        if (w->config.rules[i]->metric.kind == INV_CLOCK_ERROR &&
-            alarm_flow(&c->cell, 0, span_of_ns(NS_PER_S), span_of_ns(0)) < 0) {
-            return -ENOMEM;
-        }
     }
     return 0;
 }
@@ -136,36 +134,76 @@ cell_of_rule(struct watch_cell *cells, size_t count, const char *rule)
     return NULL;
 }
 
-int
-watch_know(struct watch *w, const char *rule, enum watch_scope scope, const char *object,
-           const char *class_name, const struct alarm_episode *e, struct instant now)
+/* NULL and '*err' 0: nobody watches it any more. */
+static struct watch_cell *
+cell_of(struct watch *w, const struct watch_known *k, int *err)
 {
-    struct watch_cell *c = NULL;
-    int err = 0;
+    *err = 0;
+    if (k->scope == WATCH_PROBE) {
+        return cell_of_rule(w->own, w->own_count, k->rule);
+    }
+    const struct inv_link *link = inventory_link(w->config.inventory, k->object);
+    const struct inv_class *class_ = inventory_class(w->config.inventory, k->class_name);
+    struct watch_path *p = link && class_ ? watch_path(w, link, class_, err) : NULL;
+    return p ? cell_of_rule(p->cells, p->count, k->rule) : NULL;
+}
 
-    if (scope == WATCH_PROBE) {
-        c = cell_of_rule(w->own, w->own_count, rule);
-    } else {
-        const struct inv_link *link = inventory_link(w->config.inventory, object);
-        const struct inv_class *class_ = inventory_class(w->config.inventory, class_name);
-        struct watch_path *p = link && class_ ? watch_path(w, link, class_, &err) : NULL;
-        c = p ? cell_of_rule(p->cells, p->count, rule) : NULL;
-    }
-    if (err || c) {
-        return err ? err : alarm_restore(&c->cell, e);
-    }
-    if (e->cleared.ns) {
-        return 0;
-    }
-    struct watch_gone gone = {.scope = scope};
-    struct alarm_episode over = *e;
-    strncpy(gone.rule, rule, sizeof gone.rule - 1);
-    strncpy(gone.object, object, sizeof gone.object - 1);
-    strncpy(gone.class_name, class_name, sizeof gone.class_name - 1);
+static int
+know_gone(struct watch *w, const struct watch_known *k, struct instant now)
+{
+    struct watch_gone gone = {.scope = k->scope};
+    struct alarm_episode over = k->episode;
+
+    strncpy(gone.rule, k->rule, sizeof gone.rule - 1);
+    strncpy(gone.object, k->object, sizeof gone.object - 1);
+    strncpy(gone.class_name, k->class_name, sizeof gone.class_name - 1);
     gone.why = watch_why_gone(w, &gone);
-    over.cleared = over.ended = over.decided = instant_before(now, e->decided) ? e->decided : now;
+    over.cleared = over.ended = over.decided =
+        instant_before(now, over.decided) ? over.decided : now;
     watch_note(w, WATCH_CLEARED);
     return watch_gone(w, &gone, &over);
+}
+
+/* A silence goes on, or its end does; unless that is so long ago that nobody knows what is now. */
+static void
+know_silence(struct watch *w, struct watch_cell *c, const struct watch_known *k, struct instant now)
+{
+    const struct alarm_episode *e = &k->episode;
+    const int64_t good_ns = now.ns - k->good_since.ns;
+
+    w->heard_at = w->silent_at = k->heard;
+    if (k->good_since.ns && good_ns >= 0 && good_ns <= c->cell.rule->over.ns) {
+        c->good_since = k->good_since.ns;
+    } else if (!k->good_since.ns) {
+        c->silent_since = e->decided.ns - e->value;
+    }
+}
+
+/* It is raised, or what comes next may be the same. */
+static bool
+goes_on(const struct watch *w, const struct alarm_episode *e)
+{
+    return e->cleared.ns == 0 || w->told_until.ns - e->cleared.ns <= w->config.hold.ns;
+}
+
+int
+watch_know(struct watch *w, const struct watch_known *known, struct instant now)
+{
+    const bool raised = known->episode.cleared.ns == 0;
+    int err;
+    struct watch_cell *c = cell_of(w, known, &err);
+
+    if (err) {
+        return err;
+    }
+    if (!c) {
+        return raised ? know_gone(w, known, now) : 0;
+    }
+    if (raised && c->cell.rule->metric.kind == INV_SILENCE) {
+        know_silence(w, c, known, now);
+    }
+    return alarm_restore(&c->cell, &known->episode, known->flows,
+                         goes_on(w, &known->episode) ? known->flow_count : 0);
 }
 
 void
@@ -373,7 +411,12 @@ take_health(struct watch *w, const Plumbline__Telemetry__Health *h, struct insta
                                        .count = 1,
                                        .broken = !h->clock_synchronised || error > rule->raise,
                                        .value_ns = error < INT64_MAX ? (int64_t)error : INT64_MAX};
-        if (rule->metric.kind == INV_CLOCK_ERROR && alarm_take(&c->cell, 0, &s)) {
+        if (rule->metric.kind != INV_CLOCK_ERROR) {
+            continue;
+        }
+        int flow = alarm_flow(&c->cell, 0, span_of_ns(NS_PER_S), span_of_ns(0));
+        err = flow < 0 ? flow : 0;
+        if (!err && alarm_take(&c->cell, flow, &s)) {
             err = watch_touch(w, c);
         }
     }
@@ -411,14 +454,39 @@ watch_take(struct watch *w, const struct assemble *a, const pb_batch *batch, str
 
 /* --- Silence --------------------------------------------------------------------------- */
 
-void
-watch_heard(struct watch *w, struct instant now)
+/* How long it has been silent, of one that is raised. */
+static void
+note_silence(const struct watch *w, struct watch_cell *c, struct instant now)
 {
-    w->heard = now;
-    for (size_t i = 0; i < w->own_count; i++) {
-        struct watch_cell *c = &w->own[i];
-        c->good_since = c->good_since ? c->good_since : now.ns;
+    const int64_t since = c->silent_since ? c->silent_since : w->heard.ns;
+    struct alarm_episode *e = c->cell.episode;
+
+    e->worst = now.ns - since > e->worst ? now.ns - since : e->worst;
+}
+
+int
+watch_heard(struct watch *w, struct position at, struct instant now)
+{
+    int err = 0;
+
+    if (position_compare(at, w->silent_at) <= 0) {
+        return 0;
     }
+    w->heard_at = at;
+    for (size_t i = 0; i < w->own_count && !err; i++) {
+        struct watch_cell *c = &w->own[i];
+        if (c->good_since || c->cell.rule->metric.kind != INV_SILENCE) {
+            continue;
+        }
+        if (alarm_is_raised(&c->cell)) {
+            note_silence(w, c, now);
+            err = watch_keep(w, c);
+        }
+        c->good_since = now.ns;
+        c->silent_since = 0;
+    }
+    w->heard = now;
+    return err;
 }
 
 static int
@@ -433,13 +501,18 @@ look(struct watch *w, struct watch_cell *c, struct instant now)
         before = *c->cell.episode;
     }
     if (silent.ns > c->cell.rule->over.ns) {
+        if (c->good_since && alarm_is_raised(&c->cell)) {
+            err = watch_keep(w, c); /* Whoever takes over must not believe that it speaks. */
+        }
         c->good_since = 0;
-        err = w->told_until.ns ? alarm_raise(&c->cell, now, w->heard, &change) : 0;
+        if (!err && w->told_until.ns) {
+            err = alarm_raise(&c->cell, now, w->heard, &change);
+        }
         if (!err && alarm_is_raised(&c->cell)) {
             struct alarm_episode *e = c->cell.episode;
             e->limit = c->cell.rule->over.ns;
             e->value = change == ALARM_SAME ? e->value : silent.ns;
-            e->worst = silent.ns > e->worst ? silent.ns : e->worst;
+            note_silence(w, c, now);
         }
     } else if (c->good_since && now.ns - c->good_since >= alarm_clear_time(&c->cell).ns) {
         alarm_clear(&c->cell, now, instant_of_ns(c->good_since), &change);

@@ -53,11 +53,23 @@ void watch_free(struct watch *w);
 /* What an alarm is about. */
 enum watch_scope { WATCH_LINK, WATCH_PROBE };
 
-/* An alarm that was written before, before the first batch.  What this source does not watch any
- * more (it is retired, gone, another probe's; its rule is) is cleared at 'now', with the reason.
- * 0 or -ENOMEM. */
-int watch_know(struct watch *w, const char *rule, enum watch_scope scope, const char *object,
-               const char *class_name, const struct alarm_episode *e, struct instant now);
+/* An alarm as it was written. */
+struct watch_known {
+    const char *rule, *object, *class_name;
+    enum watch_scope scope;
+    struct alarm_episode episode;
+    const struct alarm_progress *flows; /* How far they came. */
+    uint32_t flow_count;
+    /* Of silence: the last entry that was heard before or in it, and since when there are some
+     * again; 0: there are none. */
+    struct position heard;
+    struct instant good_since;
+};
+
+/* What was written, before the first batch.  What this source does not watch any more (it is
+ * retired, gone, another probe's; its rule is) is cleared at 'now', with the reason.  0 or
+ * -ENOMEM. */
+int watch_know(struct watch *w, const struct watch_known *known, struct instant now);
 
 /* What the past was, for relative rules: of link, class, metric and 'against'. */
 void watch_baseline(struct watch *w, const char *object, const char *class_name, const char *metric,
@@ -71,10 +83,10 @@ struct watch_want {
     bool ways;         /* Rows of both ways too. */
 };
 
-/* Of windows that reach further back than 'most' nothing is wanted: they begin anew.  0 or
- * -ENOMEM. */
-int watch_want(struct watch *w, const struct assemble_session *s, struct span most,
-               struct watch_want *out);
+/* Rows before 'until'.  Of windows that reach further back than 'most' nothing is wanted: they
+ * begin anew.  0 or -ENOMEM. */
+int watch_want(struct watch *w, const struct assemble_session *s, struct instant until,
+               struct span most, struct watch_want *out);
 
 /* What was committed of a session's interval; made by row_make(), or the same read back. */
 struct watch_row {
@@ -98,21 +110,30 @@ int watch_rows_end(struct watch *w, struct assemble *a, struct instant until);
 int watch_take(struct watch *w, const struct assemble *a, const pb_batch *batch,
                struct instant now);
 
-/* Something of the source came, whether it could be taken or not. */
-void watch_heard(struct watch *w, struct instant now);
+/* Something of the source came, up to entry 'at', whether it could be taken or not.  What was heard
+ * before it fell silent, and is read again, is nothing new.  0 or -ENOMEM. */
+int watch_heard(struct watch *w, struct position at, struct instant now);
 
 /* Each second.  'listening': whether something would have been heard.  0 or -ENOMEM. */
 int watch_tick(struct watch *w, struct instant now, bool listening);
 
 /* --- What is to be written ---------------------------------------------------- */
 
+/* Before a commit of the source's rows: how far each raised alarm came is to be written too, but
+ * not again within a minute of the source's time.  0 or -ENOMEM. */
+int watch_save(struct watch *w);
+
 struct watch_news {
+    bool quiet; /* It is the same as before, but for how far it came. */
     const char *rule_key;
     const struct inv_alarm *rule; /* NULL: what it was about is not in the inventory any more. */
     enum watch_scope scope;
     const char *object, *class_name, *observer, *far; /* "": none. */
     const char *text; /* NULL: none.  Without a rule: why it is over. */
     const struct alarm_episode *episode;
+    const struct alarm_cell *cell; /* Whose flows came how far; NULL: that is not to be known. */
+    struct position heard;         /* As in watch_known. */
+    struct instant good_since;
 };
 
 size_t watch_waiting(const struct watch *w);

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SAVE_EVERY_NS (60 * NS_PER_S)
+
 /* --- Cells ---------------------------------------------------------------------- */
 
 static bool
@@ -181,21 +183,9 @@ keep_past(struct watch *w, const struct watch_cell *c, const struct alarm_episod
     return 0;
 }
 
-int
-watch_change(struct watch *w, struct watch_cell *c, enum alarm_change change,
-             const struct alarm_episode *before)
+static int
+wait_for(struct watch *w, struct watch_cell *c)
 {
-    static const enum watch_count counts[] = {[ALARM_RAISED] = WATCH_RAISED,
-                                              [ALARM_RAISED_AGAIN] = WATCH_RAISED_AGAIN,
-                                              [ALARM_CLEARED] = WATCH_CLEARED,
-                                              [ALARM_MORE] = WATCH_CHANGED};
-    if (change == ALARM_SAME) {
-        return 0;
-    }
-    watch_note(w, counts[change]);
-    if (c->waits) {
-        return change == ALARM_RAISED ? keep_past(w, c, before) : 0;
-    }
     if (w->waiting_count == w->waiting_room) {
         size_t room = w->waiting_room ? w->waiting_room * 2 : 64;
         struct watch_cell **more = reallocarray(w->waiting, room, sizeof *more);
@@ -208,6 +198,57 @@ watch_change(struct watch *w, struct watch_cell *c, enum alarm_change change,
     w->waiting[w->waiting_count++] = c;
     c->waits = true;
     return 0;
+}
+
+int
+watch_keep(struct watch *w, struct watch_cell *c)
+{
+    if (c->waits) {
+        return 0;
+    }
+    c->quiet = true;
+    return wait_for(w, c);
+}
+
+int
+watch_save(struct watch *w)
+{
+    struct watch_path *p, *next;
+    int err = 0;
+
+    if (w->told_until.ns - w->saved.ns < SAVE_EVERY_NS) {
+        return 0;
+    }
+    w->saved = w->told_until;
+    for (size_t i = 0; i < w->own_count && !err; i++) {
+        err = alarm_is_raised(&w->own[i].cell) ? watch_keep(w, &w->own[i]) : 0;
+    }
+    HASH_ITER(hh, w->paths, p, next)
+    {
+        for (size_t i = 0; i < p->count && !err; i++) {
+            err = alarm_is_raised(&p->cells[i].cell) ? watch_keep(w, &p->cells[i]) : 0;
+        }
+    }
+    return err;
+}
+
+int
+watch_change(struct watch *w, struct watch_cell *c, enum alarm_change change,
+             const struct alarm_episode *before)
+{
+    static const enum watch_count counts[] = {[ALARM_RAISED] = WATCH_RAISED,
+                                              [ALARM_RAISED_AGAIN] = WATCH_RAISED_AGAIN,
+                                              [ALARM_CLEARED] = WATCH_CLEARED,
+                                              [ALARM_MORE] = WATCH_CHANGED};
+    if (change == ALARM_SAME) {
+        return 0;
+    }
+    watch_note(w, counts[change]);
+    c->quiet = false;
+    if (c->waits) {
+        return change == ALARM_RAISED ? keep_past(w, c, before) : 0;
+    }
+    return wait_for(w, c);
 }
 
 size_t
@@ -247,6 +288,12 @@ watch_news(const struct watch *w, size_t i, struct watch_news *out)
         const struct watch_cell *c = w->waiting[i - w->past_count];
         tell_cell(w, c, out);
         out->episode = c->cell.episode;
+        out->quiet = c->quiet;
+        out->cell = &c->cell;
+        if (c->cell.rule->metric.kind == INV_SILENCE) {
+            out->heard = w->heard_at;
+            out->good_since = instant_of_ns(c->good_since);
+        }
         return;
     }
     const struct watch_past *past = &w->past[i];
@@ -276,7 +323,7 @@ watch_written(struct watch *w, size_t n)
         memmove(w->past, w->past + past, w->past_count * sizeof w->past[0]);
     }
     for (size_t i = 0; i < cells; i++) {
-        w->waiting[i]->waits = false;
+        w->waiting[i]->waits = w->waiting[i]->quiet = false;
     }
     w->waiting_count -= cells;
     if (cells) {

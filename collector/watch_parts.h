@@ -17,8 +17,10 @@ struct watch_path;
 struct watch_cell {
     struct alarm_cell cell;
     const struct watch_path *path; /* NULL: of the source itself. */
-    bool waits;                    /* Its episode is to be written. */
+    bool waits;                    /* Its episode is to be written, */
+    bool quiet;                    /* which is the same as before. */
     int64_t good_since;            /* Of silence: when it spoke again; 0: it does not. */
+    int64_t silent_since;          /* Of a silence that was restored; 0: since 'heard'. */
 };
 
 /* A link and class that the source observes. */
@@ -72,7 +74,10 @@ struct watch {
     struct dt_record *records;        /* Of a row, of each direction. */
     size_t record_room;
     struct instant told_until; /* By the source's time; 0: it never spoke. */
+    struct instant saved;      /* 'told_until' at the last watch_save(). */
     struct instant heard;      /* By ours: the claim, or when something came. */
+    struct position heard_at;  /* The newest entry that did, and */
+    struct position silent_at; /* that of a silence that was restored. */
     struct instant ticked;     /* 0: it was not listened to. */
     bool unsynchronised;
 };
@@ -98,6 +103,9 @@ struct watch_path *watch_path(struct watch *w, const struct inv_link *link,
 
 /* Why nothing watches it any more, as people read it. */
 const char *watch_why_gone(const struct watch *w, const struct watch_gone *g);
+
+/* How far it came is to be written.  0 or -ENOMEM. */
+int watch_keep(struct watch *w, struct watch_cell *c);
 
 /* Its episode changed: it waits to be written.  'before' is what it was.  0 or -ENOMEM. */
 int watch_change(struct watch *w, struct watch_cell *c, enum alarm_change change,

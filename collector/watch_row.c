@@ -13,9 +13,17 @@ wants_ways(enum inv_metric_kind kind)
     return kind == INV_FD || kind == INV_FD_MEAN || kind == INV_FDR || kind == INV_IFDV;
 }
 
+/* Which way it was lost, delta-t by delta-t, only rows of both ways say. */
+static bool
+counts_ways(const struct alarm_cell *c)
+{
+    return c->left_count &&
+           (c->rule->metric.kind == INV_FLR || c->rule->metric.kind == INV_FLR_RAW);
+}
+
 int
-watch_want(struct watch *w, const struct assemble_session *s, struct span most,
-           struct watch_want *out)
+watch_want(struct watch *w, const struct assemble_session *s, struct instant until,
+           struct span most, struct watch_want *out)
 {
     const struct inv_link *link = inventory_link(w->config.inventory, s->key.object);
     const struct inv_class *class_ = inventory_class(w->config.inventory, s->key.class_name);
@@ -26,10 +34,14 @@ watch_want(struct watch *w, const struct assemble_session *s, struct span most,
     *out = (struct watch_want){.ways = false};
     for (size_t i = 0; p && i < p->count; i++) {
         const struct alarm_cell *c = &p->cells[i].cell;
-        struct span reach = alarm_reach(c, s->key.dt);
+        struct span reach = alarm_reach(c, s->key.flow, s->key.dt, until);
+        if (reach.ns > most.ns) { /* At least the window. */
+            reach = alarm_reach(c, s->key.flow, s->key.dt, instant_of_ns(0));
+        }
         if (reach.ns > 0 && reach.ns <= most.ns) {
+            bool ways = wants_ways(c->rule->metric.kind) || counts_ways(c);
             out->reach = reach.ns > out->reach.ns ? reach : out->reach;
-            out->ways = out->ways || (wants_ways(c->rule->metric.kind) && !s->key.rt_only);
+            out->ways = out->ways || (ways && !s->key.rt_only);
         }
     }
     return err;
@@ -85,8 +97,24 @@ fill_delays(struct telling *t, size_t i)
     }
 }
 
-/* The reverse of row_split(), of what alarms go by.  Which of a row's losses were on the way there
- * only their sum says. */
+/* How much of what was lost in it was lost on the link's way there.  Without the rows of the ways
+ * only the sum of the row is known. */
+static uint64_t
+lost_fwd(struct telling *t, size_t i)
+{
+    const struct dt_record *r = &t->records[DIR_RT][i], *way = t->records[DIR_FWD];
+    uint64_t directed = r->lost - r->lost_undirected;
+    uint64_t fwd = t->fwd_left < directed ? t->fwd_left : directed;
+
+    if (way) {
+        fwd = way[i].lost - way[i].lost_undirected;
+        fwd = fwd < directed ? fwd : directed;
+    }
+    t->fwd_left -= fwd < t->fwd_left ? fwd : t->fwd_left;
+    return fwd;
+}
+
+/* The reverse of row_split(), of what alarms go by. */
 static void
 fill(struct telling *t, size_t i)
 {
@@ -94,10 +122,9 @@ fill(struct telling *t, size_t i)
     const struct row *row = t->row->of[DIR_RT];
     pb_summary *m = &t->summary;
     uint64_t directed = r->lost - r->lost_undirected, clock_ns = r->clock_error_ns;
-    uint64_t fwd = t->fwd_left < directed ? t->fwd_left : directed;
+    uint64_t fwd = lost_fwd(t, i);
     bool turned = session_direction(&t->session->key, DIR_FWD) != DIR_FWD;
 
-    t->fwd_left -= fwd;
     m->flags = r->flags;
     m->sent = (uint32_t)(r->sent + r->unknown);
     m->received = (uint32_t)r->received;
@@ -224,7 +251,7 @@ watch_row(struct watch *w, const struct assemble_session *s, const struct watch_
     watch_note(w, WATCH_ROWS);
     for (size_t i = 0; i < ws->path->count && !err; i++) {
         struct watch_cell *c = &ws->path->cells[i];
-        if (alarm_reach(&c->cell, s->key.dt).ns) {
+        if (alarm_wants_rows(&c->cell, ws->flow)) {
             err = tell_cell(w, c, ws->flow, &t);
         }
     }

@@ -110,7 +110,7 @@ want(struct reading *r, const struct assemble_session *s, enum direction directi
 
 /* The round trip comes last of a session. */
 static int
-choose(struct reading *r, struct assemble *a, struct span interval)
+choose(struct reading *r, struct assemble *a, struct instant until, struct span interval)
 {
     size_t sessions = assemble_session_count(a), each;
 
@@ -122,7 +122,7 @@ choose(struct reading *r, struct assemble *a, struct span interval)
     const struct span most = span_of_ns((int64_t)each * interval.ns);
     for (const struct assemble_session *s = assemble_sessions(a); s; s = s->next) {
         struct watch_want wish;
-        int err = watch_want(r->watch, s, most, &wish);
+        int err = watch_want(r->watch, s, until, most, &wish);
         if (err) {
             return err;
         }
@@ -272,7 +272,7 @@ windowstore_read(PGconn *conn, struct assemble *a, struct watch *w, struct insta
                  struct span interval, char *why, size_t why_size)
 {
     struct reading r = {.conn = conn, .watch = w, .why = why, .why_size = why_size};
-    int err = until.ns > 0 ? choose(&r, a, interval) : 0;
+    int err = until.ns > 0 ? choose(&r, a, until, interval) : 0;
 
     if (!err && r.count) {
         err = end(&r, ask(&r, until, interval));

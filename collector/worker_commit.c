@@ -169,7 +169,8 @@ worker_write_over(struct worker *w, struct source *s)
                  assemble_over(s->assemble, &start, &seconds) && near(&w->write, start));
         if (!err) {
             /* Whoever goes on after this commit does not see again what led to an alarm. */
-            err = worker_alarms_write_of(w, s);
+            err = s->watch ? watch_save(s->watch) : 0;
+            err = err ? err : worker_alarms_write_of(w, s);
         }
         if (!err) {
             err = commit(w, s);

@@ -327,15 +327,28 @@ read_streams(struct worker *w, const struct reading *r)
                       sizes);
 }
 
+static int
+hear(struct source *s, const redisReply *entries)
+{
+    struct position last;
+    const char *bytes;
+    size_t size;
+
+    if (!s->watch || entries->type != REDIS_REPLY_ARRAY || entries->elements == 0 ||
+        !open_entry(entries->element[entries->elements - 1], &last, &bytes, &size)) {
+        return 0;
+    }
+    return watch_heard(s->watch, last, instant_now());
+}
+
 /* 1: something of it was taken, 0: nothing could be, and it waits a little. */
 static int
 take_stream(struct worker *w, struct source *s, const redisReply *entries)
 {
     struct position before = assemble_read(s->assemble);
-    if (s->watch && entries->type == REDIS_REPLY_ARRAY && entries->elements) {
-        watch_heard(s->watch, instant_now());
-    }
-    int err = take_entries(w, s, entries);
+    int err = hear(s, entries);
+
+    err = err ? err : take_entries(w, s, entries);
 
     worker_tell_refusals(s);
     if (err) {

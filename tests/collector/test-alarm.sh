@@ -90,6 +90,24 @@ becomes 'as it is without' $'0\t300\t\t\t0' "$(alarm l7 brown)"
 check_equal 'with the same counts' "$(sql "$(detail l7 brown sent)") $(sql "$(detail l7 brown fwd)") $(sql "$(detail l7 brown bwd)")" \
     "$(sql "$(detail l6 brown sent)") $(sql "$(detail l6 brown fwd)") $(sql "$(detail l6 brown bwd)")"
 check_equal 'which are all that was' '3000 {"lost": 180} {"lost": 120}' "$(sql "$(detail l6 brown sent)") $(sql "$(detail l6 brown fwd)") $(sql "$(detail l6 brown bwd)")"
+# Raised, and killed again and again until it is over: the row is the same in the end.
+bright() { printf '%s\n' "source $1" 'lag 6' "link l${1#p} p3 0" 'epoch 1000' "sequence $2" "seconds $((begin + $2)) $(($3 - $2))"; }
+until_written() { becomes "$1: rows of it are written" t "SELECT written_until >= to_timestamp($((begin + $3))) FROM plumbline_store.source_position WHERE source = '$2'"; }
+dim p7 400 700 | feed
+bright p7 700 2000 | feed
+dim p6 400 550 | feed
+for piece in 'dim 550 700 480' 'bright 700 1300 660' 'bright 1300 2000 1260'; do
+    read -r how from until before <<<"$piece"
+    until_written "before second $from" p6 "$before"
+    stop one KILL 5
+    collector
+    check "claimed again at $from" wait_for 30 answers "SELECT count(*) FROM plumbline_store.source_position WHERE owner_run IS NOT NULL" 7
+    "$how" p6 "$from" "$until" | feed
+done
+whole() { echo "SELECT began, raised, decided, cleared, ended, flaps, details FROM plumbline_store.alarm WHERE object = '$1' AND rule = 'brown' ORDER BY id"; }
+becomes 'a brown-out is over' t "SELECT bool_and(cleared IS NOT NULL) AND count(*) = 2 FROM plumbline_store.alarm WHERE rule = 'brown' AND object IN ('l6', 'l7')"
+check_equal 'and its row is as if nobody had been killed' "$(sql "$(whole l7)")" "$(sql "$(whole l6)")"
+check_equal 'with all that was lost' '7000 {"lost": 420} {"lost": 280}' "$(sql "$(detail l6 brown sent)") $(sql "$(detail l6 brown fwd)") $(sql "$(detail l6 brown bwd)")"
 printf '%s\n' 'source p1' 'lag 6' 'link l1 p2 0' 'link l3 p3 0' 'epoch 1000' 'sequence 234' \
     "seconds $((begin + 120)) 3 overdue=10 fwd=10" "seconds $((begin + 123)) 60" | feed
 becomes 'killed and read again: no second row, and it clears' $'60\t62\t134\t123\t0' "$(alarm l1 cut)"
@@ -137,7 +155,9 @@ sql 'ALTER TABLE plumbline_store.alarm DROP CONSTRAINT no_l4' >/dev/null
 check_equal 'who never spoke is not silent' 0 "$(sql "$(count p5)")"
 becomes 'who spoke and says no more is' t "SELECT count(*) = 5 AND bool_and(rule = 'silent' AND severity = 'major') FROM plumbline_store.alarm WHERE object IN ('p1', 'p2', 'p4', 'p6', 'p7') AND scope = 'probe' AND cleared IS NULL AND rule <> 'clock'"
 told=$(sql "SELECT count(*) FROM plumbline_store.alarm WHERE rule = 'silent'")
-stop one TERM 10
+flaps() { sql "SELECT sum(flaps) FROM plumbline_store.alarm WHERE rule = 'silent' AND object <> 'p1'"; }
+flaps=$(flaps)
+stop one KILL 10
 collector
 check 'claimed again' wait_for 30 answers "SELECT count(*) FROM plumbline_store.source_position WHERE owner_run IS NOT NULL" 7
 sequence=342 # Of p1's next entry.
@@ -152,6 +172,7 @@ speak() { # A second of p1 each second, until its alarm is cleared.
 }
 check 'it clears when it speaks again' speak
 check_equal 'and nobody was told twice' "$told" "$(sql "SELECT count(*) FROM plumbline_store.alarm WHERE rule = 'silent'")"
+check_equal 'nor did what was heard before end a silence' "$flaps t" "$(flaps) $(sql "SELECT bool_and(cleared IS NULL) FROM plumbline_store.alarm WHERE rule = 'silent' AND object <> 'p1'")"
 
 # --- What is not in the inventory any more ---
 sed -i '/^  l1:/s/state: active/state: retired/' "$STORE_INVENTORY"

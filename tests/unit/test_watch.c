@@ -419,9 +419,12 @@ an_alarm_of_what_is_gone_is_over_and_says_why(void)
         const struct alarm_episode raised = {
             .began = watch_at(-20), .raised = watch_at(-10), .decided = watch_at(-5)};
         size_t before = w->said_count;
-        CU_ASSERT_EQUAL(watch_know(w->watch, table[i].rule, table[i].scope, table[i].object,
-                                   table[i].class_name, &raised, watch_at(7)),
-                        0);
+        struct watch_known known = {.rule = table[i].rule,
+                                    .object = table[i].object,
+                                    .class_name = table[i].class_name,
+                                    .scope = table[i].scope,
+                                    .episode = raised};
+        CU_ASSERT_EQUAL(watch_know(w->watch, &known, watch_at(7)), 0);
         watch_world_write(w);
         CU_ASSERT_EQUAL_FATAL(w->said_count - before, table[i].why != NULL);
         if (table[i].why) {
@@ -435,11 +438,9 @@ an_alarm_of_what_is_gone_is_over_and_says_why(void)
             CU_ASSERT_EQUAL(s->episode.began.ns, raised.began.ns);
         }
         /* What was over is not over once more. */
-        struct alarm_episode ended = raised;
-        ended.cleared = ended.ended = watch_at(-1);
+        known.episode.cleared = known.episode.ended = watch_at(-1);
         before = w->said_count;
-        watch_know(w->watch, table[i].rule, table[i].scope, table[i].object, table[i].class_name,
-                   &ended, watch_at(7));
+        watch_know(w->watch, &known, watch_at(7));
         watch_world_write(w);
         CU_ASSERT_EQUAL(w->said_count, before);
     }
@@ -450,12 +451,16 @@ static void
 a_probe_that_is_retired_leaves_no_alarm(void)
 {
     struct watch_world *w = watch_world_new(LINK_L1, "");
-    const struct alarm_episode raised = {
-        .began = watch_at(-20), .raised = watch_at(-10), .decided = watch_at(9)};
+    const struct watch_known known = {
+        .rule = "silent",
+        .object = "p1",
+        .class_name = "",
+        .scope = WATCH_PROBE,
+        .episode = {.began = watch_at(-20), .raised = watch_at(-10), .decided = watch_at(9)}};
 
     ((struct inv_probe *)(uintptr_t)inventory_probe(w->inv, "p1"))->state = INV_RETIRED;
     watch_world_claim(w, instant_of_ns(0));
-    watch_know(w->watch, "silent", WATCH_PROBE, "p1", "", &raised, watch_at(7));
+    watch_know(w->watch, &known, watch_at(7));
     watch_world_write(w);
     CU_ASSERT_EQUAL_FATAL(w->said_count, 1);
     CU_ASSERT_STRING_EQUAL(w->said[0].text, "the probe is retired");
@@ -495,14 +500,66 @@ silence_is_told_while_somebody_listens(void)
     check_life(w, "silent", (const int64_t[]){since, t, -1, -1});
     CU_ASSERT_EQUAL(w->said[0].scope, WATCH_PROBE);
     CU_ASSERT_STRING_EQUAL(w->said[0].object, "p1");
-    watch_heard(w->watch, watch_at(t + 5));
+    watch_heard(w->watch, w->next, watch_at(t + 5));
     int64_t heard = t + 5;
     for (t = heard; t <= heard + 10; t++) {
-        watch_heard(w->watch, watch_at(t));
+        watch_heard(w->watch, w->next, watch_at(t));
         watch_tick(w->watch, watch_at(t), true);
     }
     watch_world_write(w);
     check_life(w, "silent", (const int64_t[]){since, since + 16, heard + 10, heard});
+    watch_world_free(w);
+}
+
+/* Who takes over reads again what was heard before; then it speaks. */
+static void
+a_silence_that_is_taken_over_goes_on(void)
+{
+    struct watch_world *w = watch_world_new(LINK_L1, "");
+    struct watch_known known = {
+        .rule = "silent", .object = "p1", .class_name = "", .scope = WATCH_PROBE};
+    struct watch_news n;
+    int64_t t;
+
+    watch_world_run(w, 0, 2, good);
+    for (t = 2; t < 20; t++) {
+        CU_ASSERT_EQUAL(watch_tick(w->watch, watch_at(t), true), 0);
+    }
+    CU_ASSERT_EQUAL_FATAL(watch_waiting(w->watch), 1);
+    watch_news(w->watch, 0, &n);
+    known.episode = *n.episode;
+    known.heard = n.heard;
+    const struct position heard = n.heard;
+    CU_ASSERT_EQUAL(n.good_since.ns, 0);
+    watch_world_claim(w, watch_at(2));
+    CU_ASSERT_EQUAL(watch_know(w->watch, &known, watch_at(40)), 0);
+    CU_ASSERT_EQUAL(watch_heard(w->watch, heard, watch_at(40)), 0);
+    for (t = 40; t < 60; t++) {
+        CU_ASSERT_EQUAL(watch_tick(w->watch, watch_at(t), true), 0);
+    }
+    CU_ASSERT_EQUAL_FATAL(watch_waiting(w->watch), 0);
+    /* It speaks: how long it was silent, and since when it is not, is kept quietly. */
+    const struct position next = {heard.epoch, heard.sequence + 1};
+    CU_ASSERT_EQUAL(watch_heard(w->watch, next, watch_at(60)), 0);
+    CU_ASSERT_EQUAL_FATAL(watch_waiting(w->watch), 1);
+    watch_news(w->watch, 0, &n);
+    CU_ASSERT(n.quiet && n.good_since.ns == watch_at(60).ns);
+    CU_ASSERT_EQUAL(watch_seconds(known.episode.began), 2);
+    CU_ASSERT_EQUAL(n.episode->worst, 58 * NS_PER_S);
+    known.episode = *n.episode;
+    known.heard = n.heard;
+    known.good_since = n.good_since;
+    /* And once more: five of the ten good seconds are over. */
+    watch_world_claim(w, watch_at(2));
+    CU_ASSERT_EQUAL(watch_know(w->watch, &known, watch_at(65)), 0);
+    for (t = 65; t < 70; t++) {
+        CU_ASSERT_EQUAL(watch_tick(w->watch, watch_at(t), true), 0);
+        CU_ASSERT_EQUAL(watch_waiting(w->watch), 0);
+    }
+    CU_ASSERT_EQUAL(watch_tick(w->watch, watch_at(70), true), 0);
+    watch_world_write(w);
+    check_life(w, "silent", (const int64_t[]){2, 18, 70, 60});
+    CU_ASSERT_EQUAL(watch_world_last(w, "silent")->episode.worst, 58 * NS_PER_S);
     watch_world_free(w);
 }
 
@@ -717,6 +774,7 @@ main(void)
          an_alarm_of_what_is_gone_is_over_and_says_why},
         {"a probe that is retired leaves no alarm", a_probe_that_is_retired_leaves_no_alarm},
         {"silence is told while somebody listens", silence_is_told_while_somebody_listens},
+        {"a silence that is taken over goes on", a_silence_that_is_taken_over_goes_on},
         {"who never spoke is not silent", who_never_spoke_is_not_silent},
         {"a clock is bad by its bound, or where nothing sets it",
          a_clock_is_bad_by_its_bound_or_where_nothing_sets_it},

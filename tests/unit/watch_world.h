@@ -267,7 +267,7 @@ watch_world_send(struct watch_world *w, struct instant made, struct instant unti
     w->now = made.ns > w->now.ns ? made : w->now;
     CU_ASSERT_EQUAL_FATAL(telemetry_parse(w->arena, "p1", bytes, size, &batch), TELEMETRY_OK);
     CU_ASSERT_EQUAL(assemble_take(w->assemble, w->next, batch, bytes, size, w->now), 0);
-    watch_heard(w->watch, w->now);
+    CU_ASSERT_EQUAL(watch_heard(w->watch, w->next, w->now), 0);
     CU_ASSERT_EQUAL(watch_take(w->watch, w->assemble, batch, w->now), 0);
     telemetry_arena_reset(w->arena);
     w->next.sequence++;
