@@ -90,6 +90,13 @@ look_loads(struct courier *c)
     return err;
 }
 
+/* 'err' of what was done in the transaction; it ends with it. */
+static int
+commit(struct courier *c, int err)
+{
+    return err ? err : courierstore_commit(&c->store);
+}
+
 static int
 beat(struct courier *c, struct span mono)
 {
@@ -100,7 +107,9 @@ beat(struct courier *c, struct span mono)
         /* PagerDuty has nothing that a heartbeat could be. */
         if (c->hooks[i].used && hook->heartbeat.ns && hook->kind != INV_HOOK_PAGERDUTY &&
             c->plans[i].state != COURIERPLAN_DISABLED && mono.ns >= c->hooks[i].heartbeat_at.ns) {
-            err = courierstore_heartbeat(&c->store, hook->key, c->config->collector);
+            err = courierstore_begin(&c->store);
+            err = err ? err : courierstore_heartbeat(&c->store, hook->key, c->config->collector);
+            err = commit(c, err);
             c->hooks[i].heartbeat_at = later(mono, hook->heartbeat.ns);
         }
     }
@@ -116,12 +125,16 @@ tidy(struct courier *c, struct span mono, bool news)
 
     if (news || mono.ns >= c->tidy_at.ns) {
         c->tidy_at = later(mono, TIDY_NS);
-        err = courierstore_supersede(&c->store, c->keys, c->key_count, &superseded);
+        err = courierstore_begin(&c->store);
+        err = err ? err : courierstore_supersede(&c->store, c->keys, c->key_count, &superseded);
+        err = commit(c, err);
         counter_add(&c->counters[COURIER_SUPERSEDED], superseded);
     }
     if (!err && mono.ns >= c->expire_at.ns) {
         c->expire_at = later(mono, EXPIRE_NS);
-        err = courierstore_expire(&c->store);
+        err = courierstore_begin(&c->store);
+        err = err ? err : courierstore_expire(&c->store);
+        err = commit(c, err);
     }
     return err;
 }

@@ -86,6 +86,8 @@ int courierstore_again(struct courierstore *s, const char *hook, struct span eve
 
 /* --- What became of it ---------------------------------------------------- */
 
+/* A transaction that has the lock of the outbox (sql/0022-outbox.sql).  What writes more than one
+ * row that others write too stands in one: the operator may be setting back what is dead. */
 int courierstore_begin(struct courierstore *s);
 int courierstore_commit(struct courierstore *s);
 

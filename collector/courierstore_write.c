@@ -21,7 +21,9 @@ static const char *const state_names[] = {[COURIERPLAN_GOOD] = "good",
 int
 courierstore_begin(struct courierstore *s)
 {
-    return courierstore_run(s, "BEGIN", 0, NULL);
+    int err = courierstore_run(s, "BEGIN", 0, NULL);
+
+    return err ? err : courierstore_run(s, "SELECT plumbline_store.outbox_lock()", 0, NULL);
 }
 
 int
