@@ -87,8 +87,7 @@ enter(struct courier *c)
     struct span mono = mono_now();
 
     c->active = true;
-    c->newest = -1;
-    c->look_at = c->tidy_at = mono;
+    c->look_at = c->tidy_at = c->count_at = mono;
     c->expire_at = later(mono, 60 * NS_PER_S);
     for (size_t i = 0; i < c->plan.hook_count; i++) {
         c->plans[i] = (struct courierplan_hook){.exec = courier_inv_hook(c, i)->command};
@@ -97,7 +96,8 @@ enter(struct courier *c)
     if (!c->told) {
         log_info("%s: delivers what is said to %zu hooks", c->config->collector, c->key_count);
     }
-    return courierstore_listen(&c->store);
+    int err = courierstore_listen(&c->store);
+    return err ? err : courierstore_all_is_news(&c->store);
 }
 
 /* Whoever is under way may end. */

@@ -82,8 +82,7 @@ struct courier {
     int64_t away[COURIERPLAN_AT_ONCE];
     struct courierstore_done done[COURIERPLAN_AT_ONCE]; /* That are written down at once. */
     size_t done_count;
-    int64_t newest;
-    struct span look_at, tidy_at, expire_at; /* When that is due, monotonic. */
+    struct span look_at, tidy_at, count_at, expire_at; /* When that is due, monotonic. */
     uint64_t random;
 };
 

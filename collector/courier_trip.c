@@ -308,7 +308,7 @@ record_dead(struct courier *c, struct courier_trip *t)
                   t->why);
     }
     /* Before anything else of its problem goes, it is seen what of that is left to be said. */
-    c->look_at = c->tidy_at = span_of_ns(0);
+    c->look_at = span_of_ns(0);
     return courierstore_dead(&c->store, t->id, t->why);
 }
 

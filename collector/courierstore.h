@@ -33,22 +33,27 @@ int courierstore_listen(struct courierstore *s);
 
 /* --- What there is -------------------------------------------------------- */
 
-/* The newest row's number; 0: there is none. */
-int courierstore_newest(struct courierstore *s, int64_t *id);
-
 /* What is known of each hook.  'state' is of enum courierplan_state; 'wait': until the next try. */
 typedef void courierstore_state_fn(const char *hook, int state, unsigned failures, struct span wait,
                                    void *aux);
 int courierstore_states(struct courierstore *s, courierstore_state_fn *fn, void *aux);
 
-/* What waits and what is dead, of each hook that has either. */
+/* What waits for a hook, in short; costs the same however much it is. */
+struct courierstore_due {
+    const char *hook;
+    bool due;   /* Some row is. */
+    bool test;  /* Some is a test that was not tried. */
+    bool fresh; /* The newest says something new since the hook failed last. */
+};
+typedef void courierstore_due_fn(const struct courierstore_due *due, void *aux);
+int courierstore_due(struct courierstore *s, const char *const *hooks, size_t hook_count,
+                     courierstore_due_fn *fn, void *aux);
+
+/* What waits and what is dead, of each hook that has either; all of it is counted. */
 struct courierstore_load {
     const char *hook;
     uint64_t waiting, dead; /* Heartbeats and tests are not counted as dead. */
     struct span oldest;     /* That waits. */
-    bool due;               /* Some row is. */
-    bool test;              /* Some is a test that was not tried. */
-    bool fresh;             /* Some says something new since the hook failed last. */
 };
 typedef void courierstore_load_fn(const struct courierstore_load *load, void *aux);
 int courierstore_loads(struct courierstore *s, courierstore_load_fn *fn, void *aux);
@@ -86,6 +91,8 @@ int courierstore_again(struct courierstore *s, const char *hook, struct span eve
 
 /* --- What became of it ---------------------------------------------------- */
 
+/* A transaction that has the lock of the outbox (sql/0022-outbox.sql).  What writes more than one
+ * row that others write too stands in one: the operator may be setting back what is dead. */
 int courierstore_begin(struct courierstore *s);
 int courierstore_commit(struct courierstore *s);
 
@@ -124,11 +131,19 @@ int courierstore_hook(struct courierstore *s, const struct courierstore_hook *h)
 
 /* --- Order in the house --------------------------------------------------- */
 
-/* Supersedes what need not be said any more: changes and reminders behind which newer ones wait,
- * what is older than what was delivered, resolves of what was never opened, and rows of hooks that
- * are not among 'hooks'.  How many in '*count'. */
-int courierstore_supersede(struct courierstore *s, const char *const *hooks, size_t hook_count,
-                           uint64_t *count);
+/* News: of these hooks and problems rows came to wait, or were given up.  Who begins makes news of
+ * all that waits. */
+int courierstore_all_is_news(struct courierstore *s);
+int courierstore_has_news(struct courierstore *s, bool *any);
+
+/* Of the oldest 4,000 news, which it takes away, supersedes what need not be said any more: changes
+ * and reminders behind which newer ones wait, what is older than what was delivered, resolves of
+ * what was never opened.  How many in '*count'. */
+int courierstore_supersede(struct courierstore *s, uint64_t *count);
+
+/* Supersedes rows of hooks that are not among 'hooks'. */
+int courierstore_unknown(struct courierstore *s, const char *const *hooks, size_t hook_count,
+                         uint64_t *count);
 
 /* Puts a heartbeat into the outbox in the place of the one before, unless that is away. */
 int courierstore_heartbeat(struct courierstore *s, const char *hook, const char *collector);

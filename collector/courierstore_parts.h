@@ -1,5 +1,5 @@
-/* courierstore_parts.h - between courierstore.c (what there is) and courierstore_write.c (what
- * became of it). */
+/* courierstore_parts.h - between courierstore.c (what there is), courierstore_write.c (what became
+ * of it) and courierstore_tidy.c (what need not be said, and what is old). */
 #ifndef PLUMBLINE_COURIERSTORE_PARTS_H
 #define PLUMBLINE_COURIERSTORE_PARTS_H
 
@@ -18,6 +18,14 @@ const char *courierstore_seconds(char buf[COURIERSTORE_NUMBER_SIZE], struct span
 /* "{1,2}", of 'b'; NULL: memory is out. */
 const char *courierstore_array(struct bytes *b, const int64_t *ids, size_t count);
 
+/* What is away. */
+const char *courierstore_away(struct courierstore *s);
+/* {"noc","acme"}, of 'b'; NULL: memory is out. */
+const char *courierstore_names(struct bytes *b, const char *const *keys, size_t count);
+
+/* Rows, which are the caller's; NULL: -EIO. */
+PGresult *courierstore_ask(struct courierstore *s, const char *sql, int count,
+                           const char *const *values);
 /* For its effect; 0 or -EIO. */
 int courierstore_run(struct courierstore *s, const char *sql, int count, const char *const *values);
 

@@ -21,7 +21,9 @@ static const char *const state_names[] = {[COURIERPLAN_GOOD] = "good",
 int
 courierstore_begin(struct courierstore *s)
 {
-    return courierstore_run(s, "BEGIN", 0, NULL);
+    int err = courierstore_run(s, "BEGIN", 0, NULL);
+
+    return err ? err : courierstore_run(s, "SELECT plumbline_store.outbox_lock()", 0, NULL);
 }
 
 int
@@ -37,10 +39,13 @@ courierstore_wait(struct courierstore *s, int64_t id, struct span wait, const ch
     const char *values[] = {courierstore_number(text, id), courierstore_seconds(delay, wait),
                             error};
 
+    /* While it was away it was not seen whether it need be said still. */
     return courierstore_run(s,
-                            "UPDATE " OUTBOX " SET last_error = $3, "
+                            "WITH w AS (UPDATE " OUTBOX " SET last_error = $3, "
                             "next_try = clock_timestamp() + make_interval(secs => $2::float8) "
-                            "WHERE id = $1::bigint AND state = 'waiting'",
+                            "WHERE id = $1::bigint AND state = 'waiting' RETURNING hook, problem) "
+                            "INSERT INTO plumbline_store.outbox_news (hook, problem) "
+                            "SELECT hook, problem FROM w WHERE problem IS NOT NULL",
                             3, values);
 }
 

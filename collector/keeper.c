@@ -1,4 +1,5 @@
-/* keeper.c - orders the partitions that are over, drops those that are too old. */
+/* keeper.c - orders the partitions that are over, drops those that are too old, and problems,
+ * alarms and paths that are. */
 #include "keeper.h"
 
 #include <errno.h>
@@ -24,8 +25,12 @@
 /* How often we look for whoever waits; seen twice, the chore is given up. */
 #define LOOK_EVERY_MS 250
 
-static const char *const count_names[KEEPER_COUNTS] = {"ordered", "dropped",  "needed",
-                                                       "busy",    "given_up", "refused"};
+/* Rows that go by themselves go in pieces, each a transaction. */
+#define PIECE 500
+
+static const char *const count_names[KEEPER_COUNTS] = {
+    "ordered", "dropped",          "needed",         "busy",          "given_up",
+    "refused", "problems_dropped", "alarms_dropped", "traces_dropped"};
 
 struct keeper {
     const struct collector_config *config;
@@ -244,6 +249,53 @@ drop_events(struct keeper *k)
     }
 }
 
+/* One piece of what is older than 'kept': how many; negative: it was refused, and told. */
+static int64_t
+drop_piece(struct keeper *k, const char *what, struct span kept)
+{
+    char sql[128], seconds[24];
+    const char *values[] = {seconds};
+
+    snprintf(seconds, sizeof seconds, "%" PRId64, kept.ns / NS_PER_S);
+    snprintf(sql, sizeof sql,
+             "SELECT plumbline_store.drop_%s(now() - make_interval(secs => $1::bigint), %d)", what,
+             PIECE);
+    PGresult *r = pg_rows(k->look, sql, 1, values, false, k->why, sizeof k->why);
+    if (!r) {
+        count(k, KEEPER_REFUSED);
+        log_warnx("old %s are not dropped, tried again in %d min: %s", what, EVERY_S / 60, k->why);
+        return -1;
+    }
+    int64_t dropped = strtoll(PQgetvalue(r, 0, 0), NULL, 10);
+    PQclear(r);
+    return dropped;
+}
+
+/* "problems", "alarms" or "traces" that are older than 'kept', 0: none. */
+static void
+drop_old(struct keeper *k, const char *what, enum keeper_count counter, struct span kept)
+{
+    int64_t all = 0, dropped = kept.ns ? PIECE : 0;
+
+    while (dropped >= PIECE && !job_is_stopping(k->job)) {
+        dropped = drop_piece(k, what, kept);
+        all += dropped > 0 ? dropped : 0;
+    }
+    if (all) {
+        counter_add(&k->counters[counter], (uint64_t)all);
+        log_info("%" PRId64 " %s were dropped: their retention is over", all, what);
+    }
+}
+
+static void
+drop_rows(struct keeper *k)
+{
+    drop_events(k);
+    drop_old(k, "problems", KEEPER_PROBLEMS_DROPPED, k->config->retention.problem);
+    drop_old(k, "alarms", KEEPER_ALARMS_DROPPED, k->config->retention.problem);
+    drop_old(k, "traces", KEEPER_TRACES_DROPPED, k->config->retention.trace);
+}
+
 static void
 chores(struct keeper *k)
 {
@@ -263,7 +315,7 @@ chores(struct keeper *k)
         }
     }
     if (!job_is_stopping(k->job)) {
-        drop_events(k);
+        drop_rows(k);
     }
     PQclear(r);
 }

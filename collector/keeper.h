@@ -1,5 +1,6 @@
 /* keeper.h - the collector's slow chores in PostgreSQL: partitions that are over are
- * rewritten in (series, time) order, and dropped when their retention is over.
+ * rewritten in (series, time) order, and dropped when their retention is over; so are problems,
+ * alarms and paths (sql/0023-retention.sql).
  *
  * After job.h, pg.h.  Of all collectors one does it, and no worker waits for it.
  *
@@ -20,6 +21,9 @@ enum keeper_count {
     KEEPER_BUSY,     /* A lock was not had in time. */
     KEEPER_GIVEN_UP, /* Somebody waited. */
     KEEPER_REFUSED,  /* PostgreSQL refused for another reason. */
+    KEEPER_PROBLEMS_DROPPED,
+    KEEPER_ALARMS_DROPPED, /* That were of no problem. */
+    KEEPER_TRACES_DROPPED, /* The same. */
     KEEPER_COUNTS
 };
 

@@ -20,10 +20,8 @@
         .max = 36500 * CONFIG_DAY_NS, .fallback = value                                            \
     }
 static const struct bind_key retention_keys[] = {
-    RETENTION(interval, "90d"),
-    RETENTION(quarter, "400d"),
-    RETENTION(day, "0d"),
-    {.key = NULL},
+    RETENTION(interval, "90d"), RETENTION(quarter, "400d"), RETENTION(day, "0d"),
+    RETENTION(problem, "400d"), RETENTION(trace, "40d"),    {.key = NULL},
 };
 
 static const struct bind_key collector_keys[] = {
@@ -102,8 +100,9 @@ static void
 check_retention(struct faults *faults, const struct yaml_node *root,
                 const struct collector_config *c)
 {
-    static const char *const keys[] = {"interval", "quarter", "day"};
-    const struct span kept[] = {c->retention.interval, c->retention.quarter, c->retention.day};
+    static const char *const keys[] = {"interval", "quarter", "day", "problem", "trace"};
+    const struct span kept[] = {c->retention.interval, c->retention.quarter, c->retention.day,
+                                c->retention.problem, c->retention.trace};
 
     for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++) {
         if (kept[i].ns > 0 && kept[i].ns < 3 * (int64_t)CONFIG_DAY_NS) {

@@ -76,7 +76,7 @@ struct probe_config {
     struct config_link_key *link_keys; /* In the place of those. */
     size_t link_key_count;
     const char *sample_log; /* NULL.  A line of TSV for each packet's fate: evidence for tests. */
-    bool trace; /* true: follow the paths of links, by ICMP (doc/problems.md). */
+    bool trace;             /* true: follow the paths of links, by ICMP (doc/problems.md). */
     const char *user; /* NULL: stay.  service_drop_to() to this user before any thread starts. */
     struct config_metrics metrics;
     enum log_level log_level;
@@ -94,6 +94,8 @@ struct collector_config {
         struct span interval;  /* 90d.  Rows of the inventory's interval, and liveness. */
         struct span quarter;   /* 400d */
         struct span day;       /* 0 */
+        struct span problem;   /* 400d.  Problems that are over, and what is of them. */
+        struct span trace;     /* 40d.  Paths of no problem. */
     } retention;
     struct span
         gather; /* 2s.  Alarms of one cause that come within it are one problem from the start. */

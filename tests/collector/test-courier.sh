@@ -184,6 +184,24 @@ check 'what waits for a hook' wait_for 20 shows 'hook_waiting\{hook="fail"\} 1'
 check 'which fails' shows 'hook_failing\{hook="fail"\} 1'
 check 'and which does not' shows 'hook_failing\{hook="good"\} 0'
 
+# --- What is new, and what was there before ---
+put good 60 open
+becomes 'one that opens' 'open done 1' "$(rows good 60)"
+sink_control near '[{"path": "/good", "delay": 2, "status": 503, "retry_after": "3600"}]'
+put good 60 change
+becomes 'a change is under way' 1 "SELECT sum(tries) FROM plumbline_store.outbox WHERE hook = 'good' AND problem = 60 AND action = 'change'"
+put good 60 change
+becomes 'when it fails, what is newer says more' 'open done 1, change superseded 1, change waiting 0' "$(rows good 60)"
+stop one TERM 20
+put good 61 open change change resolve
+sql "DELETE FROM plumbline_store.outbox_news"
+sink_control near '[]'
+kick good
+collector
+becomes 'whoever begins looks at all that waits, as of a release before' 'open done 1, change superseded 0, change superseded 0, resolve done 1' "$(rows good 61)"
+becomes 'the newer change is told' 'open done 1, change superseded 1, change done 1' "$(rows good 60)"
+becomes 'what was looked at is no news any more' 0 "SELECT count(*) FROM plumbline_store.outbox_news"
+
 # --- Another inventory ---
 sql "UPDATE plumbline_store.outbox SET created_at = now() - interval '11 minutes' WHERE hook IN ('fail', 'stranger')"
 inventory 'fail' >"$STORE_INVENTORY"

@@ -101,7 +101,8 @@ a_probe_takes_all_that_is_written(void)
         "redis: {address: 'unix:/run/r', user: u, password_file: /p, timeout: 250ms}\n"
         "spool: {folder: /s, keep: 0s, keep_size: 0B, segment_size: 64KiB, memory_size: 16KiB,\n"
         "        disk_size: 128KiB}\n"
-        "source_port: 1024\nport: 65535\npriority: 0\nsample_log: /tmp/x\ntrace: false\nuser: nobody\n"
+        "source_port: 1024\nport: 65535\npriority: 0\nsample_log: /tmp/x\ntrace: false\nuser: "
+        "nobody\n"
         "log_level: debug\nmetrics: {listen: '[::1]:65535'}\n"
         "twamp_control: {allow: [192.0.2.0/24, 198.51.100.7, '2001:db8::/128'], address: '::1', "
         "port: 8862,\n"
@@ -256,6 +257,8 @@ a_collector_has_its_defaults_and_bounds(void)
         {"retention: {quarter: 1ns}\n", "4:22", "expected 3d to 36500d, or 0d"},
         {"retention: {day: 36501d}\n", "4:18", "expected"},
         {"retention: {days: 40d}\n", "4:13", "days"},
+        {"retention: {problem: 71h}\n", "4:22", "expected 3d to 36500d, or 0d"},
+        {"retention: {trace: 71h}\n", "4:20", "expected 3d to 36500d, or 0d"},
         {"metrics: {listen: x}\n", "4:19", "expected address:port"},
     };
     static const char head[] = "inventory: /i\nredis: {address: '[2001:db8::1]:6379,b:1'}\n"
@@ -271,6 +274,8 @@ a_collector_has_its_defaults_and_bounds(void)
     CU_ASSERT_EQUAL(c->retention.interval.ns, 90 * 86400 * NS_PER_S);
     CU_ASSERT_EQUAL(c->retention.quarter.ns, 400 * 86400 * NS_PER_S);
     CU_ASSERT_EQUAL(c->retention.day.ns, 0);
+    CU_ASSERT_EQUAL(c->retention.problem.ns, 400 * 86400 * NS_PER_S);
+    CU_ASSERT_EQUAL(c->retention.trace.ns, 40 * 86400 * NS_PER_S);
     collector_config_free(c);
     unlink(f.path);
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
