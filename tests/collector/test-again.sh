@@ -4,22 +4,11 @@
 # midnight, between judging and publishing; late sources; PostgreSQL gone; another judge.
 # shellcheck disable=SC2317
 here=$(cd "$(dirname "$0")" && pwd)
-# shellcheck source=tests/lib/base.sh
-. "$here/../lib/base.sh"
-# shellcheck source=tests/lib/servers.sh
-. "$here/../lib/servers.sh"
-build=${PLUMBLINE_BUILD:-.}
-top=$(cd "$here/../.." && pwd)
+# shellcheck source=tests/lib/store.sh
+. "$here/../lib/store.sh"
+store_begin again redis-server redis-cli
 
-[[ $(id -u) -eq 0 ]] || { echo "skipped: PostgreSQL of one's own is started by root as user postgres" >&2; exit 77; }
-need_program redis-server redis-cli setpriv
-pg_bin >/dev/null || need_program postgres
-test_init again
-
-sql() { pg_sql plumbline "$1"; }
-plumbline() { "$build/plumbline" "$@" --config "$TEST_DIR/plumbline.yaml"; }
-answers() { [[ $(sql "$1" 2>/dev/null) == "$2" ]]; }
-collector() { start "${1:-one}" "$build/plumbline-collector" --config "$TEST_DIR/${1:-one}.yaml"; }
+collector() { store_collector "${1:-one}"; }
 iso() { date -u -d "@$1" +%Y-%m-%dT%H:%M:%SZ; }
 
 # The tenant's month ends at midnight UTC: one border of a period, a day, a partition and a
@@ -57,16 +46,8 @@ slas:
     credits: { availability: [ { below: 99.9%, credit: 10% }, { below: 99%, credit: 25% } ], cap: 100% }
 END
 } >"$TEST_DIR/inventory.yaml"
-check 'Redis starts' redis_start "$TEST_DIR/redis" || test_end
-check 'PostgreSQL starts' pg_start "$TEST_DIR/pg" || test_end
-pg_sql postgres 'CREATE DATABASE plumbline'
-printf '%s\n' "inventory: $TEST_DIR/inventory.yaml" "redis: { address: \"$REDIS_ADDRESS\" }" \
-    "postgresql: { conninfo: \"$PG_CONNINFO dbname=plumbline\" }" >"$TEST_DIR/plumbline.yaml"
-for name in one two; do
-    { cat "$TEST_DIR/plumbline.yaml"; echo "collector: $name"; } >"$TEST_DIR/$name.yaml"
-done
+store_start
 check 'the inventory is right' plumbline check "$TEST_DIR/inventory.yaml"
-PLUMBLINE_SQLDIR=$top/sql plumbline migrate >/dev/null
 plumbline apply --yes >/dev/null 2>&1
 
 # --- The data -----------------------------------------------------------------------------
@@ -114,7 +95,7 @@ spoken() {
 # say FROM UNTIL SOURCE ...
 say() {
     local source
-    for source in "${@:3}"; do spoken "$source" "$1" "$2"; done | "$build/tests/collector/feed" "$REDIS_DIR/redis.sock" >/dev/null
+    for source in "${@:3}"; do spoken "$source" "$1" "$2"; done | feed
 }
 all=(p1 p2 p3 p4)
 

@@ -3,19 +3,11 @@
 # truth is known: each of its links, groups, services and objectives has its verdict, met, missed
 # or not decidable; and SQL alone comes to the same from the rows (recompute.sql).
 here=$(cd "$(dirname "$0")" && pwd)
-# shellcheck source=tests/lib/base.sh
-. "$here/../lib/base.sh"
-# shellcheck source=tests/lib/servers.sh
-. "$here/../lib/servers.sh"
-build=${PLUMBLINE_BUILD:-.}
-top=$(cd "$here/../.." && pwd)
+# shellcheck source=tests/lib/store.sh
+. "$here/../lib/store.sh"
+store_begin example redis-server redis-cli
 
-[[ $(id -u) -eq 0 ]] || { echo "skipped: PostgreSQL of one's own is started by root as user postgres" >&2; exit 77; }
-need_program redis-server redis-cli setpriv
-pg_bin >/dev/null || need_program postgres
-test_init example
-
-inventory=$top/tests/fixtures/inventory-example.yaml
+inventory=$STORE_TOP/tests/fixtures/inventory-example.yaml
 seed=${PLUMBLINE_SEED:-$((RANDOM * 32768 + RANDOM))}
 echo "seed $seed"
 
@@ -30,9 +22,8 @@ if ((month < $(date -u -d 2026-03-01 +%s))); then
 fi
 
 sql() { pg_sql "$database" "$1"; }
-plumbline() { "$build/plumbline" "$@" --config "$TEST_DIR/$database.yaml"; }
-example() { "$build/tests/collector/example" "$inventory" "$1" "$scenario" "$seed" "$month" "$next" 2>>"$TEST_DIR/example.log"; }
-answers() { [[ $(sql "$1" 2>/dev/null) == "$2" ]]; }
+plumbline() { "$STORE_BUILD/plumbline" "$@" --config "$TEST_DIR/$database.yaml"; }
+example() { "$STORE_BUILD/tests/collector/example" "$inventory" "$1" "$scenario" "$seed" "$month" "$next" 2>>"$TEST_DIR/example.log"; }
 of_truth() { grep -P "^$1\t" "$TEST_DIR/$database.truth" | sort; }
 # same SENTENCE WANTED GOT: files, of which the difference is shown.
 same() {
@@ -50,7 +41,7 @@ begin_scenario() {
     printf '%s\n' "inventory: $inventory" "redis: { address: \"$REDIS_ADDRESS\" }" \
         "postgresql: { conninfo: \"$PG_CONNINFO dbname=$database\" }" >"$TEST_DIR/$database.yaml"
     { cat "$TEST_DIR/$database.yaml"; echo 'collector: one'; } >"$TEST_DIR/$database-collector.yaml"
-    PLUMBLINE_SQLDIR=$top/sql plumbline migrate >/dev/null && plumbline apply --yes >/dev/null 2>"$TEST_DIR/apply.log" ||
+    plumbline migrate >/dev/null && plumbline apply --yes >/dev/null 2>"$TEST_DIR/apply.log" ||
         { check "$scenario: the example is applied" false; test_end; }
     while IFS=$'\t' read -r _ from seconds; do
         plumbline exclude add --kind customer --start "$(date -u -d "@$from" +%Y-%m-%dT%H:%M:%SZ)" --end "+${seconds}s" \
@@ -86,7 +77,7 @@ values() {
 
 play_scenario() {
     begin_scenario "$1"
-    start "$database" "$build/plumbline-collector" --config "$TEST_DIR/$database-collector.yaml"
+    start "$database" "$STORE_BUILD/plumbline-collector" --config "$TEST_DIR/$database-collector.yaml"
     example "$REDIS_DIR/redis.sock" >"$TEST_DIR/$database.truth"
     check "$scenario: the month is judged, and ten minutes of the next" wait_for 120 answers \
         "SELECT count(*) FROM plumbline_store.judged_period WHERE revision IS NOT NULL AND period_end = to_timestamp($month)
@@ -143,7 +134,7 @@ nothing_left_out() {
         "$(sql "SELECT DISTINCT scope, class FROM plumbline.v_availability WHERE scope_kind = 'link' ORDER BY 1, 2")"
 }
 
-check 'the example is right' "$build/plumbline" check "$inventory"
+check 'the example is right' "$STORE_BUILD/plumbline" check "$inventory"
 check 'Redis starts' redis_start "$TEST_DIR/redis" || test_end
 check 'PostgreSQL starts' pg_start "$TEST_DIR/pg" || test_end
 for name in ${PLUMBLINE_SCENARIOS:-kept broken open}; do

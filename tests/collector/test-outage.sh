@@ -4,23 +4,11 @@
 # beside a group of the same key.  The truth is what the script cuts.
 # shellcheck disable=SC2317
 here=$(cd "$(dirname "$0")" && pwd)
-# shellcheck source=tests/lib/servers.sh
-. "$here/../lib/servers.sh"
-build=${PLUMBLINE_BUILD:-.}
-top=$(cd "$here/../.." && pwd)
+# shellcheck source=tests/lib/store.sh
+. "$here/../lib/store.sh"
+store_begin outage redis-server redis-cli python3
 
-[[ $(id -u) -eq 0 ]] || { echo "skipped: PostgreSQL of one's own is started by root as user postgres" >&2; exit 77; }
-need_program redis-server redis-cli setpriv python3
-pg_bin >/dev/null || need_program postgres
-test_init outage
-
-sql() { pg_sql plumbline "$1"; }
-plumbline() { "$build/plumbline" "$@" --config "$TEST_DIR/plumbline.yaml"; }
-feed() { "$build/tests/collector/feed" "$REDIS_DIR/redis.sock" >/dev/null; }
-answers() { [[ $(sql "$1" 2>/dev/null) == "$2" ]]; }
-# becomes SENTENCE WANTED SQL: in time.
-becomes() { wait_for 60 answers "$3" "$2" 2>/dev/null || true; check_equal "$1" "$2" "$(sql "$3" 2>&1)"; }
-collector() { start one "$build/plumbline-collector" --config "$TEST_DIR/one.yaml"; }
+collector() { store_collector one; }
 iso() { date -u -d "@$1" +%Y-%m-%dT%H:%M:%SZ; }
 
 # The month of Paris that began two hours ago or more; one hour of service before it, and 20 min of
@@ -72,14 +60,8 @@ slas:
     credits: { availability: { outage: [ { above: 1m, credit: 1% } ] } }
 END
 } >"$TEST_DIR/inventory.yaml"
-check 'Redis starts' redis_start "$TEST_DIR/redis" || test_end
-check 'PostgreSQL starts' pg_start "$TEST_DIR/pg" || test_end
-pg_sql postgres 'CREATE DATABASE plumbline'
-printf '%s\n' "inventory: $TEST_DIR/inventory.yaml" "redis: { address: \"$REDIS_ADDRESS\" }" \
-    "postgresql: { conninfo: \"$PG_CONNINFO dbname=plumbline\" }" >"$TEST_DIR/plumbline.yaml"
-{ cat "$TEST_DIR/plumbline.yaml"; echo 'collector: one'; } >"$TEST_DIR/one.yaml"
+store_start
 check 'the inventory is right' plumbline check "$TEST_DIR/inventory.yaml" || test_end
-PLUMBLINE_SQLDIR=$top/sql plumbline migrate >/dev/null
 plumbline apply --yes >/dev/null 2>&1
 collector
 
@@ -163,5 +145,5 @@ check_equal 'it stays at that revision' $'1000\t1' "$(sql "$(credit s4)")"
 # --- Refused memory and statements, the last quarter hour of the month and what follows ---
 stop one TERM 20
 check 'whatever is refused to a judge, its next round has the same verdicts' \
-    "$build/tests/collector/starved" "$PG_CONNINFO dbname=plumbline" "$TEST_DIR/inventory.yaml" $((month - 900)) 15
+    "$STORE_BUILD/tests/collector/starved" "$PG_CONNINFO dbname=plumbline" "$TEST_DIR/inventory.yaml" $((month - 900)) 15
 test_end

@@ -4,24 +4,9 @@
 # part of a period is judged on that part; months are the tenant's.
 # shellcheck disable=SC2317
 here=$(cd "$(dirname "$0")" && pwd)
-# shellcheck source=tests/lib/base.sh
-. "$here/../lib/base.sh"
-# shellcheck source=tests/lib/servers.sh
-. "$here/../lib/servers.sh"
-build=${PLUMBLINE_BUILD:-.}
-top=$(cd "$here/../.." && pwd)
-
-[[ $(id -u) -eq 0 ]] || { echo "skipped: PostgreSQL of one's own is started by root as user postgres" >&2; exit 77; }
-need_program redis-server redis-cli setpriv
-pg_bin >/dev/null || need_program postgres
-test_init version
-
-sql() { pg_sql plumbline "$1"; }
-plumbline() { "$build/plumbline" "$@" --config "$TEST_DIR/plumbline.yaml"; }
-answers() { [[ $(sql "$1" 2>/dev/null) == "$2" ]]; }
-# becomes SENTENCE WANTED SQL: in time.
-becomes() { wait_for 60 answers "$3" "$2" 2>/dev/null || true; check_equal "$1" "$2" "$(sql "$3" 2>&1)"; }
-feed() { "$build/tests/collector/feed" "$REDIS_DIR/redis.sock" >/dev/null; }
+# shellcheck source=tests/lib/store.sh
+. "$here/../lib/store.sh"
+store_begin version redis-server redis-cli
 
 # The last day of a month that ended two hours ago or more, in UTC, which is the tenant's; from
 # half an hour before that day on half an hour of every hour that matters is measured.
@@ -81,13 +66,7 @@ gold2=$(sla gold 2 "$(ymd "$day")" 5% 1ms "undetermined: unavailable
 # Of the month's first day: it is valid at its start.
 silver2=$(sla silver 2 "$(date -u -d "@$day" +%Y-%m-01)" 99.99% 1ms 'undetermined: unavailable')
 
-check 'Redis starts' redis_start "$TEST_DIR/redis" || test_end
-check 'PostgreSQL starts' pg_start "$TEST_DIR/pg" || test_end
-pg_sql postgres 'CREATE DATABASE plumbline'
-printf '%s\n' "inventory: $TEST_DIR/inventory.yaml" "redis: { address: \"$REDIS_ADDRESS\" }" \
-    "postgresql: { conninfo: \"$PG_CONNINFO dbname=plumbline\" }" >"$TEST_DIR/plumbline.yaml"
-{ cat "$TEST_DIR/plumbline.yaml"; echo 'collector: one'; } >"$TEST_DIR/one.yaml"
-PLUMBLINE_SQLDIR=$top/sql plumbline migrate >/dev/null
+store_start
 inventory "$gold1" "$silver1" "$late1" >"$TEST_DIR/inventory.yaml"
 check 'the first versions are applied' plumbline apply --yes >"$TEST_DIR/apply" 2>&1
 inventory "$gold2" "$silver2" "$late1" >"$TEST_DIR/inventory.yaml"
@@ -99,7 +78,7 @@ printf '%s\n' 'source p1' 'link l1 p2 0' 'epoch 1000' "seconds $begin 1200" "sec
     "seconds $day 600" "seconds $((day + 600)) 36 fwd=10" "seconds $((day + 636)) 1164" \
     "seconds $((month - 900)) 2100" \
     'source p2' 'link l1 p1 1' 'epoch 1000' "seconds $begin 3600" "seconds $((month - 900)) 2100" | feed
-start one "$build/plumbline-collector" --config "$TEST_DIR/one.yaml"
+store_collector one
 
 verdict() { echo "SELECT version, extract(epoch FROM judged_from)::bigint, limit_value, verdict, part, whole FROM plumbline.v_verdict WHERE service = '$1' AND number = 1"; }
 first=$(date -u -d "$(date -u -d "@$day" +%Y-%m-01)" +%s)
@@ -120,7 +99,7 @@ check_equal 'what was published is not stated again' 4 "$(sql 'SELECT count(DIST
 stop one TERM 20
 sql "DROP TABLE plumbline_store.interval_row_$(date -u -d "@$begin" +%Y%m%d)"
 sql "SELECT * FROM plumbline_store.judged_quarter ORDER BY line_id, start" >"$TEST_DIR/before"
-start one "$build/plumbline-collector" --config "$TEST_DIR/one.yaml"
+store_collector one
 plumbline exclude add --kind customer --start "$(iso $((begin + 1200)))" --end +10s --reason late --approval me l1 >/dev/null
 wait_for 30 answers 'SELECT count(*) FROM plumbline_store.rejudge' 0
 becomes 'what has no rows any more is not judged again' 0 'SELECT count(*) FROM plumbline_store.judged_quarter WHERE stale'
@@ -134,13 +113,13 @@ stop one TERM 20
 redis_do flushall >/dev/null
 pg_sql postgres 'DROP DATABASE plumbline WITH (FORCE)'
 pg_sql postgres 'CREATE DATABASE plumbline'
-PLUMBLINE_SQLDIR=$top/sql plumbline migrate >/dev/null
+plumbline migrate >/dev/null
 late1=$(sla late 1 2020-01-01 50% 5.02ms '')
 gold1=$(sla gold 1 2020-01-01 50% 5.001ms '')
 gold2=$(sla gold 2 "$(date -u -d "@$first" +%Y-%m-01)" 50% 5.03ms '')
 inventory "$gold1" "$silver1" "$late1" >"$TEST_DIR/inventory.yaml"
 plumbline apply --yes >"$TEST_DIR/apply" 2>&1
-start one "$build/plumbline-collector" --config "$TEST_DIR/one.yaml"
+store_collector one
 begin=$((month - 3600))
 printf '%s\n' 'source p1' 'limit 5001000 5020000 20000000' 'link l1 p2 0' 'epoch 1000' "seconds $begin 1800" \
     'source p2' 'link l1 p1 1' 'epoch 1000' "seconds $begin 1800" | feed
@@ -149,7 +128,7 @@ becomes 'half an hour is judged' 8 "SELECT count(*) FROM plumbline_store.judged_
 stop one TERM 20
 inventory "$gold2" "$silver1" "$late1" >"$TEST_DIR/inventory.yaml"
 plumbline apply --yes >"$TEST_DIR/apply" 2>&1
-start one "$build/plumbline-collector" --config "$TEST_DIR/one.yaml"
+store_collector one
 printf '%s\n' 'source p1' 'limit 5020000 5030000 20000000' 'link l1 p2 0' 'epoch 1000' 'sequence 1800' "seconds $((begin + 1800)) 2700" \
     'source p2' 'link l1 p1 1' 'epoch 1000' 'sequence 1800' "seconds $((begin + 1800)) 2700" | feed
 becomes 'an exact count goes on where its limit moved' "$(printf 'met\tt\t36000')" \

@@ -100,10 +100,11 @@ TEST_PATIENCE=${TEST_PATIENCE:-3}
 # at last: a psql and its server cost 16 ms of a processor, and with several scripts at once
 # that was most of what the processors did.
 wait_for() {
-    local limit=$1 begin end now
+    local limit=$1 part=000000 begin end now
     shift
+    [[ $limit != *.* ]] || part=${limit#*.}$part
     begin=${EPOCHREALTIME//[.,]/}
-    end=$(awk -v l="$limit" -v p="$TEST_PATIENCE" -v b="$begin" 'BEGIN { printf "%.0f", l * p * 1000000 + b }')
+    end=$((begin + TEST_PATIENCE * (${limit%.*} * 1000000 + 10#${part:0:6})))
     until "$@" >/dev/null 2>&1; do
         now=${EPOCHREALTIME//[.,]/}
         if ((now > end)); then

@@ -7,6 +7,8 @@
 
 # shellcheck source=tests/lib/base.sh
 declare -F test_init >/dev/null || . "$(dirname "${BASH_SOURCE[0]}")/base.sh"
+# shellcheck source=tests/lib/session.sh
+. "$(dirname "${BASH_SOURCE[0]}")/session.sh"
 
 # Set by pg_start: where it listens.  PG_CONNINFO is for libpq, without a database.
 PG_DIR=
@@ -88,9 +90,11 @@ END
 pg_start() {
     local options=()
     PG_DIR=$1
+    PG_PSQL=$(pg_bin)/psql
     if [[ ! -s $PG_DIR/data/PG_VERSION ]]; then
         pg_init "$PG_DIR" || return 1
     fi
+    session_make || return 1
     PG_PORT=5432
     PG_CONNINFO="host=$PG_DIR port=5432 user=postgres"
     if [[ ${2:-} == tcp ]]; then
@@ -125,6 +129,12 @@ pg_sql() {
     local db=$1 sql=$2
     shift 2
     [[ -n $PG_PSQL ]] || PG_PSQL=$(pg_bin)/psql
+    # Where databases are made and dropped the server is asked, and the session must not hold one.
+    if (($# == 0)) && [[ $db != postgres ]]; then
+        session_ask "$db" "$sql" && return 0
+    elif [[ $sql == *DATABASE* ]]; then
+        session_close
+    fi
     "$PG_PSQL" -X -q -A -t -F $'\t' -v ON_ERROR_STOP=1 -h "$PG_DIR" -p "$PG_PORT" -U postgres -d "$db" -c "$sql" "$@"
 }
 

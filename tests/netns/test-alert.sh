@@ -98,13 +98,14 @@ check 'both ends have followed the path' wait_for 20 answers \
     "SELECT count(DISTINCT probe) FROM plumbline.v_trace WHERE problem = 1 AND NOT reached" 2
 check_equal 'it is one problem' 1 "$(sql 'SELECT count(*) FROM plumbline_store.problem')"
 emu_tell @left-right 'mend both' >/dev/null
+lasted=$(($(now_ms) - since))
 since=$(now_ms)
 check 'a mended link is none' wait_for 30 alertmanager_open 0
 took 'from the mend to the end' "$since" 15
 check_equal 'the problem has ended' ended "$(sql 'SELECT state FROM plumbline_store.problem')"
 check 'one was fired and one resolved' wait_for 20 grep -q resolved "$TEST_DIR/notified"
 check_equal 'and nothing else' 'firing resolved' "$(cut -d' ' -f1 "$TEST_DIR/notified" | paste -sd' ')"
-began=$(sql "SELECT abs(extract(epoch FROM ended - began) - $stay) < 4 FROM plumbline_store.problem")
+began=$(sql "SELECT abs(extract(epoch FROM ended - began) - $lasted / 1000.0) < 4 FROM plumbline_store.problem")
 check_equal 'it is as long as the fault was' t "$began"
 
 # --- A fault that flaps: an episode of its own, so long after the other ---
