@@ -425,11 +425,20 @@ undo(const struct writing *w, int err)
     return pg_run(w->conn, "ROLLBACK", 0, NULL, ignored, sizeof ignored) < 0 ? -EIO : err;
 }
 
+/* Going back to a savepoint lets go of the table: whoever waits to change it would do so between
+ * two halves, and rows refused before that are given up though they would go in now. */
+static int
+hold_table(struct writing *w)
+{
+    return run(w, "LOCK TABLE plumbline_store.alarm IN ROW EXCLUSIVE MODE");
+}
+
 static int
 write_all_good(struct writing *w)
 {
     int err = begin(w);
 
+    err = err ? err : hold_table(w);
     err = err ? err : write_good(w, 0, w->b->count);
     err = err || !w->unsure || w->taken ? err : -EBADMSG;
     err = err ? err : commit(w);
