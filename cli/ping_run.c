@@ -138,7 +138,6 @@ on_packet(const struct session_key *key, const struct match_packet *m, void *aux
         }
         return;
     }
-    p->untimed += m->t2.source == TS_NONE || m->t3.source == TS_NONE;
     for (unsigned i = 0; i < 4; i++) {
         p->worst[i] = t[i]->source < p->worst[i] ? t[i]->source : p->worst[i];
         p->kernel[i] += t[i]->source >= TS_KERNEL;

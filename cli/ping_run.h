@@ -63,7 +63,6 @@ struct ping_run {
     struct summary total;
     enum ts_source worst[4]; /* Of T1..T4 of received packets. */
     uint64_t kernel[4];      /* How many of each were the kernel's or better. */
-    uint64_t untimed;        /* Received, with T2/T3 that could not be true or were not there. */
 };
 
 /* By enum sender_protocol. */
