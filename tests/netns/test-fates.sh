@@ -21,6 +21,9 @@ phase() {
 check 'the lab is up' pair_set_up --seed 11 || test_end
 emu_tell 'both delay 2ms' >/dev/null
 lab_probe right right-p1
+# It vouches for whole seconds from here on: with one that it was not there for, the first delta-t
+# would rightly be unknown.
+check 'the far probe is there' wait_for 30 grep -q 'is open' "$TEST_DIR/right-p1.log"
 lab_probe left left-p1
 check 'rows come within 30 s' wait_for 30 lab_has_rows 1
 
