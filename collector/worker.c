@@ -171,14 +171,12 @@ tick(struct worker *w)
     }
     for (size_t i = 0; i < w->source_count && !err; i++) {
         struct source *s = &w->sources[i];
-        if (s->assemble && s->live_due) {
-            worker_live(w, s, NULL);
-        }
         if (s->assemble && now.ns - s->ack_told.ns >= ACK_EVERY_NS) {
             worker_ack(w, s);
             worker_trim(w, s);
         }
     }
+    worker_tell_live(w, now);
     err = err ? err : ask_for_traces(w);
     err = err ? err : worker_watch_tick(w);
     return err ? err : keep_house(w, now);
@@ -249,6 +247,7 @@ work(void *aux)
         if (err) {
             store_lost(w, "working");
         } else if (n == 0) {
+            worker_tell_live(w, mono_now());
             rest(w, IDLE_US);
         }
     }

@@ -43,6 +43,7 @@ struct source {
     unsigned unreadable;    /* Reads of it alone that failed, in a row. */
     bool owned;             /* Found ours in this tick. */
     bool live_due;
+    struct span live_told;
     bool wants; /* 'want' is published until what is missing comes. */
     struct span want_told, ack_told;
     struct position found; /* What came instead. */
@@ -136,6 +137,8 @@ void worker_ack(struct worker *w, struct source *s);
 void worker_trim(struct worker *w, const struct source *s);
 /* 'waits': why nothing more is taken of it, or NULL. */
 void worker_live(struct worker *w, struct source *s, const char *waits);
+/* The same of all sources that told something new, of each at most once a second. */
+void worker_tell_live(struct worker *w, struct span now);
 /* A slot is elsewhere: cluster.h has noted where. */
 bool worker_is_redirect(const redisReply *reply);
 void worker_tell_refused(struct worker *w, const redisReply *reply);

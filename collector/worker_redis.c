@@ -124,3 +124,18 @@ worker_live(struct worker *w, struct source *s, const char *waits)
     worker_command(w, s, 5, argv, sizes);
     s->live_due = false;
 }
+
+/* By its own time and not with the tick: what came just after one would be a second old, and the
+ * first figures of a source that was just claimed as well. */
+void
+worker_tell_live(struct worker *w, struct span now)
+{
+    for (size_t i = 0; i < w->source_count; i++) {
+        struct source *s = &w->sources[i];
+        if (s->assemble && s->live_due &&
+            (s->live_told.ns == 0 || now.ns - s->live_told.ns >= NS_PER_S)) {
+            worker_live(w, s, NULL);
+            s->live_told = now;
+        }
+    }
+}

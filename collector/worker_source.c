@@ -44,6 +44,7 @@ worker_drop(struct worker *w, struct source *s)
     s->serving_ids = NULL;
     s->serving_count = 0;
     s->wants = s->full_told = s->has_health = s->live_due = false;
+    s->live_told = span_of_ns(0);
     s->release[0] = '\0';
     s->generation = 0;
     w->claimed--;
