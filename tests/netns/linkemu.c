@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,6 +37,8 @@
 #define RECEIVE_BURST 64
 #define STAMP_PATIENCE_NS NS_PER_S
 #define IDLE_NS (200 * NS_PER_MS)
+/* How long before a packet is due somebody prompt is awake: what waking up takes, with room. */
+#define EARLY_NS (200 * NS_PER_US)
 #define MESSAGE_MAX 4096
 
 struct packet {
@@ -86,7 +89,7 @@ struct emulator {
     uint64_t order;
     FILE *log;
     uint16_t reflector_port;
-    bool spin, stop;
+    bool prompt, stop;
     int epoll, signals, listener;
     int clients[CLIENTS_MAX]; /* -1: free. */
     const char *control;
@@ -292,6 +295,7 @@ arrive(struct emulator *e, struct packet *p, struct span now, struct instant wal
     if (!p->fate.reordered) {
         struct span *last = &p->link->last_due[p->bwd];
         if (p->due.ns < last->ns) {
+            p->fate.due.ns += last->ns - p->due.ns;
             p->due = *last;
         }
         *last = p->due;
@@ -591,7 +595,10 @@ run(struct emulator *e)
         struct timespec timeout;
         int n;
 
-        wait = e->spin || wait < 0 ? 0 : wait < IDLE_NS ? wait : IDLE_NS;
+        if (e->prompt && e->held > 0) {
+            wait -= EARLY_NS;
+        }
+        wait = wait < 0 ? 0 : wait < IDLE_NS ? wait : IDLE_NS;
         timeout = (struct timespec){.tv_sec = 0, .tv_nsec = (long)wait};
         n = epoll_pwait2(e->epoll, events, sizeof events / sizeof events[0], &timeout, NULL);
         for (int i = 0; i < n; i++) {
@@ -685,6 +692,11 @@ emulator_open(struct emulator *e)
     sigaddset(&set, SIGHUP);
     sigprocmask(SIG_BLOCK, &set, NULL);
     prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
+    if (e->prompt &&
+        sched_setscheduler(0, SCHED_FIFO, &(struct sched_param){.sched_priority = 1})) {
+        fprintf(stderr, "linkemu: no real-time priority: %s; packets may leave late\n",
+                strerror(errno));
+    }
     e->heap = calloc(HELD_MAX, sizeof e->heap[0]);
     e->epoll = epoll_create1(EPOLL_CLOEXEC);
     e->signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
@@ -703,7 +715,8 @@ usage(FILE *to)
           "  --control PATH  UNIX socket that takes commands (impair.h), `status`, `sync`\n"
           "  --seed N        of the generator (default 1)\n"
           "  --port N        UDP port of the reflectors (default 862)\n"
-          "  --spin          never sleep: for a core of its own\n",
+          "  --prompt        send packets when they are due, whatever else the machine does:\n"
+          "                  real-time, and awake before that\n",
           to);
 }
 
@@ -714,7 +727,7 @@ parse_options(struct emulator *e, int argc, char **argv, uint64_t *seed)
                                             {"control", required_argument, NULL, 'c'},
                                             {"seed", required_argument, NULL, 's'},
                                             {"port", required_argument, NULL, 'p'},
-                                            {"spin", no_argument, NULL, 'S'},
+                                            {"prompt", no_argument, NULL, 'P'},
                                             {"help", no_argument, NULL, 'h'},
                                             {NULL, 0, NULL, 0}};
     int c;
@@ -738,8 +751,8 @@ parse_options(struct emulator *e, int argc, char **argv, uint64_t *seed)
         case 'p':
             e->reflector_port = (uint16_t)strtoul(optarg, NULL, 10);
             break;
-        case 'S':
-            e->spin = true;
+        case 'P':
+            e->prompt = true;
             break;
         case 'h':
             usage(stdout);

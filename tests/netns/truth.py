@@ -19,6 +19,14 @@ A request's true fate:
   unanswered  it went through, and no reply ever came to the emulator
 Time filters (--from, --until, ns of UTC) are on the sender's timestamp in the
 packet, to which a delta-t and a row belong as well.
+
+One-way delays are compared twice.  Each packet's own, over all samples: how far it
+is off the emulator's.  And p50 and p99 of what was measured beside those of the log,
+which says more where many values lie and little where few do: a packet that the
+machine held up between the probe's stamp and the emulator's (neither is wrong then)
+shifts the rank by one, and the next value of a thin tail may be a millisecond away.
+The tail is thin where the emulator itself was late, so --late-us sets those
+samples aside from p50 and p99, counts them, and says what p99 is off with them.
 """
 import argparse
 import collections
@@ -28,17 +36,19 @@ import sys
 FATES = ("received", "lost_fwd", "lost_bwd", "unanswered")
 # A timestamp in the packet is a binary fraction of a second: up to 1 ns is cut off.
 T1_SLACK_NS = 2
+QUANTILES = (("p50", 500), ("p99", 990))
 
 
 class Request:
     """One test packet: its way there, and the replies to it."""
 
-    __slots__ = ("link", "end", "dscp", "sport", "ssid", "seq", "t1", "rx", "action", "tx", "dup_tx", "replies")
+    __slots__ = ("link", "end", "dscp", "sport", "ssid", "seq", "t1", "rx", "action", "due", "tx", "dup_tx", "replies")
 
     def __init__(self, f):
         self.link, self.end = f["link"], 0 if f["dir"] == "fwd" else 1
         self.dscp, self.sport, self.ssid, self.seq = (int(f[k]) for k in ("dscp", "sport", "ssid", "seq"))
-        self.t1, self.rx, self.tx, self.dup_tx = (int(f[k]) for k in ("t1_ns", "rx_ns", "tx_ns", "dup_tx_ns"))
+        self.t1, self.rx, self.due, self.tx, self.dup_tx = (
+            int(f[k]) for k in ("t1_ns", "rx_ns", "due_ns", "tx_ns", "dup_tx_ns"))
         self.action = f["action"]
         self.replies = []
 
@@ -68,6 +78,13 @@ class Request:
             return self.tx - self.rx if self.tx else None
         reply = self.first_reply()
         return reply[2] - reply[1] if reply and reply[2] else None
+
+    def lateness(self, direction):
+        """How long after it was due the emulator sent it, in ns; of a packet that has a delay."""
+        if direction == "fwd":
+            return self.tx - self.due
+        reply = self.first_reply()
+        return reply[2] - reply[4]
 
 
 def lines(path):
@@ -99,7 +116,7 @@ def load_log(paths):
         if r is None:
             strays += 1
         else:
-            r.replies.append((f["action"], int(f["rx_ns"]), int(f["tx_ns"]), int(f["dup_tx_ns"])))
+            r.replies.append((f["action"], *(int(f[k]) for k in ("rx_ns", "tx_ns", "dup_tx_ns", "due_ns"))))
     return list(requests.values()), strays
 
 
@@ -199,7 +216,7 @@ class Comparison:
             self.index[r.link, r.end, r.seq].append(r)
         self.told = set()
         self.fates = collections.defaultdict(collections.Counter)
-        self.delays = collections.defaultdict(list)  # (link, link's direction) -> (measured, true)
+        self.delays = collections.defaultdict(list)  # (link, link's direction) -> (measured, true, lateness)
         self.stamps = collections.Counter()
         self.wrong = []
         self.class_of = {}  # (link, end, dscp, sport) -> (class, flow)
@@ -246,17 +263,20 @@ class Comparison:
         for d, measured in (("fwd", t[2] - t[1]), ("bwd", t[4] - t[3])):
             true = r.delay(d)
             if true is not None:
-                self.delays[r.link, link_direction(r.end, d)].append((measured, true))
+                self.delays[r.link, link_direction(r.end, d)].append((measured, true, r.lateness(d)))
 
-    def accuracy(self, link, direction):
-        pairs = self.delays[link, direction]
-        out = {"samples": len(pairs)}
-        for name, per_mille in (("p50", 500), ("p99", 990)):
-            measured = quantile([m for m, _ in pairs], per_mille)
-            true = quantile([t for _, t in pairs], per_mille)
+    def accuracy(self, link, direction, late_ns):
+        samples = self.delays[link, direction]
+        prompt = [s for s in samples if late_ns is None or s[2] <= late_ns]
+        out = {"samples": len(samples), "emulator_late": len(samples) - len(prompt)}
+        for name, per_mille in QUANTILES:
+            measured, true = (quantile([s[i] for s in prompt], per_mille) for i in (0, 1))
             out[f"{name}_measured_ns"], out[f"{name}_true_ns"] = measured, true
-            out[f"{name}_error_ns"] = measured - true if pairs else None
-            out[f"packet_error_{name}_ns"] = quantile([abs(m - t) for m, t in pairs], per_mille)
+            out[f"{name}_error_ns"] = measured - true if prompt else None
+            out[f"{name}_error_with_late_ns"] = (
+                quantile([s[0] for s in samples], per_mille) - quantile([s[1] for s in samples], per_mille)
+                if samples else None)
+            out[f"packet_error_{name}_ns"] = quantile([abs(s[0] - s[1]) for s in samples], per_mille)
         return out
 
 
@@ -281,7 +301,13 @@ def true_row(mine, direction, undirected):
             "duplicate": sum(r.duplicates(direction) for r in mine)}
 
 
-def compare_rows(path, requests, comparison, interval):
+def before_the_far_probe(mine, dt):
+    """Beginnings of the delta-t in which a packet of the session met nobody, for the far probe was not there yet."""
+    first = min((r.t1 for r in mine if r.replies), default=None)
+    return {r.t1 // dt * dt for r in mine if not r.replies and r.action == "pass" and (first is None or r.t1 < first)}
+
+
+def compare_rows(path, requests, comparison, interval, start):
     """v_interval beside the truth, summed over the intervals that a session has rows of."""
     measured = collections.defaultdict(collections.Counter)
     covered = collections.defaultdict(set)
@@ -296,11 +322,12 @@ def compare_rows(path, requests, comparison, interval):
         mine = [r for r in requests
                 if r.link == link and r.end == end and comparison.class_of.get(r.session()) == (class_name, flow)
                 and r.t1 // interval * interval in covered[key]]
+        absent = before_the_far_probe(mine, start[class_name]) if class_name in start else set()
+        mine = [r for r in mine if not absent or r.t1 // start[class_name] * start[class_name] not in absent]
         for d in ("fwd", "bwd"):
             m = measured[key, link_direction(end, d)]
             true = true_row(mine, d, comparison.undirected)
-            doubt = m["unknown_dt"] + m["unknown"]
-            equal = doubt == 0 and all(m[k] == true[k] for k in true)
+            equal = m["unknown"] == 0 and m["unknown_dt"] == len(absent) and all(m[k] == true[k] for k in true)
             differ += not equal
             out.append({"link": link, "observer_end": end, "class": class_name, "flow": flow,
                         "direction": link_direction(end, d), "rows": len(covered[key]), "equal": equal,
@@ -333,10 +360,25 @@ def judge(args, out, comparison):
         problems.append(f"only {share:.1%} of samples have all four kernel stamps")
     for link, directions in out["links"].items():
         for d, v in directions.items():
-            for name, limit in (("p50", args.p50_us), ("p99", args.p99_us)):
-                error = v["delay"][f"{name}_error_ns"]
-                if limit is not None and (error is None or abs(error) > limit * 1000):
-                    problems.append(f"{link} {d}: one-way {name} is {'not known' if error is None else f'{error} ns off'}")
+            problems += [f"{link} {d}: {p}" for p in judge_delay(args, v["delay"])]
+    return problems
+
+
+def judge_delay(args, delay):
+    """Of one direction of a link."""
+    problems = []
+    for name, limit in (("p50", args.p50_us), ("p99", args.p99_us)):
+        if limit is None:
+            continue
+        for error, what in ((delay[f"{name}_error_ns"], f"one-way {name} is {{}} off"),
+                            (delay[f"packet_error_{name}_ns"], f"{name} of what packets are off each is {{}}")):
+            if error is None:
+                problems.append(what.format("nobody knows how far"))
+            elif abs(error) > limit * 1000:
+                problems.append(what.format(f"{error} ns"))
+    if delay["emulator_late"] * 2 > delay["samples"]:
+        problems.append(f"the emulator was late with {delay['emulator_late']} of {delay['samples']} packets: "
+                        "this machine is too busy to tell")
     return problems
 
 
@@ -351,10 +393,11 @@ def compare(args):
     untold = [r for r in inside if id(r) not in comparison.told]
     rows, rows_differ = [], 0
     if args.rows:
-        rows, rows_differ = compare_rows(args.rows, requests, comparison, args.interval)
+        rows, rows_differ = compare_rows(args.rows, requests, comparison, args.interval, dict(args.start))
     links = collections.defaultdict(dict)
+    late_ns = None if args.late_us is None else args.late_us * 1000
     for (link, d), counts in sorted(count_directions(inside).items()):
-        links[link][d] = {"true": counts, "delay": comparison.accuracy(link, d)}
+        links[link][d] = {"true": counts, "delay": comparison.accuracy(link, d, late_ns)}
     out = {"samples": samples, "undirected": len(comparison.undirected),
            "kernel_stamped": comparison.stamps["kernel"], "received": comparison.stamps["all"],
            "stray_replies": strays, "packets_wrong": len(comparison.wrong), "packets_untold": len(untold),
@@ -394,15 +437,17 @@ def table(args):
             print(head.format(r["link"], ("first", "second")[r["observer_end"]], r["class"], r["direction"],
                               m["sent"], t["sent"], m["lost"], t["lost"], m["duplicate"], t["duplicate"],
                               "equal" if r["equal"] else "DIFFERS"))
-    head = "{:<12}{:<5}{:>9}{:>12}{:>12}{:>9}{:>12}{:>12}{:>9}{:>11}"
-    print("\nOne-way delay on samples with four kernel stamps, us (e: error)")
-    print(head.format("link", "way", "samples", "p50 m", "p50 t", "p50 e", "p99 m", "p99 t", "p99 e", "packet p99"))
+    head = "{:<11}{:<4}{:>8}{:>10}{:>10}{:>7}{:>10}{:>10}{:>7}{:>11}{:>6}{:>11}"
+    print("\nOne-way delay on samples with four kernel stamps, us (e: error; late: packets that the emulator "
+          "itself sent late,\nwhich are not in p50 and p99; all: with them; packet p99: of what each is off, all of them)")
+    print(head.format("link", "way", "samples", "p50 m", "p50 t", "p50 e", "p99 m", "p99 t", "p99 e", "packet p99",
+                      "late", "p99 e all"))
     for link, ways in sorted(out["links"].items()):
         for way, v in sorted(ways.items(), reverse=True):
             d = v["delay"]
             print(head.format(link, way, d["samples"], *(microseconds(d[k]) for k in (
                 "p50_measured_ns", "p50_true_ns", "p50_error_ns", "p99_measured_ns", "p99_true_ns", "p99_error_ns",
-                "packet_error_p99_ns"))))
+                "packet_error_p99_ns")), d["emulator_late"], microseconds(d["p99_error_with_late_ns"])))
     print(f"\n{out['samples']} packets told one by one, {out['packets_wrong']} with another fate than in the "
           f"emulator's log, {out['packets_untold']} not told of; four kernel stamps on "
           f"{out['kernel_stamped']} of {out['received']} samples.")
@@ -426,6 +471,12 @@ def final_time(text):
     return name, (int(dt), int(wait))
 
 
+def start_time(text):
+    """CLASS:DT, in ns."""
+    name, dt = text.split(":")
+    return name, int(dt)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     verbs = parser.add_subparsers(dest="verb", required=True)
@@ -444,8 +495,12 @@ def main():
         p.add_argument("--min-kernel", type=float, help="percent of samples with four kernel stamps")
         p.add_argument("--p50-us", type=float, help="greatest error of one-way p50")
         p.add_argument("--p99-us", type=float)
+        p.add_argument("--late-us", type=float,
+                       help="what the emulator sent later than this is set aside from p50 and p99, not from packets' errors")
         p.add_argument("--final", type=final_time, action="append", default=[], metavar="CLASS:DT:WAIT",
                        help="ns: a delta-t is told of WAIT after its end; what nobody could know by then may be undirected")
+        p.add_argument("--start", type=start_time, action="append", default=[], metavar="CLASS:DT",
+                       help="ns: rows begin with the probes: a delta-t is unknown if in it a packet met no far probe yet")
         p.add_argument("--extra", nargs=2, action="append", default=[], metavar=("NAME", "JSON"),
                        help="also put this into the result")
     p = verbs.add_parser("get")

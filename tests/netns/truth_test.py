@@ -21,13 +21,13 @@ def packet(seq, fate):
     """Log lines and the sample of one packet, 10 a second, 1 ms there and 2 ms back."""
     t1 = BASE + seq * 100 * MS
     common = {"link": "a-b", "reordered": 0, "src": "10.0.0.1", "dst": "10.0.0.2", "ip_id": 1, "dscp": 46, "ttl": 255,
-              "size": 128, "seq": seq, "ssid": 1, "t1_ns": t1, "sender_seq": seq, "dup_tx_ns": 0, "due_ns": 0}
-    out = [{**common, "dir": "fwd", "kind": "request", "sport": 50000, "dport": 862, "rx_ns": t1 + 100, "tx_ns":
-            0 if fate == "lost_fwd" else t1 + 100 + MS, "action": "lost" if fate == "lost_fwd" else "pass"}]
+              "size": 128, "seq": seq, "ssid": 1, "t1_ns": t1, "sender_seq": seq, "dup_tx_ns": 0}
+    out = [{**common, "dir": "fwd", "kind": "request", "sport": 50000, "dport": 862, "rx_ns": t1 + 100,
+            "due_ns": t1 + 100 + MS, "tx_ns": 0 if fate == "lost_fwd" else t1 + 100 + MS, "action": "lost" if fate == "lost_fwd" else "pass"}]
     t3 = t1 + 2 * MS
     if fate != "lost_fwd":
         out.append({**common, "dir": "bwd", "kind": "reply", "sport": 862, "dport": 50000, "rx_ns": t3 + 100,
-                    "tx_ns": 0 if fate == "lost_bwd" else t3 + 100 + 2 * MS,
+                    "due_ns": t3 + 100 + 2 * MS, "tx_ns": 0 if fate == "lost_bwd" else t3 + 100 + 2 * MS,
                     "action": "cut" if fate == "lost_bwd" else "pass"})
     sample = {"object": "a-b", "class": "gold", "flow": 0, "observer_end": 0, "sequence": seq, "fate": fate, "late": 0,
               "duplicates_bwd": 0, "t1_packet": t1}
@@ -63,13 +63,35 @@ def write(path, names, records):
             f.write("\t".join(str(r[n]) for n in names) + "\n")
 
 
-def judge(truth, folder, parts):
+def restless_scene():
+    """1,000 packets there and back.  The emulator was late with 20 there, by 1 to 20 ms, and the
+    machine held up 3 others for 25 ms when they had left it."""
+    log, samples, rows = [], [], []
+    for seq in range(1000):
+        out, sample = packet(seq, "received")
+        if seq % 50 == 7:
+            late = (seq // 50 + 1) * MS
+            out[0]["tx_ns"] += late
+            sample["t2"] += late
+        elif seq % 300 == 100:
+            sample["t2"] += 25 * MS
+        log += out
+        samples.append(sample)
+    for start in range(BASE, BASE + 100 * 10**9, 10**10):
+        for direction in ("fwd", "bwd"):
+            rows.append({"object": "a-b", "observer_end": 0, "class": "gold", "flow": 0, "start_ns": start,
+                         "lost_undirected": 0, "unknown_dt": 0, "unknown": 0, "duplicate": 0, "direction": direction,
+                         "sent": 100, "received": 100, "lost": 0})
+    return log, samples, rows
+
+
+def judge(truth, folder, parts, *options):
     for name, names, records in zip(("log", "samples", "rows"), (LOG, SAMPLE, ROW), parts):
         write(os.path.join(folder, name), names, records)
     done = subprocess.run(
         [sys.executable, truth, "compare", "--log", f"{folder}/log", "--samples", f"{folder}/samples", "--rows",
          f"{folder}/rows", "--final", "gold:1000000000:5000000000", "--min-kernel", "95", "--p50-us", "10",
-         "--p99-us", "50"], stdout=subprocess.PIPE, check=False)
+         "--p99-us", "50", *options], stdout=subprocess.PIPE, check=False)
     return done.returncode, json.loads(done.stdout)
 
 
@@ -95,6 +117,8 @@ def lies():
     yield "a row with an unknown delta-t", at(2, 1, unknown_dt=1)
     yield "no rows at all", lambda s: s[2].clear()
     yield "user stamps on a tenth of the samples", lambda s: [p.update(t3_source="user") for p in s[1][::10]]
+    yield "packets that are 51 us early, which no quantile shows", (
+        lambda s: [p.update(t2=p["t2"] - 51000) for p in s[1][40:43]])
     yield "a p50 that is 11 us off", lambda s: [p.update(t2=p["t2"] + 11000) for p in s[1]]
 
 
@@ -136,6 +160,40 @@ def main():
                 "lost_undirected": 2} for d in ("fwd", "bwd")]
     status, out = judge(truth, folder, told)
     say(status == 0 and out["undirected"] == 2, "undirected is right before the reflector saw the session")
+    # The first two, before there was a far probe: that delta-t is unknown.
+    told = [[], [], []]
+    for seq in range(100):
+        out, sample = packet(seq, "received")
+        if seq < 2:
+            out.pop()
+            sample["fate"] = "lost_undirected"
+        told[0] += out
+        told[1].append(sample)
+    told[2] = [{"object": "a-b", "observer_end": 0, "class": "gold", "flow": 0, "start_ns": BASE, "unknown_dt": 1,
+                "unknown": 0, "duplicate": 0, "direction": d, "sent": 90, "received": 90, "lost": 0,
+                "lost_undirected": 0} for d in ("fwd", "bwd")]
+    status, out = judge(truth, folder, told, "--start", "gold:1000000000")
+    say(status == 0 and out["equal"], "unknown is right before there was a far probe")
+    status, out = judge(truth, folder, told)
+    say(status == 1 and out["rows_differ"] == 2, "where nobody said that probes begin, it is not")
+    for row in told[2]:
+        row.update(sent=100, received=100, unknown_dt=0)
+    status, out = judge(truth, folder, told, "--start", "gold:1000000000")
+    say(status == 1 and out["rows_differ"] == 2, "and a delta-t that is known there is found")
+    scenes = restless_scene()
+    status, out = judge(truth, folder, scenes)
+    say(status == 1 and out["problems"] == ["a-b fwd: one-way p99 is 3000200 ns off"],
+        "three packets that were held up shift the rank of a thin tail")
+    status, out = judge(truth, folder, scenes, "--late-us", "500")
+    delay = out["links"]["a-b"]["fwd"]["delay"]
+    say(status == 0 and delay["emulator_late"] == 20 and delay["p99_error_with_late_ns"] == 3000200
+        and out["links"]["a-b"]["bwd"]["delay"]["emulator_late"] == 0, "and not when the emulator's late ones are set aside")
+    for sample in scenes[1][::90]:
+        sample["t4"] += 51000
+    status, out = judge(truth, folder, scenes, "--late-us", "500")
+    say(status == 1 and len(out["problems"]) == 2, "what is wrong with more of them is still found")
+    status, out = judge(truth, folder, restless_scene(), "--late-us", "-1")
+    say(status == 1 and any("too busy" in p for p in out["problems"]), "an emulator that is late with most tells nothing")
 
 
 if __name__ == "__main__":
