@@ -63,6 +63,7 @@ struct probe_config {
     uint16_t source_port; /* 50000: flow n sends from this + n. */
     uint16_t port;        /* 862: where this probe reflects. */
     uint16_t priority;    /* 40: SCHED_FIFO priority of the timing thread where allowed; 0: none. */
+    struct span cpu_latency; /* CPULATENCY_ANY_NS: processors sleep as they like (cpulatency.h). */
     struct {
         const struct prefix *allow; /* Whom it serves; none: there is no server. */
         size_t allow_count;

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "cpulatency.h"
 #include "value.h"
 
 #define KIB UINT64_C(1024)
@@ -138,6 +139,12 @@ static const struct bind_key probe_keys[] = {
      .min = 0,
      .max = 99,
      .fallback = "40"},
+    {.key = "cpu_latency",
+     .type = BIND_SPAN,
+     PROBE(cpu_latency),
+     .min = 0,
+     .max = CPULATENCY_ANY_NS,
+     .fallback = "2000s"},
     {.key = "twamp_control", .type = BIND_TABLE, .offset = 0, .table = twamp_control_keys},
     {.key = "key_folder",
      .type = BIND_STRING,

@@ -1,6 +1,7 @@
 /* main.c - plumbline-probe: reads its configuration, opens what needs
  * privileges, wires the parts, and waits for signals. */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <linux/capability.h>
@@ -11,10 +12,13 @@
 
 #include <event2/event.h>
 
+#include "cpulatency.h"
 #include "exposition.h"
 #include "log.h"
 #include "probe.h"
+#include "successor.h"
 #include "upgrade.h"
+#include "value.h"
 
 enum { EXIT_CONFIG = 2, EXIT_SYSTEM = 3 };
 
@@ -209,6 +213,43 @@ begin(struct probe *p)
     }
 }
 
+/* Before privileges are put down, for its file is root's; a successor has it from the process
+ * before.  Measuring goes on without. */
+static void
+bound_cpu_latency(struct probe *p)
+{
+    const struct span at_most = p->config->cpu_latency;
+    const bool wanted = at_most.ns < CPULATENCY_ANY_NS;
+    const char *inherited = getenv(SUCCESSOR_CPU_LATENCY);
+    char text[32];
+    int err = 0;
+
+    if (inherited) {
+        p->cpu_latency = atoi(inherited);
+        (void)fcntl(p->cpu_latency, F_SETFD, FD_CLOEXEC);
+        (void)unsetenv(SUCCESSOR_CPU_LATENCY);
+        err = cpulatency_change(p->cpu_latency, at_most);
+        if (err || !wanted) {
+            (void)close(p->cpu_latency);
+            p->cpu_latency = -1;
+        }
+    } else if (wanted) {
+        err = p->cpu_latency = cpulatency_open(CPULATENCY_FILE, at_most);
+    }
+    if (!wanted) {
+        return;
+    }
+    if (err < 0) {
+        p->cpu_latency = -1;
+        log_warnx("%s: 'cpu_latency' is without effect: %s: %s; see PRIVILEGES in "
+                  "plumbline-probe(8)",
+                  p->config_path, CPULATENCY_FILE, strerror(-err));
+    } else {
+        value_format_span(at_most, text, sizeof text);
+        log_info("%s: this host's processors wake within %s", p->config->probe, text);
+    }
+}
+
 static int
 run(struct probe *p, int predecessor)
 {
@@ -220,6 +261,8 @@ run(struct probe *p, int predecessor)
     /* Port 862, binding to interfaces, large buffers and real-time priority are
      * needed again at each reload. */
     static const int keep[] = {CAP_NET_BIND_SERVICE, CAP_NET_RAW, CAP_NET_ADMIN, CAP_SYS_NICE};
+
+    bound_cpu_latency(p);
     int err = service_drop_to(p->config->user, keep, sizeof keep / sizeof keep[0]);
 
     if (err) {
@@ -271,8 +314,10 @@ main(int argc, char **argv)
                                             {"version", no_argument, NULL, 'V'},
                                             {"successor", required_argument, NULL, 's'},
                                             {NULL, 0, NULL, 0}};
-    struct probe p = {
-        .config_path = "/etc/plumbline/probe.yaml", .opened = begin, .reload = reload_now};
+    struct probe p = {.config_path = "/etc/plumbline/probe.yaml",
+                      .opened = begin,
+                      .reload = reload_now,
+                      .cpu_latency = -1};
     int predecessor = -1; /* The channel to the probe that started this one. */
     bool check = false;
     int c, status;

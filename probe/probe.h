@@ -41,6 +41,7 @@ struct probe {
     uint32_t next_index;
     struct span interval;    /* The inventory's. */
     struct upgrade *upgrade; /* NULL: this process has neither begun nor been one. */
+    int cpu_latency;         /* Of cpulatency.h; -1: not asked for, or not given. */
     bool failed, reload_due, stop_due;
     void (*opened)(struct probe *p); /* Of a successor: it has the spool too. */
     void (*reload)(struct probe *p);

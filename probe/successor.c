@@ -54,11 +54,16 @@ become(const struct successor_config *c, int fd)
                     number,
                     NULL};
 
+    snprintf(number, sizeof number, "%d", c->cpu_latency);
+    if (c->cpu_latency >= 0) {
+        (void)setenv(SUCCESSOR_CPU_LATENCY, number, 1);
+    }
     snprintf(number, sizeof number, "%d", fd);
     (void)service_keep_over_exec();
     (void)unsetenv("WATCHDOG_PID"); /* It was ours. */
     (void)close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
-    if (fcntl(fd, F_SETFD, 0) == 0) {
+    if (fcntl(fd, F_SETFD, 0) == 0 &&
+        (c->cpu_latency < 0 || fcntl(c->cpu_latency, F_SETFD, 0) == 0)) {
         execv(c->program, argv);
     }
     fprintf(stderr, "plumbline-probe: %s: %s\n", c->program, strerror(errno));

@@ -22,10 +22,14 @@
 
 struct successor;
 
+/* In its environment: the number of that file.  Whoever it has become may not open it. */
+#define SUCCESSOR_CPU_LATENCY "PLUMBLINE_CPU_LATENCY_FD"
+
 struct successor_config {
     struct event_base *base;
     const char *program; /* Its file, which may be another by now. */
     const char *config_path;
+    int cpu_latency; /* A file that it inherits (cpulatency.h), or -1. */
 
     /* Fills 'h' while all goes on.  0 or negative errno. */
     int (*offer)(struct handover *h, void *aux);

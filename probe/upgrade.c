@@ -228,6 +228,7 @@ upgrade_begin(struct probe *p)
     const struct successor_config config = {.base = p->base,
                                             .program = p->program,
                                             .config_path = p->config_path,
+                                            .cpu_latency = p->cpu_latency,
                                             .offer = offer,
                                             .leave = leave,
                                             .failed = failed,

@@ -41,6 +41,15 @@ idle=$("$build/tests/bench/idle" 100 "$((seconds < 10 ? seconds : 10))")
 figure sender.pacing_p99_us "$(awk -v n="$(value pacing_p99_ns "$many")" 'BEGIN { printf "%.1f", n / 1000 }')" us \
     "idle timer" "$(awk -v n="$(value p99_ns "$idle")" 'BEGIN { printf "%.1f", n / 1000 }')"
 
+# The same where processors do not sleep ('cpu_latency: 0s' of probe.yaml).
+if { exec 7<>/dev/cpu_dma_latency && printf '\0\0\0\0' >&7; } 2>/dev/null; then
+    many=$(load 1000 50000) || exit 1
+    idle=$("$build/tests/bench/idle" 100 "$((seconds < 10 ? seconds : 10))")
+    exec 7>&-
+    figure sender.awake_pacing_p99_us "$(awk -v n="$(value pacing_p99_ns "$many")" 'BEGIN { printf "%.1f", n / 1000 }')" us \
+        "idle timer, awake too" "$(awk -v n="$(value p99_ns "$idle")" 'BEGIN { printf "%.1f", n / 1000 }')"
+fi
+
 # CPU a packet at one rate: ours (timing and matching) beside irtt's client.
 if command -v irtt >/dev/null; then
     slow=$(load 10 1000) || exit 1

@@ -25,6 +25,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "cpulatency.h"
 #include "emulog.h"
 #include "emuport.h"
 #include "impair.h"
@@ -697,6 +698,10 @@ emulator_open(struct emulator *e)
         fprintf(stderr, "linkemu: no real-time priority: %s; packets may leave late\n",
                 strerror(errno));
     }
+    if (e->prompt) {
+        /* For as long as we are there; where there is no such file, packets may leave late. */
+        (void)cpulatency_open(CPULATENCY_FILE, span_of_ns(0));
+    }
     e->heap = calloc(HELD_MAX, sizeof e->heap[0]);
     e->epoll = epoll_create1(EPOLL_CLOEXEC);
     e->signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
@@ -716,7 +721,7 @@ usage(FILE *to)
           "  --seed N        of the generator (default 1)\n"
           "  --port N        UDP port of the reflectors (default 862)\n"
           "  --prompt        send packets when they are due, whatever else the machine does:\n"
-          "                  real-time, and awake before that\n",
+          "                  real-time, awake before that, and no processor sleeps\n",
           to);
 }
 

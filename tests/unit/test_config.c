@@ -13,6 +13,7 @@
 #include "harness.h"
 
 #include "config.h"
+#include "cpulatency.h"
 #include "fault.h"
 #include "inventory.h"
 
@@ -76,6 +77,7 @@ a_probe_has_its_defaults(void)
     CU_ASSERT_EQUAL(c->source_port, 50000);
     CU_ASSERT_EQUAL(c->port, 862);
     CU_ASSERT_EQUAL(c->priority, 40);
+    CU_ASSERT_EQUAL(c->cpu_latency.ns, CPULATENCY_ANY_NS);
     CU_ASSERT_PTR_NULL(c->sample_log);
     CU_ASSERT_TRUE(c->trace);
     CU_ASSERT_PTR_NULL(c->user);
@@ -101,8 +103,8 @@ a_probe_takes_all_that_is_written(void)
         "redis: {address: 'unix:/run/r', user: u, password_file: /p, timeout: 250ms}\n"
         "spool: {folder: /s, keep: 0s, keep_size: 0B, segment_size: 64KiB, memory_size: 16KiB,\n"
         "        disk_size: 128KiB}\n"
-        "source_port: 1024\nport: 65535\npriority: 0\nsample_log: /tmp/x\ntrace: false\nuser: "
-        "nobody\n"
+        "source_port: 1024\nport: 65535\npriority: 0\ncpu_latency: 20us\nsample_log: /tmp/x\n"
+        "trace: false\nuser: nobody\n"
         "log_level: debug\nmetrics: {listen: '[::1]:65535'}\n"
         "twamp_control: {allow: [192.0.2.0/24, 198.51.100.7, '2001:db8::/128'], address: '::1', "
         "port: 8862,\n"
@@ -121,6 +123,7 @@ a_probe_takes_all_that_is_written(void)
     CU_ASSERT_EQUAL(c->source_port, 1024);
     CU_ASSERT_EQUAL(c->port, 65535);
     CU_ASSERT_EQUAL(c->priority, 0);
+    CU_ASSERT_EQUAL(c->cpu_latency.ns, 20 * NS_PER_US);
     CU_ASSERT_STRING_EQUAL(c->user, "nobody");
     CU_ASSERT_STRING_EQUAL(c->metrics.listen, "[::1]:65535");
     CU_ASSERT_FALSE(c->trace);
@@ -212,6 +215,8 @@ static const struct wrong {
     {PROBE_HEAD "source_port: 1023\n", "4:14", "expected 1024 to 65279"},
     {PROBE_HEAD "source_port: 65280\n", "4:14", "expected 1024 to 65279"},
     {PROBE_HEAD "priority: 100\n", "4:11", "expected 0 to 99"},
+    {PROBE_HEAD "cpu_latency: 10\n", "4:14", "expected"},
+    {PROBE_HEAD "cpu_latency: 2001s\n", "4:14", "expected 0"},
     {PROBE_HEAD "spool: {keep_size: 1GB}\n", "4:20", "a size with its unit"},
     {PROBE_HEAD "spool: {segment_size: 65535B}\n", "4:23", "expected 64KiB to 1GiB"},
     {PROBE_HEAD "spool: {memory_size: 16383B}\n", "4:22", "expected 16KiB to 4GiB"},
