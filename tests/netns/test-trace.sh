@@ -76,6 +76,17 @@ sent() {
 value() {
     pg_sql plumbline "$1" | tr '\t' ' '
 }
+# Whether the left one follows no path: the packets of one are 20 ms apart.
+settled() {
+    local before
+    before="$(sent left four) $(sent left six)"
+    sleep 1
+    [[ "$(sent left four) $(sent left six)" == "$before" ]]
+}
+# sent_each N PROBE LINK: whether each path that is written took N packets, and none is on its way.
+sent_each() {
+    [[ $(($1 * $(value "SELECT count(*) FROM plumbline.v_trace WHERE link = '$3' AND probe = '$2-p1'"))) == "$(sent "$2" "$3")" ]]
+}
 # path LINK PROBE CONDITION: the newest, as "reached address address -".
 path() {
     value "SELECT concat_ws(' ', reached::text, (SELECT string_agg(coalesce(h->>'address', '-'), ' ' ORDER BY (h->>'ttl')::int)
@@ -115,8 +126,8 @@ check 'what is asked for is answered and done' wait_for 60 done_with 41 4
 good 'asked for' 'problem = 41'
 check_equal 'of the packets of the first class and flow, with times' 'fast 0 t' \
     "$(value "SELECT class, flow, bool_and((h->>'rt_us')::int > 0) FROM plumbline.v_trace, jsonb_array_elements(hops) h WHERE link = 'four' AND probe = 'left-p1' AND problem = 41 GROUP BY 1, 2")"
-check_equal 'of packets that are answered no more go out than there are hops' "$((3 * $(value "SELECT count(*) FROM plumbline.v_trace WHERE link = 'six' AND probe = 'left-p1'")))" "$(sent left six)"
-check_equal 'and of others thirty' "$((30 * $(value "SELECT count(*) FROM plumbline.v_trace WHERE link = 'four' AND probe = 'right-p1'")))" "$(sent right four)"
+check 'of packets that are answered no more go out than there are hops' wait_for 20 sent_each 3 left six
+check 'and of others thirty' wait_for 20 sent_each 30 right four
 
 # What is measured, until now.
 until=$(now_ns)
@@ -132,6 +143,7 @@ refused() {
 }
 check_equal 'and nothing is refused' '' "$(refused)"
 
+check 'nothing is on its way' wait_for 60 settled
 four=$(sent left four) six=$(sent left six)
 ns_exec two nft 'add table inet t; add chain inet t p { type filter hook prerouting priority -300; }; add rule inet t p iifname w0 drop'
 ask 42
@@ -140,7 +152,8 @@ check_equal 'a path ends behind the last router that answers' 'false 10.77.1.254
 check_equal 'of IPv6' 'false fd77:1::254 -' "$(path six left-p1 'problem = 42')"
 check_equal 'from the other end' 'false 10.77.3.254 -' "$(path four right-p1 'problem = 42')"
 check_equal 'of IPv6' 'false fd77:3::254 -' "$(path six right-p1 'problem = 42')"
-# One that nobody asked for may have begun meanwhile.
+# One that nobody asked for may have begun meanwhile, and is waited for.
+check 'nothing is on its way any more' wait_for 60 settled
 four=$(($(sent left four) - four)) six=$(($(sent left six) - six))
 check_equal 'thirty packets each path' '1 0 1 0' "$((four >= 30)) $((four % 30)) $((six >= 30)) $((six % 30))"
 check_equal 'it is not what is compared with' 'true 10.77.1.254 10.77.2.2 10.77.3.1' "$(path four left-p1 "why = 'good'")"
