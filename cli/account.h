@@ -13,8 +13,8 @@
  * 'period' ("2026-02"; NULL: the newest); runs, transitions and windows are at most 'limit'
  * (decimal; NULL: all).  The caller's: {"object", "kind", "period", "lines", "runs",
  * "runs_left_out", "transitions", "transitions_left_out", "windows", "windows_left_out"}, while
- * the period runs {"down"}, and of a service {"objectives", "revisions", "credit", "credit_steps"} too.  NULL after it was
- * told, and '*status' is then the exit status. */
+ * the period runs {"down"}, and of a service {"objectives", "revisions", "credit", "credit_steps"}
+ * too.  NULL after it was told, and '*status' is then the exit status. */
 cJSON *account_read(struct judged *j, const char *object, const char *period, const char *limit,
                     int *status);
 

@@ -240,12 +240,12 @@ cli_ping(int argc, char **argv)
     }
     (void)prctl(PR_SET_TIMERSLACK, 1UL);
     err = ping_run_open(p);
+    err = err ? err : ping_run_go(p);
     if (err) {
         fprintf(stderr, "plumbline ping: %s\n", strerror(-err));
         ping_run_close(p);
         return EXIT_UNAVAILABLE;
     }
-    ping_run_go(p);
     if (p->json) {
         ping_result_print_json(p);
     } else {

@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -150,10 +149,7 @@ on_final(const struct session_key *key, const struct summary *s, void *aux)
     struct ping_run *p = (struct ping_run *)aux;
 
     (void)key;
-    if (summary_merge(&p->total, s) < 0) {
-        fputs("plumbline ping: out of memory\n", stderr);
-        exit(EXIT_UNAVAILABLE);
-    }
+    p->out_of_memory = p->out_of_memory || summary_merge(&p->total, s) < 0;
 }
 
 static void
@@ -178,7 +174,7 @@ take_events(struct ping_run *p, bool finish)
 static bool
 finished(const struct ping_run *p, struct span mono)
 {
-    if (interrupted) {
+    if (interrupted || p->out_of_memory) {
         return true;
     }
     if (p->done < p->count) {
@@ -191,7 +187,7 @@ finished(const struct ping_run *p, struct span mono)
     return mono.ns - p->last.ns > p->tmax.ns + NS_PER_MS;
 }
 
-void
+int
 ping_run_go(struct ping_run *p)
 {
     const struct sigaction action = {.sa_handler = on_signal};
@@ -230,6 +226,7 @@ ping_run_go(struct ping_run *p)
     }
     sender_receive_all(p->sender);
     take_events(p, true);
+    return p->out_of_memory ? -ENOMEM : 0;
 }
 
 static struct session_key

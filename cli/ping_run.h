@@ -61,6 +61,7 @@ struct ping_run {
     struct ping_run_recent recent[PING_RUN_RECENT];
 
     struct summary total;
+    bool out_of_memory;      /* 'total' lacks something: no more is sent. */
     enum ts_source worst[4]; /* Of T1..T4 of received packets. */
     uint64_t kernel[4];      /* How many of each were the kernel's or better. */
 };
@@ -73,8 +74,9 @@ extern const char *const ping_run_protocols[3];
 int ping_run_open(struct ping_run *p);
 
 /* Sends all packets and waits for their replies, printing a line for each unless 'json' or
- * 'quiet'.  SIGINT and SIGTERM end it early; what is out then is unknown in 'total'. */
-void ping_run_go(struct ping_run *p);
+ * 'quiet'.  SIGINT and SIGTERM end it early; what is out then is unknown in 'total'.  0, or
+ * -ENOMEM: then 'total' says too little. */
+int ping_run_go(struct ping_run *p);
 
 /* Closes what ping_run_open() opened, and frees 'total'. */
 void ping_run_close(struct ping_run *p);

@@ -19,7 +19,7 @@ struct judgestore {
     char why[256];
     struct bytes ids, caps, quarters, transitions, lines; /* Used again for each call. */
     size_t added, added_lines;                            /* Quarter hours, lines in them. */
-    /* promise.c's last month: of neighbours it is the same. */
+    /* promise_period.c's last month: of neighbours it is the same. */
     struct {
         const char *timezone; /* The inventory's own text. */
         struct instant at, start, end;
@@ -54,8 +54,8 @@ struct judgestore_quarter {
 int judgestore_quarters(struct judgestore *s, const int64_t *lines, const struct instant *caps,
                         size_t count, struct judgestore_quarter *out);
 
-/* Start of each line's first quarter hour that is stored, of those not before 'since'; ns < 0: there
- * is none. */
+/* Start of each line's first quarter hour that is stored, of those not before 'since'; ns < 0:
+ * there is none. */
 int judgestore_began(struct judgestore *s, const int64_t *lines, size_t count, struct instant since,
                      struct instant *out);
 

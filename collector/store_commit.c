@@ -217,8 +217,13 @@ store_commit(struct store *s, struct store_write *w)
         return store_do(s, "ROLLBACK", 0, NULL) < 0 ? -EIO : 0;
     }
     w->rolled = 0;
-    if (write_all(s, w) || store_write_rollups(s, w, rolled_s) ||
-        store_do(s, "COMMIT", 0, NULL) < 0) {
+    int err = write_all(s, w);
+    err = err ? err : store_write_rollups(s, w, rolled_s);
+    if (err == -ENOMEM) {
+        /* Tried again like what PostgreSQL refuses, but it is not its fault. */
+        snprintf(s->why, sizeof s->why, "out of memory");
+    }
+    if (err || store_do(s, "COMMIT", 0, NULL) < 0) {
         return store_give_up(s);
     }
     if (w->row_count || w->liveness_count) {

@@ -218,13 +218,18 @@ store_write_servings(struct store *s, const struct store_write *w)
         }
         const char *values[] = {store_number(source, w->source_id), store_number(id, v->id),
                                 column_end(&objects)};
-        int64_t n = store_do(s,
-                             "INSERT INTO plumbline_store.serving VALUES ($1, $2, $3) "
-                             "ON CONFLICT (source_id, serving_id) DO NOTHING",
-                             3, values);
+        int err = -ENOMEM;
+        if (values[2]) {
+            err = store_do(s,
+                           "INSERT INTO plumbline_store.serving VALUES ($1, $2, $3) "
+                           "ON CONFLICT (source_id, serving_id) DO NOTHING",
+                           3, values) < 0
+                      ? -EIO
+                      : 0;
+        }
         column_fini(&objects, 1);
-        if (n < 0) {
-            return -EIO;
+        if (err) {
+            return err;
         }
     }
     return 0;
