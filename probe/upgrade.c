@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cpulatency.h"
 #include "log.h"
 #include "predecessor.h"
 #include "successor.h"
@@ -139,6 +140,10 @@ failed(bool left, const char *why, void *aux)
 
     log_warnx("%s: the upgrade failed: %s; release %s goes on", p->config->probe, why,
               PLUMBLINE_VERSION);
+    if (p->cpu_latency >= 0) {
+        /* One file of two processes: the other may have asked for what its configuration says. */
+        (void)cpulatency_change(p->cpu_latency, p->config->cpu_latency);
+    }
     u->stage = STAGE_NONE;
     if (left) {
         int err = timing_resume(p->timing, NULL, NULL);
