@@ -100,11 +100,18 @@ make_folder() {
     fi
     export TMPDIR
     test_init demo
+    at_exit leave_folder
     if [[ $TMPDIR == /tmp ]]; then
         ln -s "$TEST_DIR" "$top/.demo/$(basename "$TEST_DIR")"
         at_exit rm -f "$top/.demo/$(basename "$TEST_DIR")"
     fi
-    at_exit rmdir --ignore-fail-on-non-empty "$top/.demo"
+}
+
+# Last of all, for .demo/ goes when nothing is in it.
+# shellcheck disable=SC2317
+leave_folder() {
+    [[ -n ${TEST_KEEP:-} ]] || rm -rf "$TEST_DIR"
+    rmdir --ignore-fail-on-non-empty "$top/.demo"
 }
 
 write_inventory() {

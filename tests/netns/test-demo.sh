@@ -18,10 +18,14 @@ at_most() {
     awk -v got="$1" -v limit="$2" 'BEGIN { exit !(got != "None" && got + 0 <= limit) }'
 }
 
+empty_folder() {
+    [[ -d $1 ]] && ! compgen -G "$1/*"
+}
+
 # Whether anything of the demo with process id $1 is still there.
 left_over() {
     ip netns | grep "^pl$1-" || pgrep -af "plumbline-demo-$1\\." ||
-        compgen -G "$LAB_TOP/.demo/plumbline-demo-$1.*" || compgen -G "/tmp/plumbline-demo-$1.*"
+        compgen -G "$LAB_TOP/.demo/plumbline-demo-$1.*" || empty_folder "$LAB_TOP/.demo" || compgen -G "/tmp/plumbline-demo-$1.*"
 }
 
 # Other tests run beside this one: how exact the delays are, 10 and 50 us, is for a
