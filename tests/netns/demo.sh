@@ -24,8 +24,6 @@ json=''
 # How far delays may be off the emulator's.
 p50_us=10
 p99_us=50
-# A link of the emulator that is later than this is not the one it was told to be.
-late_us=500
 build=$top/build/gcc
 
 usage() {
@@ -410,7 +408,7 @@ compare() {
     python3 "$LAB_TRUTH" compare --log "$TEST_DIR/emu.tsv" --samples "$TEST_DIR/par1-p1.tsv" \
         --samples "$TEST_DIR/lon1-p1.tsv" --samples "$TEST_DIR/ams1-p1.tsv" --rows "$TEST_DIR/rows.tsv" \
         --start gold:1000000000 --start be:2000000000 \
-        --interval "$interval_ns" --until "$until_ns" --min-kernel 95 --p50-us "$p50_us" --p99-us "$p99_us" --late-us "$late_us" \
+        --interval "$interval_ns" --until "$until_ns" --min-kernel 95 --p50-us "$p50_us" --p99-us "$p99_us" \
         --extra live_after_s "${live_after:-null}" --extra first_rows_after_s "${rows_after:-null}" \
         --extra prepared_s "$prepared" --extra fault_s "$cut_at" --extra alert_from_s "$alert_from" \
         --extra alert_until_s "$alert_until" --extra seconds "$(elapsed)" >"$TEST_DIR/result.json" || status=$?
@@ -443,7 +441,7 @@ main() {
         --seconds) seconds=${2:-} && shift ;;
         --keep) keep=1 ;;
         --json) json=1 ;;
-        --busy) p50_us=1000 p99_us=5000 late_us=50000 ;;
+        --busy) p50_us=1000 p99_us=5000 ;;
         --build) build=${2:-} && shift ;;
         --stop) stop_kept && exit ;;
         --help | -h) usage && exit 0 ;;

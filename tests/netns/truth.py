@@ -20,13 +20,8 @@ A request's true fate:
 Time filters (--from, --until, ns of UTC) are on the sender's timestamp in the
 packet, to which a delta-t and a row belong as well.
 
-One-way delays are compared twice.  Each packet's own, over all samples: how far it
-is off the emulator's.  And p50 and p99 of what was measured beside those of the log,
-which says more where many values lie and little where few do: a packet that the
-machine held up between the probe's stamp and the emulator's (neither is wrong then)
-shifts the rank by one, and the next value of a thin tail may be a millisecond away.
-The tail is thin where the emulator itself was late, so --late-us sets those
-samples aside from p50 and p99, counts them, and says what p99 is off with them.
+One-way delays are compared twice: each packet's own with the emulator's, and p50 and
+p99 of what was measured with those of the log.
 """
 import argparse
 import collections
@@ -36,19 +31,17 @@ import sys
 FATES = ("received", "lost_fwd", "lost_bwd", "unanswered")
 # A timestamp in the packet is a binary fraction of a second: up to 1 ns is cut off.
 T1_SLACK_NS = 2
-QUANTILES = (("p50", 500), ("p99", 990))
 
 
 class Request:
     """One test packet: its way there, and the replies to it."""
 
-    __slots__ = ("link", "end", "dscp", "sport", "ssid", "seq", "t1", "rx", "action", "due", "tx", "dup_tx", "replies")
+    __slots__ = ("link", "end", "dscp", "sport", "ssid", "seq", "t1", "rx", "action", "tx", "dup_tx", "replies")
 
     def __init__(self, f):
         self.link, self.end = f["link"], 0 if f["dir"] == "fwd" else 1
         self.dscp, self.sport, self.ssid, self.seq = (int(f[k]) for k in ("dscp", "sport", "ssid", "seq"))
-        self.t1, self.rx, self.due, self.tx, self.dup_tx = (
-            int(f[k]) for k in ("t1_ns", "rx_ns", "due_ns", "tx_ns", "dup_tx_ns"))
+        self.t1, self.rx, self.tx, self.dup_tx = (int(f[k]) for k in ("t1_ns", "rx_ns", "tx_ns", "dup_tx_ns"))
         self.action = f["action"]
         self.replies = []
 
@@ -79,12 +72,6 @@ class Request:
         reply = self.first_reply()
         return reply[2] - reply[1] if reply and reply[2] else None
 
-    def lateness(self, direction):
-        """How long after it was due the emulator sent it, in ns; of a packet that has a delay."""
-        if direction == "fwd":
-            return self.tx - self.due
-        reply = self.first_reply()
-        return reply[2] - reply[4]
 
 
 def lines(path):
@@ -116,7 +103,7 @@ def load_log(paths):
         if r is None:
             strays += 1
         else:
-            r.replies.append((f["action"], *(int(f[k]) for k in ("rx_ns", "tx_ns", "dup_tx_ns", "due_ns"))))
+            r.replies.append((f["action"], int(f["rx_ns"]), int(f["tx_ns"]), int(f["dup_tx_ns"])))
     return list(requests.values()), strays
 
 
@@ -216,7 +203,7 @@ class Comparison:
             self.index[r.link, r.end, r.seq].append(r)
         self.told = set()
         self.fates = collections.defaultdict(collections.Counter)
-        self.delays = collections.defaultdict(list)  # (link, link's direction) -> (measured, true, lateness)
+        self.delays = collections.defaultdict(list)  # (link, link's direction) -> (measured, true)
         self.stamps = collections.Counter()
         self.wrong = []
         self.class_of = {}  # (link, end, dscp, sport) -> (class, flow)
@@ -263,20 +250,16 @@ class Comparison:
         for d, measured in (("fwd", t[2] - t[1]), ("bwd", t[4] - t[3])):
             true = r.delay(d)
             if true is not None:
-                self.delays[r.link, link_direction(r.end, d)].append((measured, true, r.lateness(d)))
+                self.delays[r.link, link_direction(r.end, d)].append((measured, true))
 
-    def accuracy(self, link, direction, late_ns):
-        samples = self.delays[link, direction]
-        prompt = [s for s in samples if late_ns is None or s[2] <= late_ns]
-        out = {"samples": len(samples), "emulator_late": len(samples) - len(prompt)}
-        for name, per_mille in QUANTILES:
-            measured, true = (quantile([s[i] for s in prompt], per_mille) for i in (0, 1))
+    def accuracy(self, link, direction):
+        pairs = self.delays[link, direction]
+        out = {"samples": len(pairs)}
+        for name, per_mille in (("p50", 500), ("p99", 990)):
+            measured, true = (quantile([p[i] for p in pairs], per_mille) for i in (0, 1))
             out[f"{name}_measured_ns"], out[f"{name}_true_ns"] = measured, true
-            out[f"{name}_error_ns"] = measured - true if prompt else None
-            out[f"{name}_error_with_late_ns"] = (
-                quantile([s[0] for s in samples], per_mille) - quantile([s[1] for s in samples], per_mille)
-                if samples else None)
-            out[f"packet_error_{name}_ns"] = quantile([abs(s[0] - s[1]) for s in samples], per_mille)
+            out[f"{name}_error_ns"] = measured - true if pairs else None
+            out[f"packet_error_{name}_ns"] = quantile([abs(m - t) for m, t in pairs], per_mille)
         return out
 
 
@@ -376,9 +359,6 @@ def judge_delay(args, delay):
                 problems.append(what.format("nobody knows how far"))
             elif abs(error) > limit * 1000:
                 problems.append(what.format(f"{error} ns"))
-    if delay["emulator_late"] * 2 > delay["samples"]:
-        problems.append(f"the emulator was late with {delay['emulator_late']} of {delay['samples']} packets: "
-                        "this machine is too busy to tell")
     return problems
 
 
@@ -395,9 +375,8 @@ def compare(args):
     if args.rows:
         rows, rows_differ = compare_rows(args.rows, requests, comparison, args.interval, dict(args.start))
     links = collections.defaultdict(dict)
-    late_ns = None if args.late_us is None else args.late_us * 1000
     for (link, d), counts in sorted(count_directions(inside).items()):
-        links[link][d] = {"true": counts, "delay": comparison.accuracy(link, d, late_ns)}
+        links[link][d] = {"true": counts, "delay": comparison.accuracy(link, d)}
     out = {"samples": samples, "undirected": len(comparison.undirected),
            "kernel_stamped": comparison.stamps["kernel"], "received": comparison.stamps["all"],
            "stray_replies": strays, "packets_wrong": len(comparison.wrong), "packets_untold": len(untold),
@@ -437,17 +416,15 @@ def table(args):
             print(head.format(r["link"], ("first", "second")[r["observer_end"]], r["class"], r["direction"],
                               m["sent"], t["sent"], m["lost"], t["lost"], m["duplicate"], t["duplicate"],
                               "equal" if r["equal"] else "DIFFERS"))
-    head = "{:<11}{:<4}{:>8}{:>10}{:>10}{:>7}{:>10}{:>10}{:>7}{:>11}{:>6}{:>11}"
-    print("\nOne-way delay on samples with four kernel stamps, us (e: error; late: packets that the emulator "
-          "itself sent late,\nwhich are not in p50 and p99; all: with them; packet p99: of what each is off, all of them)")
-    print(head.format("link", "way", "samples", "p50 m", "p50 t", "p50 e", "p99 m", "p99 t", "p99 e", "packet p99",
-                      "late", "p99 e all"))
+    head = "{:<12}{:<5}{:>9}{:>12}{:>12}{:>9}{:>12}{:>12}{:>9}{:>11}"
+    print("\nOne-way delay on samples with four kernel stamps, us (e: error)")
+    print(head.format("link", "way", "samples", "p50 m", "p50 t", "p50 e", "p99 m", "p99 t", "p99 e", "packet p99"))
     for link, ways in sorted(out["links"].items()):
         for way, v in sorted(ways.items(), reverse=True):
             d = v["delay"]
             print(head.format(link, way, d["samples"], *(microseconds(d[k]) for k in (
                 "p50_measured_ns", "p50_true_ns", "p50_error_ns", "p99_measured_ns", "p99_true_ns", "p99_error_ns",
-                "packet_error_p99_ns")), d["emulator_late"], microseconds(d["p99_error_with_late_ns"])))
+                "packet_error_p99_ns"))))
     print(f"\n{out['samples']} packets told one by one, {out['packets_wrong']} with another fate than in the "
           f"emulator's log, {out['packets_untold']} not told of; four kernel stamps on "
           f"{out['kernel_stamped']} of {out['received']} samples.")
@@ -495,8 +472,6 @@ def main():
         p.add_argument("--min-kernel", type=float, help="percent of samples with four kernel stamps")
         p.add_argument("--p50-us", type=float, help="greatest error of one-way p50")
         p.add_argument("--p99-us", type=float)
-        p.add_argument("--late-us", type=float,
-                       help="what the emulator sent later than this is set aside from p50 and p99, not from packets' errors")
         p.add_argument("--final", type=final_time, action="append", default=[], metavar="CLASS:DT:WAIT",
                        help="ns: a delta-t is told of WAIT after its end; what nobody could know by then may be undirected")
         p.add_argument("--start", type=start_time, action="append", default=[], metavar="CLASS:DT",
